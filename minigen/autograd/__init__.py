@@ -1,0 +1,25 @@
+"""Automatic differentiation in reverse mode: tensors that remember how they were computed.
+
+An operation is a plain function on arrays, with its derivatives under it, one line an argument:
+
+    @primitive
+    def tanh(x):
+        return array_module(x).tanh(x)
+
+    tanh.derivatives(x=lambda g, out: g * (1 - out * out))
+
+Called on arrays it just computes. Called on tensors it also leaves a `Node` behind its result: which rules apply,
+the values that those rules name, and where their results go. `backward` walks the nodes from the last made to
+the first and applies the chain rule: `g` is the gradient of the loss with respect to the operation's output, the
+rule returns the one with respect to its argument.
+
+Read in this order: `primitive.py` (what an operation is), `tape.py` (the record and the chain rule), `tensor.py`.
+"""
+
+from minigen.autograd.modes import detect_anomaly, no_grad
+from minigen.autograd.operators import PRIMITIVES
+from minigen.autograd.primitive import Primitive, primitive
+from minigen.autograd.tape import Node, grad
+from minigen.autograd.tensor import Tensor, tensor
+
+__all__ = ["PRIMITIVES", "Node", "Primitive", "Tensor", "detect_anomaly", "grad", "no_grad", "primitive", "tensor"]

@@ -1,0 +1,171 @@
+"""The tensor: an array that remembers how it was computed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from minigen import backend
+from minigen.autograd.modes import MODE
+from minigen.autograd.operators import PRIMITIVES, Operators
+from minigen.backend import Array, Device, Shape, current_dtype, device, device_of, is_array, to_numpy
+
+if TYPE_CHECKING:
+    from minigen.autograd.tape import Node
+
+
+class Tensor(Operators):
+    """An array (`data`, of NumPy or CuPy, not copied) that remembers how it was computed.
+
+    `grad` holds, after `backward`, the gradient as another tensor. Only floating-point tensors require gradients.
+    """
+
+    __slots__ = ("__weakref__", "_data", "_node", "_output", "_requires_grad", "_version", "grad")
+
+    def __init__(self, data: Array, requires_grad: bool = False) -> None:
+        if not is_array(data):
+            raise TypeError(f"Tensor: takes an array, got {type(data).__name__}; `tensor(...)` converts")
+        self._data = data
+        self.grad: Tensor | None = None
+        self._node: Node | None = None  # the operation that made this tensor, None for a leaf
+        self._output = 0  # which of that operation's outputs this is
+        self._version = [0]  # how often the memory was written to; shared with its views
+        self.requires_grad = requires_grad
+
+    @property
+    def data(self) -> Array:
+        """The raw array. The tape sees `x.data = y` and `x.data -= y`; for `x.data[0] = y` write `x[0] = y`."""
+        return self._data
+
+    @data.setter
+    def data(self, value: Array) -> None:
+        if not is_array(value) or value.shape != self._data.shape or value.dtype != self._data.dtype:
+            got = f"{value.shape} {value.dtype}" if is_array(value) else type(value).__name__
+            raise ValueError(f"data: takes an array {self.shape} {self.dtype}, got {got}")
+        self._data = value
+        self._version[0] += 1
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether gradients flow to this tensor; may be set on a leaf."""
+        return self._requires_grad
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        if value and self._data.dtype.kind != "f":
+            raise TypeError(f"requires_grad: only floating-point tensors have gradients, this one is {self.dtype}")
+        if not value and self._node is not None:
+            raise RuntimeError(
+                "requires_grad: only a leaf's can be switched off; `detach()` gives a tensor without"
+            )
+        self._requires_grad = bool(value)
+
+    @property
+    def shape(self) -> Shape:
+        return self._data.shape
+
+    @property
+    def ndim(self) -> int:
+        return self._data.ndim
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return self._data.size
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self._data.dtype
+
+    @property
+    def device(self) -> Device:
+        return device_of(self._data)
+
+    def backward(self, grad: Any = None, retain_graph: bool = False) -> None:
+        """Add the gradient of this tensor to `grad` of every leaf that it was computed from.
+
+        `grad`: the gradient with respect to this tensor, of its shape; may be left out for a single number. The
+        record is freed on the way unless `retain_graph`.
+        """
+        if self._node is not None:
+            self._node.backward(self, grad, retain_graph)
+        elif self._requires_grad:
+            raise RuntimeError("backward: this tensor is a leaf, nothing was computed on the way to it")
+        else:
+            raise RuntimeError("backward: this tensor was not computed from anything that requires gradients")
+
+    def detach(self) -> Tensor:
+        """The same array, cut off from the record."""
+        result = Tensor(self._data)
+        result._version = self._version
+        return result
+
+    def numpy(self) -> np.ndarray:
+        """The values as a NumPy array: the memory itself on a CPU, a copy from a GPU."""
+        return to_numpy(self._data)
+
+    def item(self) -> Any:
+        """The value of a single-element tensor as a Python number."""
+        return self._data.item()
+
+    def to(self, target: str | Device) -> Tensor:
+        """This tensor on another device."""
+        target = device(target)
+        source = self.device
+        return self if target == source else PRIMITIVES["to_device"](self, target=target, source=source)
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        if self._requires_grad and MODE.get().recording:
+            raise RuntimeError(
+                "an in-place write to a tensor that requires gradients: use `ops.where`, or `no_grad()`"
+            )
+        strip = lambda x: x._data if isinstance(x, Tensor) else x
+        index = tuple(map(strip, index)) if isinstance(index, tuple) else strip(index)
+        self._data[index] = strip(value)
+        self._version[0] += 1
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError("len: a tensor without axes has no length")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return (self[i] for i in range(len(self)))
+
+    def __bool__(self) -> bool:
+        return bool(self._data)
+
+    def __float__(self) -> float:
+        return float(self._data)
+
+    def __int__(self) -> int:
+        return int(self._data)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.array(self.numpy(), dtype=dtype, copy=copy)
+
+    def __repr__(self) -> str:
+        values = np.array2string(self.numpy(), separator=", ", precision=4, threshold=40, prefix="tensor(")
+        notes = [f", dtype={self.dtype}"] if self.dtype != np.float32 else []
+        notes += [f", device={str(self.device)!r}"] if str(self.device) != "cpu" else []
+        notes += [f", made by {self._node.primitive.name}"] if self._node else []
+        notes += [", requires_grad=True"] if self._requires_grad and not self._node else []
+        return f"tensor({values}{''.join(notes)})"
+
+
+def tensor(
+    values: Any, dtype: Any = None, device: str | Device | None = None, requires_grad: bool = False
+) -> Tensor:
+    """A tensor with a copy of `values`: numbers, nested lists, or an array.
+
+    Without a `dtype`, an array keeps its own and Python's floats take the default (float32). It goes to `device`,
+    by default the current one.
+    """
+    if isinstance(values, Tensor):
+        values = values._data
+    if dtype is None and not is_array(values) and np.asarray(values).dtype.kind == "f":
+        dtype = current_dtype()
+    data = backend.device(device).asarray(values, dtype=dtype)
+    return Tensor(data.copy() if is_array(values) else data, requires_grad)

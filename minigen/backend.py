@@ -1,0 +1,211 @@
+"""The only file that knows NumPy from CuPy: devices, transfers, data types and random numbers.
+
+Everything above finds its array module from its arguments (`array_module(x).tanh(x)`), so the same line runs on
+a CPU and on a GPU. CuPy is imported when a GPU is first asked for, and never before.
+
+Random numbers are drawn by one NumPy generator on the CPU and then moved, so the same seed draws the same
+numbers on every device and the generator's state, which a checkpoint keeps, is a handful of integers.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import numpy as np
+
+Array = Any  # a numpy.ndarray or a cupy.ndarray
+Shape = tuple[int, ...]
+
+_CUPY_HELP = 'install it with `pip install "minigen[gpu]"` (CUDA 12) or `pip install "minigen[gpu-cuda13]"`'
+
+
+# -- devices ---------------------------------------------------------------------------------------------------
+
+
+class Device:
+    """A place where arrays live. Made by `device("cpu")`, `device("gpu")` or `device("gpu:1")`.
+
+    As a context manager it is where new tensors and parameters go: `with device("gpu"): model = VAE(...)`.
+    """
+
+    def __init__(self, name: str, module: Any, index: int | None) -> None:
+        self.name, self.module, self.index = name, module, index
+        self._entered: list[tuple[Any, Any]] = []
+
+    def asarray(self, x: Any, dtype: Any = None) -> Array:
+        """`x` as an array on this device; copied only if it has to be."""
+        if self.index is None:
+            return np.asarray(to_numpy(x), dtype=dtype)
+        with self.module.cuda.Device(self.index):
+            return self.module.asarray(x, dtype=dtype)
+
+    def __enter__(self) -> Device:
+        cuda = None if self.index is None else self.module.cuda.Device(self.index)
+        if cuda is not None:
+            cuda.__enter__()
+        self._entered.append((_default_device.set(self), cuda))
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        token, cuda = self._entered.pop()
+        _default_device.reset(token)
+        if cuda is not None:
+            cuda.__exit__(*error)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Device) and self.name == other.name
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+    def __str__(self) -> str:
+        return self.name
+
+    def __repr__(self) -> str:
+        return f"device({self.name!r})"
+
+
+_CPU = Device("cpu", np, None)
+_default_device: ContextVar[Device] = ContextVar("default device", default=_CPU)
+
+
+def device(name: str | Device | None = None) -> Device:
+    """The device called `name`: "cpu", "gpu" or "gpu:1"; without a name, the current default device.
+
+    Raises `ValueError` for another name, `RuntimeError` with what is missing where no GPU can be used.
+    """
+    if name is None:
+        return _default_device.get()
+    if isinstance(name, Device):
+        return name
+    if name == "cpu":
+        return _CPU
+    match = re.fullmatch(r"gpu(?::(\d+))?", name) if isinstance(name, str) else None
+    if match is None:
+        raise ValueError(f'device: got {name!r}; takes "cpu", "gpu" or "gpu:N" with N the number of the card')
+    cupy = _usable_cupy()
+    index, count = int(match[1] or 0), cupy.cuda.runtime.getDeviceCount()
+    if index >= count:
+        raise RuntimeError(f"device: {name!r} asked for, but this machine has {count} GPU(s), numbered from 0")
+    return Device(f"gpu:{index}", cupy, index)
+
+
+def _usable_cupy() -> Any:
+    try:
+        import cupy
+    except ImportError as error:
+        raise RuntimeError(f"device: a GPU needs CuPy, which is not installed; {_CUPY_HELP}") from error
+    if not cupy.cuda.is_available():
+        try:
+            count = cupy.cuda.runtime.getDeviceCount()
+            reason = f"the driver reports {count} devices"
+        except Exception as error:
+            reason = str(error) or type(error).__name__
+        raise RuntimeError(
+            f"device: CuPy is installed but finds no usable GPU ({reason}); it needs an NVIDIA card and a driver "
+            "for the CUDA version CuPy was built for (`nvidia-smi` shows both)"
+        )
+    return cupy
+
+
+def array_module(x: Any) -> Any:
+    """The module that `x` belongs to: `cupy` for CuPy's arrays, `numpy` for everything else."""
+    if isinstance(x, np.ndarray):
+        return np
+    cupy = sys.modules.get("cupy")
+    return cupy if cupy is not None and isinstance(x, cupy.ndarray) else np
+
+
+def is_array(x: Any) -> bool:
+    """Whether `x` is an array of NumPy or CuPy (Python and NumPy scalars are not)."""
+    return isinstance(x, np.ndarray) or array_module(x) is not np
+
+
+def device_of(x: Array) -> Device:
+    """The device on which the array `x` lives."""
+    module = array_module(x)
+    return _CPU if module is np else Device(f"gpu:{x.device.id}", module, x.device.id)
+
+
+def to_numpy(x: Any) -> np.ndarray:
+    """`x` as a NumPy array; from a GPU this waits for it and copies."""
+    module = array_module(x)
+    return np.asarray(x) if module is np else module.asnumpy(x)
+
+
+# -- data types ------------------------------------------------------------------------------------------------
+
+_default_dtype: ContextVar[np.dtype] = ContextVar("default dtype", default=np.dtype("float32"))  # noqa: B039
+
+
+def current_dtype() -> np.dtype:
+    """The floating-point type of new tensors and parameters, float32 unless `default_dtype` changed it."""
+    return _default_dtype.get()
+
+
+@contextmanager
+def default_dtype(dtype: Any) -> Iterator[None]:
+    """New tensors and parameters are of this floating-point type inside the block.
+
+    >>> with default_dtype("float64"):
+    ...     model = VAE((1, 28, 28))       # for a gradient check
+    """
+    dtype = np.dtype(dtype)
+    if dtype.kind != "f":
+        raise TypeError(f"default_dtype: takes a floating-point type, got {dtype}")
+    token = _default_dtype.set(dtype)
+    try:
+        yield
+    finally:
+        _default_dtype.reset(token)
+
+
+# -- random numbers --------------------------------------------------------------------------------------------
+
+_random = np.random.default_rng()
+
+
+def manual_seed(seed: int) -> None:
+    """Start the random numbers anew: the same seed gives the same numbers, on every device."""
+    global _random
+    _random = np.random.default_rng(seed)
+
+
+def random_generator() -> np.random.Generator:
+    """The generator behind every random number that minigen draws."""
+    return _random
+
+
+def random_state() -> dict[str, Any]:
+    """The generator's state, of JSON's types, for `set_random_state`."""
+    return dict(_random.bit_generator.state)
+
+
+def set_random_state(state: dict[str, Any]) -> None:
+    """Continue the random numbers from a state that `random_state` gave."""
+    _random.bit_generator.state = state
+
+
+def uniform(shape: Shape, low: float = 0.0, high: float = 1.0, *, dtype: Any = None, on: Any = None) -> Array:
+    """Uniform numbers in [low, high), as an array of `shape` on the device `on` (default: the current one)."""
+    dtype = np.dtype(dtype or current_dtype())
+    x = _random.random(shape, dtype=dtype)
+    if (low, high) != (0.0, 1.0):
+        x *= dtype.type(high - low)
+        x += dtype.type(low)
+    return device(on).asarray(x)
+
+
+def normal(shape: Shape, mean: float = 0.0, std: float = 1.0, *, dtype: Any = None, on: Any = None) -> Array:
+    """Normal numbers, as an array of `shape` on the device `on` (default: the current one)."""
+    dtype = np.dtype(dtype or current_dtype())
+    x = _random.standard_normal(shape, dtype=dtype)
+    if (mean, std) != (0.0, 1.0):
+        x *= dtype.type(std)
+        x += dtype.type(mean)
+    return device(on).asarray(x)
