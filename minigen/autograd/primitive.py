@@ -6,6 +6,9 @@ A derivative's parameter names say what is kept for it, and nothing else is kept
     x_shape    an argument's shape alone            position   which of `*arguments` the derivative is for
     axis       an option (keyword-only)             mask       a value that the forward pass `keeps` on purpose
 
+An operation on any number of arrays (`def concat(*arrays, axis=0)`, called with a list) has one derivative for all
+of them, which may name `position` and `arrays_shapes`.
+
 The same derivative runs on arrays in an ordinary backward pass and on tensors under `create_graph=True`, which
 records the derivative itself and so makes derivatives of every order.
 """
@@ -72,7 +75,7 @@ class Primitive:
     def derivatives(self, **rules: Callable[..., Any]) -> None:
         """Give the derivative for each argument: `x=lambda g, out: g * (1 - out * out)`."""
         known = {"out", "position", *self.keeps, *self.options, *self.arguments}
-        known |= {f"{name}_shape" for name in self.arguments}
+        known |= {f"{name}_shape" for name in self.arguments} | {f"{self.variadic}_shapes"}
         for argument, function in rules.items():
             names = tuple(inspect.signature(function).parameters)[1:]
             if argument not in (*self.arguments, self.variadic) or not known.issuperset(names):
@@ -87,6 +90,8 @@ class Primitive:
         return f"<operation {self.name}{inspect.signature(self.forward)}>"
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self.variadic and len(args) == 1 and isinstance(args[0], list | tuple):
+            args = tuple(args[0])
         if (kwargs and not kwargs.keys().isdisjoint(self.arguments)) or len(args) < self._required:
             args, kwargs = self._in_order(args, kwargs)
         elif len(args) < len(self.arguments):
@@ -211,6 +216,8 @@ class Primitive:
                 saved[name] = outs if len(outs) > 1 else outs[0]
             elif kind == "shape":
                 saved[name] = getattr(arrays[index], "shape", None)
+            elif kind == "shapes":
+                saved[name] = [x.shape for x in arrays]
             elif kind == "kept":
                 saved[name] = kept[index]
             elif kind == "option":
@@ -242,6 +249,8 @@ class Primitive:
                     plan[name] = ("kept", self.keeps.index(name))
                 elif name in self.options:
                     plan[name] = ("option", 0)
+                elif name == f"{self.variadic}_shapes":
+                    plan[name] = ("shapes", 0)
                 elif name != "position":
                     plan[name] = ("shape", self.arguments.index(name.removesuffix("_shape")))
         if self.plain is not None:

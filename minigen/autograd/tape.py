@@ -287,6 +287,8 @@ def _through_plain_formula(node: Node, g: Any, edges: list[Edge]) -> Iterator[tu
 
 def _fitted(g: Any, edge: Edge, operation: str, argument: str) -> Any:
     """A rule's result in the argument's shape and dtype: sums over the axes along which it was broadcast."""
+    if isinstance(g, np.generic):
+        g = np.asarray(g)
     if g.shape != edge.shape:
         extra = g.ndim - len(edge.shape)
         kept = g.shape[extra:] if extra >= 0 else ()

@@ -1,0 +1,285 @@
+"""Operations on each element by itself; arguments broadcast as in NumPy, and the tape undoes it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from minigen.autograd import primitive
+from minigen.backend import Array, Device, array_module
+
+# -- arithmetic ------------------------------------------------------------------------------------------------------
+
+
+@primitive
+def add(x: Array, y: Array) -> Array:
+    """x + y"""
+    return x + y
+
+
+add.derivatives(x=lambda g: g, y=lambda g: g)
+
+
+@primitive
+def subtract(x: Array, y: Array) -> Array:
+    """x - y"""
+    return x - y
+
+
+subtract.derivatives(x=lambda g: g, y=lambda g: -g)
+
+
+@primitive
+def multiply(x: Array, y: Array) -> Array:
+    """x y"""
+    return x * y
+
+
+multiply.derivatives(x=lambda g, y: g * y, y=lambda g, x: g * x)
+
+
+@primitive
+def divide(x: Array, y: Array) -> Array:
+    """x / y"""
+    return x / y
+
+
+divide.derivatives(x=lambda g, y: g / y, y=lambda g, y, out: -g * out / y)
+
+
+@primitive
+def negative(x: Array) -> Array:
+    """-x"""
+    return -x
+
+
+negative.derivatives(x=lambda g: -g)
+
+
+@primitive
+def pow(x: Array, y: Array) -> Array:
+    """x to the power of y. The derivative for y takes 0^y to be constant."""
+    return x**y
+
+
+pow.derivatives(x=lambda g, x, y: g * y * pow(x, y - 1), y=lambda g, x, out: g * out * log(where(equal(x, 0), 1.0, x)))
+
+
+@primitive
+def abs(x: Array) -> Array:
+    """|x|, with derivative 0 at 0."""
+    return array_module(x).abs(x)
+
+
+abs.derivatives(x=lambda g, x: g * sign(x))
+
+
+@primitive
+def sign(x: Array) -> Array:
+    """-1, 0 or 1; its derivative is 0."""
+    return array_module(x).sign(x)
+
+
+sign.derivatives(x=lambda g: g * 0.0)
+
+
+@primitive
+def square(x: Array) -> Array:
+    """x^2"""
+    return x * x
+
+
+square.derivatives(x=lambda g, x: g * (2.0 * x))
+
+
+@primitive
+def sqrt(x: Array) -> Array:
+    """The square root."""
+    return array_module(x).sqrt(x)
+
+
+sqrt.derivatives(x=lambda g, out: g * 0.5 / out)
+
+
+@primitive
+def exp(x: Array) -> Array:
+    """e^x"""
+    return array_module(x).exp(x)
+
+
+exp.derivatives(x=lambda g, out: g * out)
+
+
+@primitive
+def log(x: Array) -> Array:
+    """The natural logarithm."""
+    return array_module(x).log(x)
+
+
+log.derivatives(x=lambda g, x: g / x)
+
+
+@primitive
+def log1p(x: Array) -> Array:
+    """log(1 + x), exact for small x."""
+    return array_module(x).log1p(x)
+
+
+log1p.derivatives(x=lambda g, x: g / (1.0 + x))
+
+
+# -- choices ---------------------------------------------------------------------------------------------------------
+
+
+@primitive
+def maximum(x: Array, y: Array) -> Array:
+    """The larger of x and y; where they are equal, each has half of the gradient."""
+    return array_module(x if hasattr(x, "dtype") else y).maximum(x, y)
+
+
+maximum.derivatives(x=lambda g, x, y: _won_by(g, x, y), y=lambda g, x, y: _won_by(g, y, x))
+
+
+@primitive
+def minimum(x: Array, y: Array) -> Array:
+    """The smaller of x and y; where they are equal, each has half of the gradient."""
+    return array_module(x if hasattr(x, "dtype") else y).minimum(x, y)
+
+
+minimum.derivatives(x=lambda g, x, y: _won_by(g, y, x), y=lambda g, x, y: _won_by(g, x, y))
+
+
+def _won_by(g: Any, larger: Any, smaller: Any) -> Any:
+    """g where larger > smaller, half of it where they are equal."""
+    return where(greater(larger, smaller), g, where(equal(larger, smaller), 0.5 * g, 0.0))
+
+
+@primitive
+def clip(x: Array, min: float | None = None, max: float | None = None) -> Array:
+    """x limited to the numbers min <= x <= max; its gradient is 0 outside."""
+    return array_module(x).clip(x, min, max)
+
+
+clip.derivatives(x=lambda g, x, out: where(equal(x, out), g, 0.0))
+
+
+@primitive
+def where(condition: Array, x: Array, y: Array) -> Array:
+    """x where the condition holds, y elsewhere."""
+    return array_module(condition).where(condition, x, y)
+
+
+where.derivatives(x=lambda g, condition: where(condition, g, 0.0), y=lambda g, condition: where(condition, 0.0, g))
+
+
+# -- activations -----------------------------------------------------------------------------------------------------
+
+
+@primitive
+def tanh(x: Array) -> Array:
+    """Hyperbolic tangent."""
+    return array_module(x).tanh(x)
+
+
+tanh.derivatives(x=lambda g, out: g * (1.0 - out * out))
+
+
+@primitive
+def sigmoid(x: Array) -> Array:
+    """1 / (1 + e^-x), computed as (1 + tanh(x/2)) / 2: faster, and it cannot overflow."""
+    out = array_module(x).tanh(0.5 * x)
+    out *= 0.5
+    out += 0.5
+    return out
+
+
+sigmoid.derivatives(x=lambda g, out: g * (out * (1.0 - out)))
+
+
+@primitive
+def relu(x: Array) -> Array:
+    """max(x, 0)"""
+    return array_module(x).maximum(x, 0)
+
+
+relu.derivatives(x=lambda g, out: g * greater(out, 0))
+
+
+@primitive
+def leaky_relu(x: Array, *, negative_slope: float = 0.01) -> Array:
+    """x for x > 0 and negative_slope x elsewhere; 0 <= negative_slope < 1."""
+    if not 0 <= negative_slope < 1:
+        raise ValueError(f"takes 0 <= negative_slope < 1, got {negative_slope}")
+    return array_module(x).maximum(x, negative_slope * x)
+
+
+leaky_relu.derivatives(x=lambda g, out, negative_slope: where(greater(out, 0), g, negative_slope * g))
+
+
+@primitive
+def softplus(x: Array) -> Array:
+    """log(1 + e^x), without overflow."""
+    xp = array_module(x)
+    return xp.maximum(x, 0) + xp.log1p(xp.exp(-xp.abs(x)))
+
+
+softplus.derivatives(x=lambda g, x: g * sigmoid(x))
+
+
+# -- comparisons, which have no derivative ---------------------------------------------------------------------------
+
+
+@primitive
+def equal(x: Array, y: Array) -> Array:
+    """x == y, as booleans."""
+    return x == y
+
+
+@primitive
+def not_equal(x: Array, y: Array) -> Array:
+    """x != y, as booleans."""
+    return x != y
+
+
+@primitive
+def less(x: Array, y: Array) -> Array:
+    """x < y, as booleans."""
+    return x < y
+
+
+@primitive
+def less_equal(x: Array, y: Array) -> Array:
+    """x <= y, as booleans."""
+    return x <= y
+
+
+@primitive
+def greater(x: Array, y: Array) -> Array:
+    """x > y, as booleans."""
+    return x > y
+
+
+@primitive
+def greater_equal(x: Array, y: Array) -> Array:
+    """x >= y, as booleans."""
+    return x >= y
+
+
+# -- conversions -----------------------------------------------------------------------------------------------------
+
+
+@primitive(casts=True)
+def astype(x: Array, dtype: Any) -> Array:
+    """x in another data type; the gradient comes back in x's own."""
+    return x.astype(dtype)
+
+
+astype.derivatives(x=lambda g: g)
+
+
+@primitive
+def to_device(x: Array, *, target: Device, source: Device) -> Array:
+    """x, which is on the device `source`, on the device `target`."""
+    return target.asarray(x)
+
+
+to_device.derivatives(x=lambda g, target, source: to_device(g, target=source, source=target))

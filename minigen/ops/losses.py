@@ -1,0 +1,122 @@
+"""Losses, computed from logits so that nothing overflows. A loss never broadcasts its target."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from minigen.autograd import primitive
+from minigen.backend import Array, array_module
+from minigen.ops.elementwise import negative, sigmoid, softplus, square
+from minigen.ops.reductions import log_softmax, mean, sum
+from minigen.ops.shaping import getitem
+
+
+def _reduced(values: Any, reduction: str) -> Any:
+    if reduction not in ("mean", "sum", "none"):
+        raise ValueError(f'reduction is {reduction!r}; takes "mean", "sum" or "none"')
+    return {"mean": mean, "sum": sum, "none": lambda x: x}[reduction](values)
+
+
+def _share(g: Any, count: int, reduction: str) -> Any:
+    """The gradient that reaches each of `count` values."""
+    return g * (1.0 / count) if reduction == "mean" else g
+
+
+def _check_same_shape(name: str, x: Array, target: Array) -> None:
+    if x.shape != target.shape:
+        raise ValueError(f"{name} has shape {x.shape} but target has {target.shape}; a loss does not broadcast")
+
+
+# -- squared error ---------------------------------------------------------------------------------------------------
+
+
+@primitive
+def _squared_difference(x: Array, target: Array) -> Array:
+    _check_same_shape("x", x, target)
+    return square(x - target)
+
+
+_squared_difference.derivatives(
+    x=lambda g, x, target: 2.0 * g * (x - target), target=lambda g, x, target: 2.0 * g * (target - x)
+)
+
+
+def mse_loss(x: Any, target: Any, *, reduction: str = "mean") -> Any:
+    """The squared error (x - target)^2, of two arrays of one shape."""
+    return _reduced(_squared_difference(x, target), reduction)
+
+
+# -- binary cross-entropy --------------------------------------------------------------------------------------------
+
+
+def _plain_binary_cross_entropy(logits: Any, target: Any, *, reduction: str = "mean") -> Any:
+    return _reduced(softplus(logits) - logits * target, reduction)
+
+
+@primitive(plain=_plain_binary_cross_entropy)
+def binary_cross_entropy_with_logits(logits: Array, target: Array, *, reduction: str = "mean") -> Array:
+    """-log p(target) in nats where p(1) = sigmoid(logits): log(1 + e^l) - l t. Targets in [0, 1], shaped as logits."""
+    _check_same_shape("logits", logits, target)
+    xp = array_module(logits)
+    out = xp.abs(logits)
+    xp.negative(out, out=out)
+    xp.exp(out, out=out)
+    xp.log1p(out, out=out)
+    out += xp.maximum(logits, 0)
+    out -= logits * target
+    return _reduced(out, reduction)
+
+
+def _share_of(g: Any, logits: Any, reduction: str) -> Any:
+    return _share(g, logits.size, reduction)
+
+
+binary_cross_entropy_with_logits.derivatives(
+    logits=lambda g, logits, target, reduction: _share_of(g, logits, reduction) * (sigmoid(logits) - target),
+    target=lambda g, logits, reduction: _share_of(g, logits, reduction) * -logits,
+)
+
+
+# -- cross-entropy ---------------------------------------------------------------------------------------------------
+
+
+def _chosen(target: Array) -> tuple:
+    """The index that picks, from (N, classes, ...), the entry of the target class at each place: (N, ...)."""
+    xp = array_module(target)
+    axes = [xp.arange(n).reshape((-1,) + (1,) * (target.ndim - 1 - i)) for i, n in enumerate(target.shape)]
+    return (axes[0], target, *axes[1:])
+
+
+def _plain_cross_entropy(logits: Any, target: Any, *, reduction: str = "mean") -> Any:
+    target = getattr(target, "data", target)
+    return _reduced(negative(getitem(log_softmax(logits, 1), _chosen(target))), reduction)
+
+
+@primitive(plain=_plain_cross_entropy, keeps=("log_probabilities",))
+def cross_entropy(logits: Array, target: Array, *, reduction: str = "mean") -> Any:
+    """-log softmax(logits)[target] in nats: logits (N, classes, ...), integer targets (N, ...) in 0 ... classes - 1."""
+    if target.dtype.kind not in "iu":
+        raise TypeError(f"target holds integer classes, got {target.dtype}")
+    if logits.ndim < 2 or logits.shape[:1] + logits.shape[2:] != target.shape:
+        raise ValueError(f"logits (N, classes, ...) are {logits.shape} but target (N, ...) is {target.shape}")
+    if (
+        array_module(target).__name__ == "numpy"
+        and target.size
+        and not 0 <= target.min() <= target.max() < logits.shape[1]
+    ):
+        raise ValueError(f"target holds classes {target.min()} ... {target.max()} but logits have {logits.shape[1]}")
+    log_probabilities = log_softmax(logits, 1)
+    return _reduced(-log_probabilities[_chosen(target)], reduction), log_probabilities
+
+
+def _cross_entropy_gradient(g: Any, log_probabilities: Any, target: Any, reduction: str) -> Any:
+    """softmax(logits) - onehot(target), each place weighted with its share of g"""
+    xp = array_module(g)
+    out = xp.exp(log_probabilities)
+    out[_chosen(target)] -= 1
+    share = _share(g, target.size, reduction)
+    out *= xp.expand_dims(share, 1) if reduction == "none" else share
+    return out
+
+
+cross_entropy.derivatives(logits=_cross_entropy_gradient)

@@ -1,0 +1,67 @@
+"""The arithmetic inside an LSTM cell (Hochreiter and Schmidhuber 1997; with a forget gate, Gers et al. 2000)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from minigen.autograd import primitive
+from minigen.backend import Array, array_module
+from minigen.ops.elementwise import sigmoid, tanh
+from minigen.ops.shaping import split
+
+
+def _plain_lstm_cell(gates: Any, c: Any) -> tuple[Any, Any]:
+    """c' = f c + i g and h = o tanh(c'), with i, f, o = sigmoid and g = tanh of a quarter of the gates each."""
+    i, f, g, o = split(gates, 4, axis=1)
+    c_next = sigmoid(f) * c + sigmoid(i) * tanh(g)
+    return sigmoid(o) * tanh(c_next), c_next
+
+
+@primitive(plain=_plain_lstm_cell, keeps=("activated", "tanh_c"))
+def lstm_cell(gates: Array, c: Array) -> Any:
+    """One step of an LSTM after its matrix products: gates (N, 4H, ...) in the order i, f, g, o, and the cell state c
+    (N, H, ...) give the new (h, c). The four sigmoids and tanhs are one tanh over the whole array.
+    """
+    if gates.ndim != c.ndim or gates.shape != (c.shape[0], 4 * c.shape[1], *c.shape[2:]):
+        raise ValueError(f"gates (N, 4H, ...) are {gates.shape} but c (N, H, ...) is {c.shape}")
+    hidden = c.shape[1]
+    activated = 0.5 * gates  # sigmoid(x) = (1 + tanh(x/2)) / 2
+    activated[:, 2 * hidden : 3 * hidden] *= 2
+    array_module(gates).tanh(activated, out=activated)
+    for sigmoids in (activated[:, : 2 * hidden], activated[:, 3 * hidden :]):
+        sigmoids *= 0.5
+        sigmoids += 0.5
+    i, f, g, o = _quarters(activated)
+    c_next = f * c
+    c_next += i * g
+    tanh_c = tanh(c_next)
+    return (o * tanh_c, c_next), activated, tanh_c
+
+
+def _quarters(gates: Array) -> list[Array]:
+    hidden = gates.shape[1] // 4
+    return [gates[:, k * hidden : (k + 1) * hidden] for k in range(4)]
+
+
+def _gradient_of_c_next(g: Any, o: Array, tanh_c: Array) -> Array:
+    """Through c' itself and through h = o tanh(c')."""
+    g_h, g_c = g
+    return g_c + g_h * o * (1 - tanh_c * tanh_c)
+
+
+def _gradient_of_gates(g: Any, c: Array, activated: Array, tanh_c: Array) -> Array:
+    i, _, candidate, o = _quarters(activated)
+    g_c = _gradient_of_c_next(g, o, tanh_c)
+    out = activated * (1 - activated)  # the derivative of a sigmoid
+    out_i, out_f, out_candidate, out_o = _quarters(out)
+    out_i *= g_c * candidate
+    out_f *= g_c * c
+    out_candidate[...] = g_c * i * (1 - candidate * candidate)
+    out_o *= g[0] * tanh_c
+    return out
+
+
+lstm_cell.derivatives(
+    gates=_gradient_of_gates,
+    c=lambda g, activated, tanh_c: _gradient_of_c_next(g, _quarters(activated)[3], tanh_c) * _quarters(activated)[1],
+)

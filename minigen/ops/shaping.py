@@ -1,0 +1,154 @@
+"""Operations that only rearrange: the derivative of each puts the gradient back where the value came from."""
+
+from __future__ import annotations
+
+from itertools import accumulate
+from typing import Any
+
+from minigen.autograd import Tensor, primitive
+from minigen.backend import Array, Shape, array_module, is_array
+
+
+@primitive(view=True)
+def reshape(x: Array, shape: Shape) -> Array:
+    """The same values in the same order in another shape; one length may be -1."""
+    return x.reshape(shape)
+
+
+reshape.derivatives(x=lambda g, x_shape: reshape(g, x_shape))
+
+
+@primitive(view=True)
+def permute_dims(x: Array, axes: tuple[int, ...] | None = None) -> Array:
+    """The axes in another order, by default the opposite one."""
+    return x.transpose(axes)
+
+
+permute_dims.derivatives(x=lambda g, axes: permute_dims(g, _inverse(axes)))
+
+
+def _inverse(axes: tuple[int, ...] | None) -> tuple[int, ...] | None:
+    if axes is None:
+        return None
+    order = [axis % len(axes) for axis in axes]
+    return tuple(order.index(i) for i in range(len(order)))
+
+
+@primitive(view=True)
+def squeeze(x: Array, axis: int | tuple[int, ...] | None = None) -> Array:
+    """Without these axes, which must have length 1; without an `axis`, all such."""
+    return x.squeeze(axis)
+
+
+squeeze.derivatives(x=lambda g, x_shape: reshape(g, x_shape))
+
+
+@primitive(view=True)
+def expand_dims(x: Array, axis: int | tuple[int, ...]) -> Array:
+    """With new axes of length 1 at these places."""
+    return array_module(x).expand_dims(x, axis)
+
+
+expand_dims.derivatives(x=lambda g, x_shape: reshape(g, x_shape))
+
+
+@primitive(view=True)
+def broadcast_to(x: Array, shape: Shape) -> Array:
+    """Repeated along axes of length 1, and along new leading axes, to this shape."""
+    return array_module(x).broadcast_to(x, shape)
+
+
+broadcast_to.derivatives(x=lambda g: g)  # the tape sums over what was broadcast
+
+
+@primitive(view=True)
+def flip(x: Array, axis: int | tuple[int, ...] | None = None) -> Array:
+    """In the opposite order along these axes, by default all."""
+    return array_module(x).flip(x, axis)
+
+
+flip.derivatives(x=lambda g, axis: flip(g, axis))
+
+
+@primitive
+def concat(*arrays: Array, axis: int = 0) -> Array:
+    """Arrays joined along an axis: `concat([x, y], axis=1)`."""
+    return array_module(arrays[0]).concatenate(arrays, axis=axis)
+
+
+def _segment(position: int, shapes: list[Shape], axis: int) -> tuple:
+    """The index of one of the joined arrays."""
+    axis %= len(shapes[0])
+    ends = list(accumulate(shape[axis] for shape in shapes))
+    return (slice(None),) * axis + (slice(ends[position] - shapes[position][axis], ends[position]),)
+
+
+concat.derivatives(arrays=lambda g, position, arrays_shapes, axis: getitem(g, _segment(position, arrays_shapes, axis)))
+
+
+@primitive
+def stack(*arrays: Array, axis: int = 0) -> Array:
+    """Arrays of one shape laid side by side along a new axis: `stack([x, y])`."""
+    return array_module(arrays[0]).stack(arrays, axis=axis)
+
+
+stack.derivatives(arrays=lambda g, position, axis: getitem(g, (slice(None),) * (axis % g.ndim) + (position,)))
+
+
+@primitive(view=True)
+def split(x: Array, indices_or_sections: int | list[int], axis: int = 0) -> tuple[Array, ...]:
+    """Cut along an axis: a number of equal parts, or the places where the later parts begin. A tuple of views."""
+    return tuple(array_module(x).split(x, indices_or_sections, axis))
+
+
+split.derivatives(x=lambda g, axis: concat(g, axis=axis))
+
+
+@primitive
+def pad(x: Array, pad_width: tuple[tuple[int, int], ...], value: float = 0.0) -> Array:
+    """A constant around x: (before, after) for each axis, none negative."""
+    if len(pad_width) != x.ndim or any(n < 0 for pair in pad_width for n in pair):
+        raise ValueError(f"takes a pair of numbers >= 0 for each of {x.ndim} axes, got {pad_width}")
+    return array_module(x).pad(x, pad_width, constant_values=value)
+
+
+pad.derivatives(
+    x=lambda g, x_shape, pad_width: getitem(
+        g, tuple(slice(before, before + n) for (before, _), n in zip(pad_width, x_shape, strict=True))
+    )
+)
+
+
+# -- indexing --------------------------------------------------------------------------------------------------------
+
+
+@primitive(view=True)
+def getitem(x: Array, index: Any) -> Array:
+    """x[index]: integers, slices, None, ..., booleans, integer arrays or tensors."""
+    return x[_raw_index(index, x)]
+
+
+@primitive
+def scatter_add(g: Array, index: Any, shape: Shape) -> Array:
+    """Zeros of `shape` to which g is added at index: the adjoint of `getitem`."""
+    xp = array_module(g)
+    index = _raw_index(index, g)
+    out = xp.zeros(shape, dtype=g.dtype)
+    parts = index if isinstance(index, tuple) else (index,)
+    if any(is_array(part) and part.dtype.kind != "b" for part in parts):
+        xp.add.at(out, index, g)  # a place may be indexed more than once
+    else:
+        out[index] = g
+    return out
+
+
+getitem.derivatives(x=lambda g, index, x_shape: scatter_add(g, index, x_shape))
+scatter_add.derivatives(g=lambda g, index: getitem(g, index))
+
+
+def _raw_index(index: Any, x: Array) -> Any:
+    if isinstance(index, tuple):
+        return tuple(_raw_index(part, x) for part in index)
+    if isinstance(index, list):
+        return array_module(x).asarray(index)
+    return index.data if isinstance(index, Tensor) else index
