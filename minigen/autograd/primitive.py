@@ -73,7 +73,10 @@ class Primitive:
         PRIMITIVES[self.name] = self
 
     def derivatives(self, **rules: Callable[..., Any]) -> None:
-        """Give the derivative for each argument: `x=lambda g, out: g * (1 - out * out)`."""
+        """Give the derivative for each argument: `x=lambda g, out: g * (1 - out * out)`.
+
+        A derivative returns a new array, `g` itself, or a view of it.
+        """
         known = {"out", "position", *self.keeps, *self.options, *self.arguments}
         known |= {f"{name}_shape" for name in self.arguments} | {f"{self.variadic}_shapes"}
         for argument, function in rules.items():
@@ -192,9 +195,7 @@ class Primitive:
         if not dtypes:  # integers divided, averaged, ...
             return out.astype(current_dtype(), copy=False)
         if dtypes != {out.dtype}:
-            raise TypeError(
-                f"{self.name}: the dtypes do not agree (got {self._describe(arrays)}); cast with `.astype`"
-            )
+            raise TypeError(f"{self.name}: the dtypes do not agree (got {self._describe(arrays)}); cast with `.astype`")
         return out
 
     def _record(

@@ -117,9 +117,7 @@ def grad(
     for i, x in enumerate(inputs):
         g = found.get(_place(x))
         if g is None and not allow_unused:
-            raise ValueError(
-                f"grad: the outputs do not depend on input {i} {x.shape}; allow_unused=True gives None"
-            )
+            raise ValueError(f"grad: the outputs do not depend on input {i} {x.shape}; allow_unused=True gives None")
         results.append(g if g is None or isinstance(g, Tensor) else Tensor(g))
     return tuple(results)
 
@@ -130,9 +128,7 @@ def _seed(output: Tensor, g: Any, caller: str, create_graph: bool) -> Any:
         raise RuntimeError(f"{caller}: the output was not computed from anything that requires gradients")
     if g is None:
         if output.size != 1:
-            raise ValueError(
-                f"{caller}: the output has shape {output.shape}; only a single number needs no `grad`"
-            )
+            raise ValueError(f"{caller}: the output has shape {output.shape}; only a single number needs no `grad`")
         g = array_module(output.data).ones(output.shape, dtype=output.dtype)
     data = g.data if isinstance(g, Tensor) else g
     if not is_array(data) or data.shape != output.shape:
@@ -153,8 +149,8 @@ def _place(x: Tensor) -> tuple[int, int]:
 class _Gradients:
     """The gradients on their way, summed where several meet.
 
-    The first to arrive may be another array under a second name, so it is never written to; the sum of the first
-    two is ours, and the later ones are added into it.
+    A gradient that a derivative has just made is ours, and later ones are added into it. One that may be known
+    under another name (a derivative returned `g` itself, or a view) is not, and is never written to.
     """
 
     def __init__(self, create_graph: bool) -> None:
@@ -162,22 +158,29 @@ class _Gradients:
         self.create_graph = create_graph
         self.ours: set[tuple[int, int]] = set()
 
-    def add(self, place: tuple[int, int], g: Any) -> None:
+    def add(self, place: tuple[int, int], g: Any, fresh: bool) -> None:
         if place not in self.sums:
             self.sums[place] = g
+            if not fresh or self.create_graph:
+                return
         elif place in self.ours:
             self.sums[place] += g
         else:
-            self.sums[place] = self.sums[place] + g
-            if not self.create_graph:
-                self.ours.add(place)
+            total = self.sums[place] + g
+            self.sums[place] = np.asarray(total) if isinstance(total, np.generic) else total
+        if not self.create_graph:
+            self.ours.add(place)
+
+    def copied(self, place: tuple[int, int]) -> Any:
+        return self.sums[place] if self.create_graph else self.sums[place].copy()
+
+    def taken(self, place: tuple[int, int]) -> Any:
+        """The sum, as an array that is nobody else's."""
+        return self.sums.pop(place) if place in self.ours else self.copied(place)
 
 
 def _backpropagate(
-    roots: Iterable[tuple[Tensor, Any]],
-    targets: set[tuple[int, int]] | None,
-    create_graph: bool,
-    retain_graph: bool,
+    roots: Iterable[tuple[Tensor, Any]], targets: set[tuple[int, int]] | None, create_graph: bool, retain_graph: bool
 ) -> dict[tuple[int, int], Any]:
     """The chain rule from the roots down: into every leaf's `.grad`, or to the targets alone and returned."""
     gradients = _Gradients(create_graph)
@@ -186,8 +189,8 @@ def _backpropagate(
     found: dict[tuple[int, int], Any] = {}
     leaves: dict[int, Tensor] = {}
 
-    def send(source: Node | Tensor, output: int, g: Any) -> None:
-        gradients.add((id(source), output), g)
+    def send(source: Node | Tensor, output: int, g: Any, fresh: bool) -> None:
+        gradients.add((id(source), output), g, fresh)
         if isinstance(source, Tensor):
             leaves[id(source)] = source
         elif source.order not in seen:
@@ -195,33 +198,32 @@ def _backpropagate(
             heapq.heappush(waiting, (-source.order, source))
 
     for tensor, g in roots:
-        send(tensor if tensor._node is None else tensor._node, tensor._output, g)
-    useful = None if targets is None else _leading_to(targets, [node for _, node in waiting])
+        send(tensor if tensor._node is None else tensor._node, tensor._output, g, fresh=False)
+    useful = _leading_to(targets, [node for _, node in waiting]) if targets else set()
     with changed_mode(recording=create_graph):
         while waiting:
             _, node = heapq.heappop(waiting)
-            gs = [gradients.sums.pop((id(node), i), None) for i in range(len(node.outputs))]
-            for i, g in enumerate(gs):
-                if targets is not None and (id(node), i) in targets and g is not None:
-                    found[id(node), i] = g
             edges = node.edges
-            if useful is not None:
-                edges = [e for e in edges if (id(e.source), e.output) in targets or id(e.source) in useful]  # type: ignore[operator]
+            if targets is not None:
+                places = [(id(node), i) for i in range(len(node.outputs))]
+                found |= {p: gradients.copied(p) for p in places if p in targets and p in gradients.sums}
+                edges = [e for e in edges if (id(e.source), e.output) in targets or id(e.source) in useful]
+            gs = [gradients.sums.pop((id(node), i), None) for i in range(len(node.outputs))]
             if edges:
                 for edge, g in _derivatives(node, gs, edges, create_graph):
-                    send(edge.source, edge.output, g)
+                    fresh = not create_graph and g.base is None and all(g is not other for other in gs)
+                    send(edge.source, edge.output, g, fresh)
             if not retain_graph:
                 node.saved = None
             gs = g = None  # type: ignore[assignment]  # not alive while the next node works
     for key, leaf in leaves.items():
-        g, ours = gradients.sums.pop((key, 0)), (key, 0) in gradients.ours
         if targets is not None:
             if (key, 0) in targets:
-                found[key, 0] = g
+                found[key, 0] = gradients.taken((key, 0))
         elif leaf.grad is not None:
-            leaf.grad._data += g
+            leaf.grad._data += gradients.sums.pop((key, 0))
         else:
-            leaf.grad = Tensor(g if ours else g.copy())
+            leaf.grad = Tensor(gradients.taken((key, 0)))
     return found
 
 
@@ -276,9 +278,7 @@ def _through_plain_formula(node: Node, g: Any, edges: list[Edge]) -> Iterator[tu
     arrays, kwargs = node.values()["plain"]
     arguments = [Tensor(a) if is_array(a) else a for a in arrays]
     for edge in edges:  # through `identity`, so that one argument's gradient does not run on into another's
-        arguments[edge.position] = PRIMITIVES["identity"](
-            _attached(arrays[edge.position], edge.source, edge.output)
-        )
+        arguments[edge.position] = PRIMITIVES["identity"](_attached(arrays[edge.position], edge.source, edge.output))
     outputs = node.primitive.plain(*arguments, **kwargs)  # type: ignore[misc]
     inputs = [arguments[edge.position] for edge in edges]
     results = grad(outputs, inputs, g, create_graph=True, allow_unused=True)
@@ -287,8 +287,6 @@ def _through_plain_formula(node: Node, g: Any, edges: list[Edge]) -> Iterator[tu
 
 def _fitted(g: Any, edge: Edge, operation: str, argument: str) -> Any:
     """A rule's result in the argument's shape and dtype: sums over the axes along which it was broadcast."""
-    if isinstance(g, np.generic):
-        g = np.asarray(g)
     if g.shape != edge.shape:
         extra = g.ndim - len(edge.shape)
         kept = g.shape[extra:] if extra >= 0 else ()
@@ -298,6 +296,8 @@ def _fitted(g: Any, edge: Edge, operation: str, argument: str) -> Any:
             )
         stretched = [extra + i for i, n in enumerate(edge.shape) if n == 1 and kept[i] != 1]
         g = g.sum(axis=(*range(extra), *stretched)).reshape(edge.shape)
+    if isinstance(g, np.generic):  # what NumPy makes of arrays without axes
+        g = np.asarray(g)
     return g if g.dtype == edge.dtype else g.astype(edge.dtype)
 
 

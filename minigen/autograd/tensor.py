@@ -57,9 +57,7 @@ class Tensor(Operators):
         if value and self._data.dtype.kind != "f":
             raise TypeError(f"requires_grad: only floating-point tensors have gradients, this one is {self.dtype}")
         if not value and self._node is not None:
-            raise RuntimeError(
-                "requires_grad: only a leaf's can be switched off; `detach()` gives a tensor without"
-            )
+            raise RuntimeError("requires_grad: only a leaf's can be switched off; `detach()` gives a tensor without")
         self._requires_grad = bool(value)
 
     @property
@@ -118,9 +116,7 @@ class Tensor(Operators):
 
     def __setitem__(self, index: Any, value: Any) -> None:
         if self._requires_grad and MODE.get().recording:
-            raise RuntimeError(
-                "an in-place write to a tensor that requires gradients: use `ops.where`, or `no_grad()`"
-            )
+            raise RuntimeError("an in-place write to a tensor that requires gradients: use `ops.where`, or `no_grad()`")
         strip = lambda x: x._data if isinstance(x, Tensor) else x
         index = tuple(map(strip, index)) if isinstance(index, tuple) else strip(index)
         self._data[index] = strip(value)
@@ -155,9 +151,7 @@ class Tensor(Operators):
         return f"tensor({values}{''.join(notes)})"
 
 
-def tensor(
-    values: Any, dtype: Any = None, device: str | Device | None = None, requires_grad: bool = False
-) -> Tensor:
+def tensor(values: Any, dtype: Any = None, device: str | Device | None = None, requires_grad: bool = False) -> Tensor:
     """A tensor with a copy of `values`: numbers, nested lists, or an array.
 
     Without a `dtype`, an array keeps its own and Python's floats take the default (float32). It goes to `device`,

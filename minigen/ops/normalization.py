@@ -71,8 +71,8 @@ def _batch_norm_gradient(g: Array, weight: Array | None, normalized: Array, inve
 
 _batch_norm_of_batch.derivatives(
     x=_batch_norm_gradient,
-    weight=lambda g, normalized, sums: _sums(g, normalized, sums)[1],
-    bias=lambda g, normalized, sums: _sums(g, normalized, sums)[0],
+    weight=lambda g, normalized, sums: _sums(g, normalized, sums)[1].copy(),
+    bias=lambda g, normalized, sums: _sums(g, normalized, sums)[0].copy(),
 )
 
 
