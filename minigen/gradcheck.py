@@ -101,9 +101,7 @@ def _compare(
         return sum(float((o.data * v.data).sum()) for o, v in zip(fn(*leaves), cotangents, strict=True))
 
     if value() != value():
-        raise ValueError(
-            "gradcheck: two calls of the function with the same inputs disagree; fix its random numbers"
-        )
+        raise ValueError("gradcheck: two calls of the function with the same inputs disagree; fix its random numbers")
     wanted = [i for i, x in enumerate(leaves) if x.requires_grad]
     tracked = [(o, v) for o, v in zip(outputs, cotangents, strict=True) if o.requires_grad]
     gradients: Sequence[Tensor | None] = [None] * len(wanted)

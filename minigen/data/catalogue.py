@@ -1,0 +1,41 @@
+"""Every data set by its name."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from minigen.data.cifar10 import load_cifar10
+from minigen.data.coloured_digits import load_coloured_digits
+from minigen.data.dataset import Dataset
+from minigen.data.images import load_folder
+from minigen.data.mnist import load_digits, load_mnist
+
+_LOADERS: dict[str, Callable[[str, str | Path | None], Dataset]] = {
+    "digits": lambda split, data_dir: load_digits(split),
+    "coloured_digits": lambda split, data_dir: load_coloured_digits(split),
+    "mnist": lambda split, data_dir: load_mnist("mnist", split, data_dir),
+    "fashion-mnist": lambda split, data_dir: load_mnist("fashion-mnist", split, data_dir),
+    "cifar10": load_cifar10,
+}
+NAMES = tuple(_LOADERS)
+
+
+def load(name: str | Path = "digits", split: str = "train", *, data_dir: str | Path | None = None) -> Dataset:
+    """The data set called `name`, or the folder of images at that path (see `load_folder`).
+
+    `split` is "train" or "test". "digits" and "coloured_digits" come with minigen; "mnist", "fashion-mnist" and
+    "cifar10" are looked for in `data_dir`, in the folder that the environment variable `MINIGEN_DATA` names and in
+    the cache, and downloaded if they are in none.
+
+    >>> load("digits")
+    <digits train: (8000, 1, 28, 28) images, 10 classes>
+    """
+    if split not in ("train", "test"):
+        raise ValueError(f'load: split is "train" or "test", got {split!r}')
+    if name in _LOADERS:
+        return _LOADERS[str(name)](split, data_dir)
+    if isinstance(name, Path) or "/" in name or os.sep in name or Path(name).is_dir():
+        return load_folder(name, split)
+    raise ValueError(f"load: no data set {name!r}; there are {', '.join(NAMES)}, or a folder's path")

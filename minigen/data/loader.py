@@ -1,0 +1,120 @@
+"""Batches of a data set on a device, shuffled and made into what a model takes.
+
+A loader has no state. All that is random in batch b of epoch e comes from (seed, e, b) alone, so a run that is
+resumed there gets the same batches, whatever else has drawn random numbers in between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal, get_args
+
+import numpy as np
+
+from minigen.backend import Array, Device, array_module, current_dtype, device_of
+from minigen.backend import device as find_device
+from minigen.data.dataset import Dataset
+
+Pixels = Literal["binary", "levels", "unit", "signed"]
+Binarization = Literal["dynamic", "fixed"]
+
+
+class Loader:
+    """Batches (images (n, C, H, W), labels (n,)) as arrays on `device` (default: the current one).
+
+    `pixels` says what an image value v = 0 ... 255 becomes:
+
+    - "binary": 1 with probability v / 255, else 0 (uint8). With `binarization="dynamic"` drawn anew in every
+      epoch, with "fixed" once for all. The two are different tasks: results must say which.
+    - "levels": an integer 0 ... levels - 1, floor(v levels / 256) (uint8; `levels` 256 if not given).
+    - "unit", "signed": a float in [0, 1] or [-1, 1], of the default dtype.
+
+    `flip` mirrors each image left to right with probability 1/2. `drop_last` leaves out a smaller last batch.
+
+    >>> for images, labels in Loader(load("digits")).epoch(0): ...
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        batch_size: int = 128,
+        *,
+        pixels: Pixels = "binary",
+        levels: int | None = None,
+        shuffle: bool = True,
+        seed: int = 0,
+        flip: bool = False,
+        drop_last: bool = False,
+        device: str | Device | None = None,
+        binarization: Binarization = "dynamic",
+    ) -> None:
+        _check_choice("pixels", pixels, get_args(Pixels))
+        _check_choice("binarization", binarization, get_args(Binarization))
+        if levels is not None and (pixels != "levels" or not 2 <= levels <= 256):
+            raise ValueError(f'Loader: levels is 2 ... 256, with pixels="levels"; got {levels} with {pixels!r}')
+        if batch_size < 1 or len(dataset) < (batch_size if drop_last else 1):
+            raise ValueError(
+                f"Loader: no batch of {batch_size} in {len(dataset)} images{' with drop_last' * drop_last}"
+            )
+        if seed < 0:
+            raise ValueError(f"Loader: seed must not be negative, got {seed}")
+        self.dataset, self.batch_size, self.pixels, self.seed = dataset, batch_size, pixels, seed
+        self.shuffle, self.flip, self.drop_last, self.binarization = shuffle, flip, drop_last, binarization
+        self.device = find_device(device)
+        images = dataset.images
+        if pixels == "levels" and levels is not None:
+            images = (images.astype(np.uint16) * levels // 256).astype(np.uint8)
+        elif pixels == "binary" and binarization == "fixed":
+            images = binarize(images, self._generator(0))
+        self._images = self.device.asarray(images)
+        self._labels = self.device.asarray(dataset.labels)
+
+    def __len__(self) -> int:
+        """Batches in an epoch."""
+        full, rest = divmod(len(self.dataset), self.batch_size)
+        return full if self.drop_last or rest == 0 else full + 1
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[tuple[Array, Array]]:
+        """The batches of that epoch, from number `start` on."""
+        if epoch < 0 or not 0 <= start <= len(self):
+            raise ValueError(f"Loader: epoch {epoch}, start {start}; takes epoch >= 0 and start 0 ... {len(self)}")
+        count = len(self.dataset)
+        order = self._generator(1, epoch).permutation(count) if self.shuffle else np.arange(count)
+        order = self.device.asarray(order)
+        return (self._batch(epoch, b, order) for b in range(start, len(self)))
+
+    def _batch(self, epoch: int, b: int, order: Array) -> tuple[Array, Array]:
+        with self.device:
+            generator = self._generator(2, epoch, b)
+            chosen = order[b * self.batch_size : (b + 1) * self.batch_size]
+            images, labels = self._images[chosen], self._labels[chosen]
+            if self.flip:
+                images = flip(images, generator)
+            if self.pixels == "binary" and self.binarization == "dynamic":
+                images = binarize(images, generator)
+            elif self.pixels == "unit":
+                images = images.astype(current_dtype()) / 255
+            elif self.pixels == "signed":
+                images = images.astype(current_dtype()) / 127.5 - 1
+            return images, labels
+
+    def _generator(self, *key: int) -> np.random.Generator:
+        # Not default_rng([seed, *key]): that ignores zeros at the end, and two uses would share their numbers.
+        return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=key))
+
+
+def binarize(images: Array, generator: np.random.Generator) -> Array:
+    """Each uint8 value v becomes 1 with probability v / 255 exactly, else 0: u < v with u uniform in 0 ... 254."""
+    u = generator.integers(0, 255, size=images.shape, dtype=np.uint8)
+    return (device_of(images).asarray(u) < images).astype(np.uint8)
+
+
+def flip(images: Array, generator: np.random.Generator) -> Array:
+    """Each image (N, C, H, W) mirrored left to right with probability 1/2."""
+    mirrored = device_of(images).asarray(generator.random(len(images)) < 0.5)
+    return array_module(images).where(mirrored[:, None, None, None], images[..., ::-1], images)
+
+
+def _check_choice(what: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ValueError(f"Loader: {what} is one of {', '.join(map(repr, choices))}, got {value!r}")

@@ -1,0 +1,71 @@
+"""Densities in one and two dimensions on which a GAN can be watched: mixtures of Gaussians, exactly known.
+
+`ring` and `grid` are the usual tests for mode collapse: the ring of 8 from Metz et al., "Unrolled generative
+adversarial networks" (2017), the grid of 25 from Srivastava et al., "VEEGAN" (2017).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from minigen.backend import current_dtype, random_generator, to_numpy
+
+
+class GaussianMixture:
+    r"""p(x) = sum_k w_k N(x; \mu_k, \sigma_k^2 I), in D dimensions.
+
+    `means` (K, D), the modes; `std` one number or (K,); `weights` (K,), normalised here, equal if not given.
+    """
+
+    def __init__(self, means: Any, std: Any, weights: Any = None) -> None:
+        self.means = np.array(means, np.float64)
+        if self.means.ndim != 2 or self.means.size == 0:
+            raise ValueError(f"GaussianMixture: means must be (K, D), got {self.means.shape}")
+        modes = len(self.means)
+        self.std = _one_per_mode("std", std, modes)
+        self.weights = _one_per_mode("weights", 1.0 if weights is None else weights, modes)
+        self.weights /= self.weights.sum()
+
+    def log_prob(self, x: Any) -> np.ndarray:
+        """log p(x) in nats, float64: (N, D) -> (N,)."""
+        x = np.asarray(to_numpy(x), np.float64)
+        dimensions = self.means.shape[1]
+        if x.ndim != 2 or x.shape[1] != dimensions:
+            raise ValueError(f"log_prob: x must be (N, {dimensions}), got {x.shape}")
+        squares = ((x[:, None, :] - self.means) ** 2).sum(axis=-1)  # (N, K)
+        log_normal = -squares / (2 * self.std**2) - dimensions * np.log(self.std * math.sqrt(2 * math.pi))
+        return np.logaddexp.reduce(np.log(self.weights) + log_normal, axis=1)
+
+    def sample(self, n: int, generator: np.random.Generator | None = None) -> np.ndarray:
+        """`n` draws (n, D), of the default dtype; by minigen's own generator if none is given."""
+        generator = generator or random_generator()
+        k = generator.choice(len(self.means), size=n, p=self.weights)
+        noise = generator.standard_normal((n, self.means.shape[1]))
+        return (self.means[k] + self.std[k, None] * noise).astype(current_dtype())
+
+
+def bimodal(distance: float = 4.0, std: float = 0.5) -> GaussianMixture:
+    """Two equal Gaussians on a line, `distance` apart around 0."""
+    return GaussianMixture([[-distance / 2], [distance / 2]], std)
+
+
+def ring(modes: int = 8, radius: float = 2.0, std: float = 0.02) -> GaussianMixture:
+    """`modes` equal Gaussians evenly on a circle of that radius."""
+    angles = 2 * math.pi * np.arange(modes) / modes
+    return GaussianMixture(radius * np.stack([np.cos(angles), np.sin(angles)], axis=1), std)
+
+
+def grid(side: int = 5, spacing: float = 2.0, std: float = 0.05) -> GaussianMixture:
+    """`side` x `side` equal Gaussians on a square grid around 0, `spacing` apart."""
+    ticks = spacing * (np.arange(side) - (side - 1) / 2)
+    return GaussianMixture([(x, y) for x in ticks for y in ticks], std)
+
+
+def _one_per_mode(what: str, values: Any, modes: int) -> np.ndarray:
+    values = np.asarray(values, np.float64)
+    if values.shape not in ((), (modes,)) or not (np.isfinite(values) & (values > 0)).all():
+        raise ValueError(f"GaussianMixture: {what} must be positive, one number or ({modes},), got {values}")
+    return np.broadcast_to(values, (modes,)).copy()

@@ -1,0 +1,32 @@
+"""Layers: operations together with the parameters that they use."""
+
+from minigen.nn import init
+from minigen.nn.activations import Dropout, Flatten, LeakyReLU, ReLU, Sigmoid, Tanh
+from minigen.nn.convolution import Conv2d, ConvTranspose2d, MaskedConv2d
+from minigen.nn.linear import Embedding, Linear
+from minigen.nn.module import Module, ModuleList, Parameter, Sequential
+from minigen.nn.normalization import BatchNorm1d, BatchNorm2d
+from minigen.nn.recurrent import LSTM, LSTMCell
+
+__all__ = [
+    "LSTM",
+    "BatchNorm1d",
+    "BatchNorm2d",
+    "Conv2d",
+    "ConvTranspose2d",
+    "Dropout",
+    "Embedding",
+    "Flatten",
+    "LSTMCell",
+    "LeakyReLU",
+    "Linear",
+    "MaskedConv2d",
+    "Module",
+    "ModuleList",
+    "Parameter",
+    "ReLU",
+    "Sequential",
+    "Sigmoid",
+    "Tanh",
+    "init",
+]

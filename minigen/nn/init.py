@@ -1,0 +1,37 @@
+"""How parameters begin. The layers use PyTorch's defaults; `dcgan` is the DCGAN paper's."""
+
+from __future__ import annotations
+
+import math
+
+from minigen.autograd import no_grad
+from minigen.backend import Shape, current_dtype, device, normal, uniform
+from minigen.nn.module import Module, Parameter
+
+
+def fan_in_uniform(shape: Shape, fan_in: int) -> Parameter:
+    """Uniform in +-1/sqrt(fan_in), where fan_in is the number of inputs that one output sums over.
+
+    For weights this is He et al. (2015) with a = sqrt(5), which is PyTorch's default; for biases it is simply that.
+    """
+    bound = 1.0 / math.sqrt(max(fan_in, 1))
+    return Parameter(uniform(shape, -bound, bound))
+
+
+def constant(shape: Shape, value: float) -> Parameter:
+    """Every entry the same."""
+    return Parameter(device().module.full(shape, value, dtype=current_dtype()))
+
+
+@no_grad()
+def dcgan(module: Module) -> None:
+    """Normal(0, 0.02) convolutions, Normal(1, 0.02) batch normalisation, zero biases (Radford et al. 2016, section 4).
+
+    >>> model.apply(nn.init.dcgan)
+    """
+    weight, bias = getattr(module, "weight", None), getattr(module, "bias", None)
+    if weight is not None and (weight.ndim == 4 or hasattr(module, "running_mean")):
+        mean = 0.0 if weight.ndim == 4 else 1.0
+        weight[...] = normal(weight.shape, mean, 0.02, dtype=weight.dtype, on=weight.device)
+        if bias is not None:
+            bias[...] = 0.0

@@ -1,0 +1,80 @@
+"""Long short-term memory (Hochreiter and Schmidhuber 1997), with PyTorch's parameter names and gate order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from minigen import ops
+from minigen.autograd import Tensor
+from minigen.nn.init import fan_in_uniform
+from minigen.nn.module import Module
+
+State = tuple[Any, Any]
+
+
+def _zeros(x: Any, n: int, hidden: int) -> Tensor:
+    return Tensor(x.device.module.zeros((n, hidden), dtype=x.dtype))
+
+
+class LSTMCell(Module):
+    """One step: x (N, input_size) and the state (h, c), each (N, hidden_size), give the next (h, c)."""
+
+    def __init__(self, input_size: int, hidden_size: int, bias: bool = True) -> None:
+        self.hidden_size = hidden_size
+        self.weight_ih = fan_in_uniform((4 * hidden_size, input_size), hidden_size)
+        self.weight_hh = fan_in_uniform((4 * hidden_size, hidden_size), hidden_size)
+        self.bias_ih = fan_in_uniform((4 * hidden_size,), hidden_size) if bias else None
+        self.bias_hh = fan_in_uniform((4 * hidden_size,), hidden_size) if bias else None
+
+    def forward(self, x: Any, state: State | None = None) -> State:
+        h, c = state if state is not None else (_zeros(x, x.shape[0], self.hidden_size),) * 2
+        gates = ops.linear(x, self.weight_ih, self.bias_ih) + ops.linear(h, self.weight_hh, self.bias_hh)
+        return ops.lstm_cell(gates, c)
+
+    def extra_repr(self) -> str:
+        return f"{self.weight_ih.shape[1]}, {self.hidden_size}"
+
+
+class LSTM(Module):
+    """A sequence through `num_layers` LSTMs: x (T, N, input_size) -> (outputs (T, N, hidden_size), (h, c)).
+
+    The states are (num_layers, N, hidden_size), zero at the start unless given. With `batch_first`, x and the outputs
+    are (N, T, ...). The input's part of the gates is computed for the whole sequence in one product.
+    """
+
+    def __init__(
+        self, input_size: int, hidden_size: int, num_layers: int = 1, bias: bool = True, batch_first: bool = False
+    ) -> None:
+        self.hidden_size, self.num_layers, self.batch_first = hidden_size, num_layers, batch_first
+        for layer in range(num_layers):
+            size = input_size if layer == 0 else hidden_size
+            shapes = {"weight_ih": (4 * hidden_size, size), "weight_hh": (4 * hidden_size, hidden_size)}
+            if bias:
+                shapes |= {"bias_ih": (4 * hidden_size,), "bias_hh": (4 * hidden_size,)}
+            for name, shape in shapes.items():
+                setattr(self, f"{name}_l{layer}", fan_in_uniform(shape, hidden_size))
+
+    def forward(self, x: Any, state: State | None = None) -> tuple[Any, State]:
+        if x.ndim != 3:
+            raise ValueError(f"LSTM: takes a sequence with 3 axes, got {x.shape}")
+        x = ops.permute_dims(x, (1, 0, 2)) if self.batch_first else x
+        zeros = _zeros(x, x.shape[1], self.hidden_size)
+        last = []
+        for layer in range(self.num_layers):
+            h, c = (zeros, zeros) if state is None else (state[0][layer], state[1][layer])
+            weight_hh, bias_hh = self._parameter("weight_hh", layer), self._parameter("bias_hh", layer)
+            from_input = ops.linear(x, self._parameter("weight_ih", layer), self._parameter("bias_ih", layer))
+            outputs = []
+            for t in range(x.shape[0]):
+                h, c = ops.lstm_cell(from_input[t] + ops.linear(h, weight_hh, bias_hh), c)
+                outputs.append(h)
+            x = ops.stack(outputs)
+            last.append((h, c))
+        x = ops.permute_dims(x, (1, 0, 2)) if self.batch_first else x
+        return x, (ops.stack([h for h, _ in last]), ops.stack([c for _, c in last]))
+
+    def _parameter(self, name: str, layer: int) -> Any:
+        return getattr(self, f"{name}_l{layer}", None)
+
+    def extra_repr(self) -> str:
+        return f"{self.weight_ih_l0.shape[1]}, {self.hidden_size}, num_layers={self.num_layers}"

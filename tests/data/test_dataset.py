@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from minigen.data import Dataset
+
+
+def make(n: int = 6, **changes: object) -> Dataset:
+    parts = {
+        "images": np.arange(n, dtype=np.uint8).reshape(n, 1, 1, 1).repeat(3, axis=1),
+        "labels": np.arange(n) % 2,
+        "classes": ("even", "odd"),
+        "name": "numbers",
+        "split": "train",
+        "colours": np.arange(n) % 3,
+        "colour_names": ("a", "b", "c"),
+    }
+    return Dataset(**(parts | changes))  # type: ignore[arg-type]
+
+
+def test_chooses_images_with_all_their_labels() -> None:
+    dataset = make()
+    for index, chosen in [
+        (slice(2), [0, 1]),
+        (slice(1, 6, 2), [1, 3, 5]),
+        (dataset.labels == 1, [1, 3, 5]),
+        (np.array([4, 0]), [4, 0]),
+        ([3], [3]),
+    ]:
+        part = dataset[index]
+        assert part.images[:, 0, 0, 0].tolist() == chosen
+        assert part.labels.tolist() == [i % 2 for i in chosen]
+        assert part.colours is not None and part.colours.tolist() == [i % 3 for i in chosen]
+        assert (part.name, part.split, part.classes) == ("numbers", "train", ("even", "odd"))
+    assert len(dataset) == 6 and dataset.image_shape == (3, 1, 1)
+    assert dataset.take(4).labels.tolist() == dataset[:4].labels.tolist() == [0, 1, 0, 1]
+    assert repr(dataset) == "<numbers train: (6, 3, 1, 1) images, 2 classes>"
+
+
+@pytest.mark.parametrize("n", [0, -1, 7])
+def test_take_takes_no_other_number(n: int) -> None:
+    with pytest.raises(ValueError, match=rf"take: got {n}, but .* has 6 images"):
+        make().take(n)
+
+
+def test_an_integer_is_no_index() -> None:
+    with pytest.raises(TypeError, match="takes a slice or an array as index, got 0"):
+        make()[0]
+    with pytest.raises(TypeError):
+        list(make())  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"images": np.zeros((6, 1, 1), np.uint8)}, r"images must be \(N, C, H, W\) uint8, got \(6, 1, 1\)"),
+        ({"images": np.zeros((6, 1, 1, 1))}, "uint8, got .* float64"),
+        ({"labels": np.zeros(5, np.int64)}, r"labels must be \(6,\) int64, got \(5,\)"),
+        ({"labels": np.zeros(6, np.uint8)}, "labels must be .* int64, got .* uint8"),
+        ({"labels": np.full(6, 2)}, r"labels must lie in 0 ... 1, got 2 ... 2"),
+        ({"labels": np.arange(6) % 2 - 1}, r"labels must lie in 0 ... 1, got -1 ... 0"),
+        ({"colours": np.full(6, 3)}, r"colours must lie in 0 ... 2"),
+    ],
+)
+def test_refuses_parts_that_do_not_fit(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make(**changes)

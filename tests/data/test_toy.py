@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minigen.backend import default_dtype, manual_seed
+from minigen.data import toy
+from minigen.data.toy import GaussianMixture
+
+
+@given(st.integers(1, 4), st.integers(1, 3), st.integers(0, 1000))
+def test_log_prob_is_the_formula_in_a_loop(modes: int, dimensions: int, seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    means = generator.normal(size=(modes, dimensions))
+    std, weights = generator.uniform(0.5, 2, modes), generator.uniform(0.5, 2, modes)
+    x = generator.normal(size=(3, dimensions))
+    log_prob = GaussianMixture(means, std, weights).log_prob(x)
+    for n in range(3):
+        p = 0.0
+        for k in range(modes):
+            normal = 1.0
+            for d in range(dimensions):
+                z = (x[n, d] - means[k, d]) / std[k]
+                normal *= math.exp(-z * z / 2) / (std[k] * math.sqrt(2 * math.pi))
+            p += weights[k] / weights.sum() * normal
+        assert log_prob[n] == pytest.approx(math.log(p), rel=1e-12)
+
+
+@pytest.mark.parametrize("mixture", [toy.bimodal(), toy.ring(4, 1.0, 0.3), toy.grid(2, 1.0, 0.3)])
+def test_densities_integrate_to_one(mixture: GaussianMixture) -> None:
+    line = np.linspace(-5, 5, 401)
+    dimensions = mixture.means.shape[1]
+    points = np.stack(np.meshgrid(*[line] * dimensions), axis=-1).reshape(-1, dimensions)
+    integral = np.exp(mixture.log_prob(points)).sum() * (line[1] - line[0]) ** dimensions
+    assert integral == pytest.approx(1, abs=1e-6)
+
+
+def test_log_prob_far_away_is_finite() -> None:
+    assert toy.ring().log_prob([[1e3, 0.0]])[0] == pytest.approx(
+        -(998.0**2) / (2 * 0.02**2) - math.log(8) - math.log(2 * math.pi * 0.02**2), rel=1e-9
+    )
+
+
+def test_samples_have_the_mixtures_moments() -> None:
+    mixture = GaussianMixture([[0.0, 0.0], [10.0, 4.0]], [0.5, 2.0], [3, 1])
+    n = 40_000
+    x = mixture.sample(n, np.random.default_rng(0)).astype(float)
+    second = x[:, 0] > 4
+    assert second.mean() == pytest.approx(0.25, abs=5 * math.sqrt(0.25 * 0.75 / n))
+    for part, mean, std in ((x[~second], [0, 0], 0.5), (x[second], [10, 4], 2.0)):
+        assert part.mean(axis=0) == pytest.approx(mean, abs=5 * std / math.sqrt(n / 4))
+        assert part.std(axis=0) == pytest.approx([std, std], rel=0.03)
+
+
+def test_samples_have_the_entropy_of_the_density() -> None:
+    mixture = toy.ring()  # the modes do not touch: H = log 8 + log(2 pi e s^2)
+    entropy = math.log(8) + math.log(2 * math.pi * math.e * 0.02**2)
+    with default_dtype("float64"):
+        x = mixture.sample(20_000, np.random.default_rng(1))
+    assert -mixture.log_prob(x).mean() == pytest.approx(entropy, abs=0.04)
+
+
+def test_named_mixtures() -> None:
+    ring, grid, bimodal = toy.ring(), toy.grid(), toy.bimodal()
+    assert ring.means.shape == (8, 2) and grid.means.shape == (25, 2) and bimodal.means.shape == (2, 1)
+    assert np.hypot(*ring.means.T) == pytest.approx(np.full(8, 2.0))
+    steps = np.diff(np.unwrap(np.arctan2(ring.means[:, 1], ring.means[:, 0])))
+    assert steps == pytest.approx(np.full(7, math.pi / 4))
+    assert {tuple(mean) for mean in grid.means} == {(x, y) for x in (-4, -2, 0, 2, 4) for y in (-4, -2, 0, 2, 4)}
+    assert bimodal.means.ravel().tolist() == [-2, 2]
+    assert set(ring.std) == {0.02} and set(grid.std) == {0.05} and set(bimodal.std) == {0.5}
+    assert ring.weights.tolist() == [1 / 8] * 8
+
+
+def test_samples_by_seed_and_of_the_default_dtype() -> None:
+    manual_seed(3)
+    first = toy.ring().sample(5)
+    manual_seed(3)
+    np.testing.assert_array_equal(toy.ring().sample(5), first)
+    assert first.dtype == np.float32
+    with default_dtype("float64"):
+        assert toy.ring().sample(5, np.random.default_rng(0)).dtype == np.float64
+
+
+def test_errors() -> None:
+    for means in ([1.0, 2.0], np.zeros((0, 2))):
+        with pytest.raises(ValueError, match=r"GaussianMixture: means must be \(K, D\)"):
+            GaussianMixture(means, 1.0)
+    for std in (0.0, -1.0, [1.0, 1.0, 1.0], math.nan):
+        with pytest.raises(ValueError, match=r"GaussianMixture: std must be positive, one number or \(2,\)"):
+            GaussianMixture([[0.0], [1.0]], std)
+    with pytest.raises(ValueError, match="GaussianMixture: weights must be positive"):
+        GaussianMixture([[0.0], [1.0]], 1.0, [1.0, 0.0])
+    for x in (np.zeros(3), np.zeros((3, 1))):
+        with pytest.raises(ValueError, match=r"log_prob: x must be \(N, 2\), got"):
+            toy.ring().log_prob(x)
