@@ -5,9 +5,10 @@ The floors, each knowing only those below it: `backend` (NumPy or CuPy), `autogr
 `evaluate`, `train` and `plot`. `data` stands beside them.
 """
 
-from minigen import autograd, backend, data, nn, ops, optim
+from minigen import autograd, backend, data, distributions, evaluate, models, nn, ops, optim, plot, train
 from minigen.autograd import Tensor, detect_anomaly, grad, no_grad, tensor
 from minigen.backend import default_dtype, device, manual_seed
+from minigen.checkpoint import load, save
 from minigen.gradcheck import gradcheck
 
 __version__ = "0.1.0"
@@ -20,12 +21,19 @@ __all__ = [
     "default_dtype",
     "detect_anomaly",
     "device",
+    "distributions",
+    "evaluate",
     "grad",
     "gradcheck",
+    "load",
     "manual_seed",
+    "models",
     "nn",
     "no_grad",
     "ops",
     "optim",
+    "plot",
+    "save",
     "tensor",
+    "train",
 ]

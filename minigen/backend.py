@@ -191,6 +191,17 @@ def set_random_state(state: dict[str, Any]) -> None:
     _random.bit_generator.state = state
 
 
+@contextmanager
+def separate_random(seed: int) -> Iterator[None]:
+    """Random numbers inside the block come from this seed; those outside go on as if it had not been."""
+    global _random
+    outside, _random = _random, np.random.default_rng(seed)
+    try:
+        yield
+    finally:
+        _random = outside
+
+
 def uniform(shape: Shape, low: float = 0.0, high: float = 1.0, *, dtype: Any = None, on: Any = None) -> Array:
     """Uniform numbers in [low, high), as an array of `shape` on the device `on` (default: the current one)."""
     dtype = np.dtype(dtype or current_dtype())

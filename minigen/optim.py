@@ -67,7 +67,7 @@ class Optimizer:
         self.steps = steps.item()
 
 
-def _check(owner: object, **settings: tuple[float, bool, str]) -> None:
+def _check(owner: object, **settings: tuple[Any, bool, str]) -> None:
     for name, (value, holds, takes) in settings.items():
         if not holds:
             raise ValueError(f"{type(owner).__name__}: takes {name} {takes}, got {value}")

@@ -28,7 +28,7 @@ from minigen.autograd.modes import MODE
 from minigen.autograd.operators import PRIMITIVES
 from minigen.autograd.tape import Edge, Node, check_finite
 from minigen.autograd.tensor import Tensor
-from minigen.backend import Array, current_dtype, device_of, is_array
+from minigen.backend import Array, array_module, current_dtype, device_of, is_array
 
 _SCALARS = (float, int, bool, tuple, type(None))
 
@@ -120,8 +120,9 @@ class Primitive:
             return self.forward(*arrays, **kwargs)
         except (ValueError, TypeError, IndexError) as error:
             message = str(error)
-            if message.split(":")[0] in PRIMITIVES:
+            if message.split(":")[0] in PRIMITIVES and " (got " in message:  # an operation inside this one said it
                 raise
+            message = message.removeprefix(f"{self.name}: ")  # NumPy names some of its functions itself
             raise type(error)(f"{self.name}: {message} (got {self._describe(arrays)})") from error
 
     def _describe(self, arrays: Sequence[Any]) -> str:
@@ -135,6 +136,7 @@ class Primitive:
         arrays: list[Any] = []
         needed: list[int] = []  # the positions of the arguments that need gradients
         reference = None  # the first array: the others must be on its device
+        mixed = False  # whether there are several dtypes
         for position, arg in enumerate(args):
             if isinstance(arg, Tensor):
                 if arg._requires_grad:
@@ -147,14 +149,16 @@ class Primitive:
             arrays.append(arg)
             if reference is None:
                 reference = arg
-            elif type(arg) is not np.ndarray or type(reference) is not np.ndarray:
+                continue
+            mixed = mixed or arg.dtype != reference.dtype
+            if type(arg) is not np.ndarray or type(reference) is not np.ndarray:
                 self._check_devices(arg, reference, args)
         if kwargs:
             kwargs = {name: x._data if isinstance(x, Tensor) else x for name, x in kwargs.items()}
         result = self._compute(arrays, kwargs)
         out, *kept = result if self.keeps else (result,)
         outs = out if type(out) is tuple else (out,)
-        outs = tuple([self._as_array(o, reference, arrays) for o in outs])
+        outs = tuple([self._as_array(o, None if mixed else reference, arrays) for o in outs])
 
         recording, detecting = MODE.get()
         if detecting:
@@ -179,17 +183,20 @@ class Primitive:
         return result
 
     def _check_devices(self, x: Array, reference: Array, args: tuple) -> None:
-        if type(x) is type(reference) and x.device == reference.device:
+        if array_module(x) is array_module(reference) and x.device == reference.device:
             return
         arrays = [(i, a._data if isinstance(a, Tensor) else a) for i, a in enumerate(args)]
         got = ", ".join(f"{self.argument_at(i)} is on {device_of(a)}" for i, a in arrays if is_array(a))
         raise ValueError(f"{self.name}: the arguments are on different devices: {got}; move them with `.to`")
 
-    def _as_array(self, out: Any, reference: Array, arrays: list[Any]) -> Array:
-        """The output as an array; its dtype is the one that the floating-point arguments agree on."""
+    def _as_array(self, out: Any, same: Array | None, arrays: list[Any]) -> Array:
+        """The output as an array; its dtype is the one that the floating-point arguments agree on.
+
+        `same`: an argument, if they all have its dtype.
+        """
         if isinstance(out, np.generic):
             out = np.asarray(out)
-        if out.dtype == reference.dtype or out.dtype.kind != "f" or self.casts:
+        if (same is not None and out.dtype == same.dtype) or out.dtype.kind != "f" or self.casts:
             return out
         dtypes = {a.dtype for a in arrays if is_array(a) and a.dtype.kind == "f"}
         if not dtypes:  # integers divided, averaged, ...
@@ -218,7 +225,7 @@ class Primitive:
             elif kind == "shape":
                 saved[name] = getattr(arrays[index], "shape", None)
             elif kind == "shapes":
-                saved[name] = [x.shape for x in arrays]
+                saved[name] = [x.shape for x in arrays[len(self.arguments) :]]
             elif kind == "kept":
                 saved[name] = kept[index]
             elif kind == "option":

@@ -137,8 +137,9 @@ def _seed(output: Tensor, g: Any, caller: str, create_graph: bool) -> Any:
     if device_of(data) != output.device:
         raise ValueError(f"{caller}: the output is on {output.device}, its gradient on {device_of(data)}")
     if create_graph:
-        return g if isinstance(g, Tensor) else Tensor(data)
-    return data.astype(output.dtype, copy=False)
+        g = g if isinstance(g, Tensor) else Tensor(data)
+        return g if g.dtype == output.dtype else g.astype(output.dtype)
+    return data.astype(output.dtype)  # a copy: a derivative may keep it, and the caller may change theirs
 
 
 def _place(x: Tensor) -> tuple[int, int]:
@@ -221,7 +222,7 @@ def _backpropagate(
             if (key, 0) in targets:
                 found[key, 0] = gradients.taken((key, 0))
         elif leaf.grad is not None:
-            leaf.grad._data += gradients.sums.pop((key, 0))
+            leaf.grad.data += gradients.sums.pop((key, 0))
         else:
             leaf.grad = Tensor(gradients.taken((key, 0)))
     return found

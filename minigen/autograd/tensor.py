@@ -41,9 +41,11 @@ class Tensor(Operators):
 
     @data.setter
     def data(self, value: Array) -> None:
-        if not is_array(value) or value.shape != self._data.shape or value.dtype != self._data.dtype:
-            got = f"{value.shape} {value.dtype}" if is_array(value) else type(value).__name__
-            raise ValueError(f"data: takes an array {self.shape} {self.dtype}, got {got}")
+        if value is not self._data:
+            takes = f"{self.shape} {self.dtype} on {self.device}"
+            got = f"{value.shape} {value.dtype} on {device_of(value)}" if is_array(value) else type(value).__name__
+            if got != takes:
+                raise ValueError(f"data: takes an array {takes}, got {got}")
         self._data = value
         self._version[0] += 1
 

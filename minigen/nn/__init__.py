@@ -1,7 +1,7 @@
 """Layers: operations together with the parameters that they use."""
 
 from minigen.nn import init
-from minigen.nn.activations import Dropout, Flatten, LeakyReLU, ReLU, Sigmoid, Tanh
+from minigen.nn.activations import Dropout, Flatten, LeakyReLU, ReLU, Sigmoid, Tanh, Unflatten
 from minigen.nn.convolution import Conv2d, ConvTranspose2d, MaskedConv2d
 from minigen.nn.linear import Embedding, Linear
 from minigen.nn.module import Module, ModuleList, Parameter, Sequential
@@ -28,5 +28,6 @@ __all__ = [
     "Sequential",
     "Sigmoid",
     "Tanh",
+    "Unflatten",
     "init",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from minigen import ops
+from minigen.backend import Shape
 from minigen.nn.module import Module
 
 
@@ -47,6 +48,19 @@ class Flatten(Module):
 
     def forward(self, x: Any) -> Any:
         return ops.reshape(x, (x.shape[0], -1))
+
+
+class Unflatten(Module):
+    """(N, everything) -> (N, *shape)."""
+
+    def __init__(self, shape: Shape) -> None:
+        self.shape = tuple(shape)
+
+    def forward(self, x: Any) -> Any:
+        return ops.reshape(x, (x.shape[0], *self.shape))
+
+    def extra_repr(self) -> str:
+        return f"{self.shape}"
 
 
 class Dropout(Module):

@@ -6,6 +6,7 @@ from typing import Any
 
 from minigen import ops
 from minigen.autograd import Tensor
+from minigen.backend import Shape
 from minigen.nn.init import fan_in_uniform
 from minigen.nn.module import Module
 
@@ -48,7 +49,10 @@ class LSTM(Module):
         self.hidden_size, self.num_layers, self.batch_first = hidden_size, num_layers, batch_first
         for layer in range(num_layers):
             size = input_size if layer == 0 else hidden_size
-            shapes = {"weight_ih": (4 * hidden_size, size), "weight_hh": (4 * hidden_size, hidden_size)}
+            shapes: dict[str, Shape] = {
+                "weight_ih": (4 * hidden_size, size),
+                "weight_hh": (4 * hidden_size, hidden_size),
+            }
             if bias:
                 shapes |= {"bias_ih": (4 * hidden_size,), "bias_hh": (4 * hidden_size,)}
             for name, shape in shapes.items():

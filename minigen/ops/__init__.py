@@ -3,7 +3,7 @@
 Each takes arrays of NumPy or CuPy, or tensors; with a tensor among its arguments it returns tensors and is recorded.
 """
 
-# from minigen.ops.convolution import conv2d, conv_transpose2d, masked_conv2d
+from minigen.ops.convolution import conv2d, conv_transpose2d, masked_conv2d
 from minigen.ops.elementwise import (
     abs,
     add,

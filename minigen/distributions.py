@@ -1,0 +1,100 @@
+"""Probability distributions over tensors: each element is a random variable by itself.
+
+`log_prob` is in nats and has the shape of the values, so that the model decides what to sum over.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from minigen import ops
+from minigen.autograd import Tensor
+from minigen.backend import Array, array_module, normal, uniform
+
+
+def _noise(draw: Any, like: Tensor) -> Array:
+    return draw(like.shape, dtype=like.dtype, on=like.device)
+
+
+class Bernoulli:
+    """0 or 1, with p(1) = sigmoid(logits)."""
+
+    def __init__(self, logits: Tensor) -> None:
+        self.logits = logits
+
+    @property
+    def mean(self) -> Tensor:
+        return ops.sigmoid(self.logits)
+
+    def log_prob(self, x: Any) -> Tensor:
+        return -ops.binary_cross_entropy_with_logits(self.logits, x, reduction="none")
+
+    def sample(self) -> Tensor:
+        return Tensor((_noise(uniform, self.logits) < self.mean.data).astype(self.logits.dtype))
+
+
+class Normal:
+    """The normal distribution with a mean and log_var = log(std^2), both tensors of one shape."""
+
+    def __init__(self, mean: Tensor, log_var: Tensor) -> None:
+        if mean.shape != log_var.shape:
+            raise ValueError(f"Normal: mean is {mean.shape} but log_var is {log_var.shape}")
+        self.mean, self.log_var = mean, log_var
+
+    @property
+    def std(self) -> Tensor:
+        return ops.exp(0.5 * self.log_var)
+
+    def log_prob(self, x: Any) -> Tensor:
+        """-((x - mean)^2 / var + log var + log 2 pi) / 2"""
+        return -0.5 * (ops.square(x - self.mean) * ops.exp(-self.log_var) + self.log_var + math.log(2 * math.pi))
+
+    def sample(self) -> Tensor:
+        """mean + std noise: the gradient flows to mean and std (reparameterization)."""
+        return self.mean + self.std * Tensor(_noise(normal, self.mean))
+
+    def kl_to_standard(self) -> Tensor:
+        """KL(this || Normal(0, 1)) = (mean^2 + var - 1 - log var) / 2, element by element (Kingma, appendix B)."""
+        return 0.5 * (ops.square(self.mean) + ops.exp(self.log_var) - 1.0 - self.log_var)
+
+
+class DiscretizedLogistic:
+    """An integer 0 ... levels - 1: the mass of a logistic distribution in the bin around it.
+
+    Level k stands for 2 k / (levels - 1) - 1 in [-1, 1]; p(k) = F(upper edge) - F(lower edge) with
+    F(v) = sigmoid((v - mean) / scale), and the first and last bins reach to infinity (Salimans et al. 2017,
+    arXiv 1701.05517, section 2.1).
+    """
+
+    def __init__(self, mean: Tensor, log_scale: Tensor, levels: int = 256) -> None:
+        if mean.shape != log_scale.shape:
+            raise ValueError(f"DiscretizedLogistic: mean is {mean.shape} but log_scale is {log_scale.shape}")
+        self.centre, self.log_scale, self.levels = mean, log_scale, levels
+
+    @property
+    def mean(self) -> Tensor:
+        """The centre, as a level 0 ... levels - 1."""
+        return ops.clip((self.centre + 1.0) * (0.5 * (self.levels - 1)), 0, self.levels - 1)
+
+    def log_prob(self, x: Any) -> Tensor:
+        """log p(x) for integers x.
+
+        With a and b the logits of the bin's edges, sigmoid(b) - sigmoid(a) = sigmoid(b) sigmoid(-a) (1 - e^(a - b)),
+        whose logarithm neither over- nor underflows.
+        """
+        k = x.data if isinstance(x, Tensor) else x
+        half_bin = 1.0 / (self.levels - 1)
+        centred = (k.astype(self.centre.dtype) * (2 * half_bin) - 1.0) - self.centre
+        inverse_scale = ops.exp(-self.log_scale)
+        below = -ops.softplus(-(centred + half_bin) * inverse_scale)  # log sigmoid(b)
+        above = -ops.softplus((centred - half_bin) * inverse_scale)  # log sigmoid(-a)
+        width = ops.log(1.0 - ops.exp(-2 * half_bin * inverse_scale))
+        first, last = k == 0, k == self.levels - 1
+        return ops.where(first, 0.0, above) + ops.where(last, 0.0, below) + ops.where(first | last, 0.0, width)
+
+    def sample(self) -> Tensor:
+        xp = array_module(self.centre.data)
+        u = xp.clip(_noise(uniform, self.centre), 1e-5, 1 - 1e-5)
+        value = self.centre.data + xp.exp(self.log_scale.data) * (xp.log(u) - xp.log1p(-u))
+        return Tensor(xp.clip(xp.round((value + 1.0) * (0.5 * (self.levels - 1))), 0, self.levels - 1))

@@ -1,0 +1,5 @@
+"""The models: one file a paper."""
+
+from minigen.models.vae import VAE
+
+__all__ = ["VAE"]

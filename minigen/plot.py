@@ -1,0 +1,68 @@
+"""Figures. Images are arrays (N, C, H, W) with values in [0, 1] and one channel (grey) or three (RGB)."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minigen.autograd import Tensor
+from minigen.backend import to_numpy
+from minigen.checkpoint import atomic_write
+
+
+def mosaic(images: Any, columns: int | None = None, gap: int = 2, scale: int = 2) -> np.ndarray:
+    """Images (N, C, H, W) side by side in rows, as one RGB image (height, width, 3) of bytes.
+
+    `gap`: pixels of white between them; `scale`: every pixel is drawn as a square of that side.
+    """
+    x = images.numpy() if isinstance(images, Tensor) else to_numpy(images)
+    if x.ndim != 4 or x.shape[1] not in (1, 3):
+        raise ValueError(f"mosaic: takes images (N, 1 or 3, H, W), got {x.shape}")
+    n, _, height, width = x.shape
+    columns = columns or math.ceil(math.sqrt(n))
+    rows = math.ceil(n / columns)
+    canvas = np.full((rows * (height + gap) + gap, columns * (width + gap) + gap, 3), 255, dtype=np.uint8)
+    for i, image in enumerate(np.rint(np.clip(x, 0, 1) * 255).astype(np.uint8)):
+        top, left = gap + i // columns * (height + gap), gap + i % columns * (width + gap)
+        canvas[top : top + height, left : left + width] = image.transpose(1, 2, 0)
+    return canvas.repeat(scale, axis=0).repeat(scale, axis=1)
+
+
+def save_grid(images: Any, path: str | Path, columns: int | None = None, scale: int = 2) -> None:
+    """Write images (N, C, H, W) as one PNG, side by side in rows."""
+    from matplotlib.image import imsave
+
+    with atomic_write(path) as temporary:
+        imsave(temporary, mosaic(images, columns, scale=scale), format="png")
+
+
+def save_pairs(originals: Any, others: Any, path: str | Path, columns: int = 12, scale: int = 2) -> None:
+    """Write originals and, below each, its other version, as one PNG."""
+    both = [x.numpy() if isinstance(x, Tensor) else to_numpy(x) for x in (originals, others)]
+    rows = [x[start : start + columns] for start in range(0, len(originals), columns) for x in both]
+    save_grid(np.concatenate(rows), path, columns, scale)
+
+
+def save_curves(log: str | Path, path: str | Path, keys: Sequence[str], ylabel: str) -> None:
+    """Write the curves of a training log (JSON lines): each of `keys` over the epochs, training dashed."""
+    from matplotlib.figure import Figure
+
+    records = [json.loads(line) for line in Path(log).read_text().splitlines()]
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axes = figure.add_subplot()
+    for color, key in enumerate(keys):
+        for split, style in (("train", "--"), ("test", "-")):
+            points = [(r["epoch"], r[split][key]) for r in records if key in r.get(split, {})]
+            if points:
+                axes.plot(*zip(*points, strict=True), style, color=f"C{color}", label=f"{split}: {key}")
+    axes.set_xlabel("epoch")
+    axes.set_ylabel(ylabel)
+    axes.grid(alpha=0.3)
+    axes.legend()
+    with atomic_write(path) as temporary:
+        figure.savefig(temporary, dpi=100, format="png")

@@ -1,0 +1,389 @@
+"""What one can do with a tensor: operators, indexing, conversions, the raw array under it."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from minigen import ops
+from minigen.autograd import Tensor, grad, no_grad, tensor
+from minigen.backend import Device, default_dtype
+from minigen.backend import device as find_device
+
+
+def values(*shape: int) -> np.ndarray:
+    return np.random.default_rng(len(shape)).uniform(0.5, 2.0, shape)
+
+
+# -- operators -------------------------------------------------------------------------------------------------------
+
+ARITHMETIC = [operator.add, operator.sub, operator.mul, operator.truediv, operator.pow]
+COMPARISONS = [operator.lt, operator.le, operator.gt, operator.ge, operator.eq, operator.ne]
+
+
+@pytest.mark.parametrize("op", [*ARITHMETIC, *COMPARISONS, operator.matmul])
+def test_binary_operators_with_tensors_and_arrays_on_either_side(op: Callable[[Any, Any], Any]) -> None:
+    x, y = values(3, 3), values(3, 3)
+    y[0] = x[0]
+    for left, right in ((tensor(x), tensor(y)), (tensor(x), y), (x, tensor(y))):
+        out = op(left, right)
+        assert isinstance(out, Tensor)
+        np.testing.assert_array_equal(out.data, op(x, y))
+
+
+@pytest.mark.parametrize("op", [*ARITHMETIC, *COMPARISONS])
+@pytest.mark.parametrize("scalar", [3, 1.5, np.float64(1.5), np.float32(1.5), np.array([1.5, 1.5, 1.5])])
+def test_binary_operators_with_scalars_on_either_side(op: Callable[[Any, Any], Any], scalar: Any) -> None:
+    x = values(3)
+    for out, expected in ((op(tensor(x), scalar), op(x, scalar)), (op(scalar, tensor(x)), op(scalar, x))):
+        assert isinstance(out, Tensor)
+        np.testing.assert_array_equal(out.data, expected)
+
+
+@pytest.mark.parametrize("op", ARITHMETIC)
+def test_gradients_of_reflected_operators(op: Callable[[Any, Any], Any]) -> None:
+    x, step = values(3), 1e-6
+    for left in (1.5, np.array([1.5, 2.0, 3.0])):
+        t = tensor(x, requires_grad=True)
+        op(left, t).sum().backward()
+        numeric = (op(left, x + step) - op(left, x - step)) / (2 * step)
+        np.testing.assert_allclose(t.grad.data, numeric, rtol=1e-7)
+
+
+def test_unary_operators() -> None:
+    x = values(3) - 1.0
+    np.testing.assert_array_equal((-tensor(x)).data, -x)
+    np.testing.assert_array_equal(abs(tensor(x)).data, np.abs(x))
+
+
+def test_augmented_assignment_makes_a_new_tensor() -> None:
+    x = tensor(values(3))
+    y = x
+    y += 1.0
+    assert y is not x
+    np.testing.assert_array_equal(x.data, values(3))
+    array = values(3)
+    with pytest.raises(TypeError):  # an array cannot hold the record
+        array += x
+
+
+def test_comparisons_are_elementwise_and_hashes_are_by_identity() -> None:
+    x, y = tensor([1.0, 2.0]), tensor([1.0, 3.0])
+    assert (x == y).dtype == bool
+    np.testing.assert_array_equal((x == y).data, [True, False])
+    assert hash(x) != hash(y)
+    assert len({x, y, x}) == 2
+    assert {x: "x", y: "y"}[x] == "x"
+
+
+METHODS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
+    "sum": (lambda x: x.sum(), lambda x: ops.sum(x)),
+    "sum axis": (lambda x: x.sum(axis=1, keepdims=True), lambda x: ops.sum(x, 1, True)),
+    "mean": (lambda x: x.mean(0), lambda x: ops.mean(x, 0)),
+    "max": (lambda x: x.max(axis=1), lambda x: ops.max(x, 1)),
+    "min": (lambda x: x.min(axis=1), lambda x: ops.min(x, 1)),
+    "var": (lambda x: x.var(axis=0, correction=1), lambda x: ops.var(x, 0, correction=1)),
+    "logsumexp": (lambda x: x.logsumexp(axis=1), lambda x: ops.logsumexp(x, 1)),
+    "softmax": (lambda x: x.softmax(axis=0), lambda x: ops.softmax(x, 0)),
+    "log_softmax": (lambda x: x.log_softmax(), lambda x: ops.log_softmax(x)),
+    "exp": (lambda x: x.exp(), ops.exp),
+    "log": (lambda x: x.log(), ops.log),
+    "log1p": (lambda x: x.log1p(), ops.log1p),
+    "sqrt": (lambda x: x.sqrt(), ops.sqrt),
+    "square": (lambda x: x.square(), ops.square),
+    "abs": (lambda x: x.abs(), ops.abs),
+    "tanh": (lambda x: x.tanh(), ops.tanh),
+    "sigmoid": (lambda x: x.sigmoid(), ops.sigmoid),
+    "relu": (lambda x: x.relu(), ops.relu),
+    "softplus": (lambda x: x.softplus(), ops.softplus),
+    "clip": (lambda x: x.clip(0.7, 1.0), lambda x: ops.clip(x, 0.7, 1.0)),
+    "clip above": (lambda x: x.clip(max=1.0), lambda x: ops.clip(x, None, 1.0)),
+    "astype": (lambda x: x.astype("float32"), lambda x: ops.astype(x, "float32")),
+    "matmul": (lambda x: x.matmul(np.ones((3, 2))), lambda x: ops.matmul(x, np.ones((3, 2)))),
+    "reshape": (lambda x: x.reshape(3, 2), lambda x: ops.reshape(x, (3, 2))),
+    "reshape tuple": (lambda x: x.reshape((3, -1)), lambda x: ops.reshape(x, (3, -1))),
+    "reshape list": (lambda x: x.reshape([6]), lambda x: ops.reshape(x, (6,))),
+    "reshape number": (lambda x: x.reshape(-1), lambda x: ops.reshape(x, (-1,))),
+    "permute_dims": (lambda x: x.permute_dims(1, 0), lambda x: ops.permute_dims(x, (1, 0))),
+    "permute_dims tuple": (lambda x: x.permute_dims((1, 0)), lambda x: ops.permute_dims(x, (1, 0))),
+    "T": (lambda x: x.T, lambda x: ops.permute_dims(x)),
+    "squeeze": (lambda x: x[:1].squeeze(0), lambda x: ops.squeeze(x[:1], 0)),
+    "expand_dims": (lambda x: x.expand_dims(1), lambda x: ops.expand_dims(x, 1)),
+    "broadcast_to": (lambda x: x.broadcast_to((4, 2, 3)), lambda x: ops.broadcast_to(x, (4, 2, 3))),
+    "flip": (lambda x: x.flip(1), lambda x: ops.flip(x, 1)),
+    "getitem": (lambda x: x[1], lambda x: ops.getitem(x, 1)),
+    "neg": (lambda x: -x, ops.negative),
+}
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_methods_are_the_operations_of_the_same_name(name: str) -> None:
+    method, operation = METHODS[name]
+    x = tensor(values(2, 3), requires_grad=True)
+    ours, theirs = method(x), operation(x)
+    assert isinstance(ours, Tensor)
+    np.testing.assert_array_equal(ours.data, theirs.data)
+    np.testing.assert_array_equal(ours.data, operation(x.data))
+    assert repr(ours._node.primitive) == repr(theirs._node.primitive)
+    seed = np.ones(ours.shape, dtype=ours.dtype)
+    np.testing.assert_array_equal(grad(ours, x, seed)[0].data, grad(theirs, x, seed)[0].data)
+
+
+def test_every_public_operation_method_is_tested_above() -> None:
+    operations = {name for name in ops.__all__ if hasattr(Tensor, name)}
+    assert operations <= {name.split()[0] for name in METHODS}
+
+
+# -- indexing and iteration ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        0,
+        -1,
+        slice(1, None),
+        (1, 2),
+        (slice(None), 0),
+        (Ellipsis, slice(None, None, -1)),
+        (None, 1),
+        np.array([1, 1, 0]),
+        [1, 1, 0],
+        (np.array([0, 1]), np.array([2, 2])),
+        values(2, 3) > 1.0,
+        (),
+    ],
+    ids=repr,
+)
+def test_indexing(index: Any) -> None:
+    x = values(2, 3)
+    t = tensor(x, requires_grad=True)
+    out = t[index]
+    np.testing.assert_array_equal(out.data, x[index])
+    g = np.random.default_rng(0).standard_normal(x[index].shape)
+    expected = np.zeros_like(x)
+    np.add.at(expected, index, g)
+    out.backward(np.asarray(g))
+    np.testing.assert_allclose(t.grad.data, expected)
+
+
+def test_indexing_with_tensors() -> None:
+    x = tensor(values(2, 3))
+    np.testing.assert_array_equal(x[tensor([1, 0])].data, x.data[[1, 0]])
+    np.testing.assert_array_equal(x[x > 1.0].data, x.data[x.data > 1.0])
+    np.testing.assert_array_equal(x[tensor([0, 1]), tensor([2, 1])].data, x.data[[0, 1], [2, 1]])
+
+
+def test_writing_to_an_index() -> None:
+    x = tensor(values(2, 3))
+    x[0] = 7
+    x[1, 1:] = tensor([8.0, 9.0])
+    x[tensor([False, True]), 0] = np.array(6.0)
+    np.testing.assert_array_equal(x.data, [[7, 7, 7], [6, 8, 9]])
+    parameter = tensor([1.0, 2.0], requires_grad=True)
+    with no_grad():
+        parameter[0] = 5.0
+    np.testing.assert_array_equal(parameter.data, [5, 2])
+
+
+def test_iteration_and_length() -> None:
+    x = tensor(values(2, 3), requires_grad=True)
+    rows = list(x)
+    assert len(x) == len(rows) == 2
+    np.testing.assert_array_equal(rows[1].data, x.data[1])
+    first, second = x
+    (first * second).sum().backward()
+    np.testing.assert_array_equal(x.grad.data, x.data[::-1])
+    assert list(tensor(np.zeros((0, 3)))) == []
+    for compute in (len, list):
+        with pytest.raises(TypeError, match="len: a tensor without axes has no length"):
+            compute(tensor(1.0))
+
+
+# -- conversions -----------------------------------------------------------------------------------------------------
+
+
+def test_numbers_and_truth() -> None:
+    x = tensor(2.5)
+    assert (float(x), int(x), x.item(), bool(x)) == (2.5, 2, 2.5, True)
+    assert type(x.item()) is float
+    assert tensor([[3]]).item() == 3
+    assert not tensor(0.0)
+    assert (tensor(1.0) < 2) and not (tensor(1.0) > 2)
+    for convert in (bool, float, Tensor.item):
+        with pytest.raises((ValueError, TypeError)):
+            convert(tensor([1.0, 2.0]))
+
+
+def test_numpy_is_the_memory_itself() -> None:
+    x = tensor(values(3), requires_grad=True)
+    assert x.numpy() is x.data
+    assert np.asarray(x) is x.data
+    copied = np.array(x)
+    np.testing.assert_array_equal(copied, x.data)
+    assert not np.shares_memory(copied, x.data)
+    assert np.asarray(x, dtype="float32").dtype == np.float32
+
+
+def test_shape_and_kind() -> None:
+    x = tensor(np.zeros((2, 3)))
+    assert (x.shape, x.ndim, x.size, x.dtype, x.device) == ((2, 3), 2, 6, np.float64, find_device("cpu"))
+    assert not x.requires_grad
+    assert x.grad is None
+
+
+@pytest.mark.parametrize(
+    ("build", "expected"),
+    [
+        (lambda: tensor([1.0, 2.5]), "tensor([1. , 2.5])"),
+        (lambda: tensor([1, 2]), "tensor([1, 2], dtype=int64)"),
+        (lambda: tensor([1 / 3], requires_grad=True), "tensor([0.3333], requires_grad=True)"),
+        (lambda: tensor([1.0], requires_grad=True) * 2, "tensor([2.], made by multiply)"),
+        (lambda: tensor(1.0, dtype="float64"), "tensor(1., dtype=float64)"),
+    ],
+)
+def test_repr(build: Callable[[], Tensor], expected: str) -> None:
+    assert repr(build()) == expected
+
+
+def test_repr_of_many_values_is_short() -> None:
+    assert len(repr(tensor(np.zeros((100, 100))))) < 500
+
+
+# -- making tensors --------------------------------------------------------------------------------------------------
+
+
+def test_tensor_copies() -> None:
+    array = values(3)
+    for source in (array, Tensor(array), array[::-1]):
+        x = tensor(source)
+        assert not np.shares_memory(x.data, array)
+        assert x.dtype == np.float64
+    x = tensor(tensor(array, requires_grad=True) * 2)
+    assert not x.requires_grad
+    assert Tensor(array).data is array
+
+
+@pytest.mark.parametrize(
+    ("source", "dtype"),
+    [
+        (1.5, "float32"),
+        ([1.0, 2.0], "float32"),
+        ([[1.0], [2.0]], "float32"),
+        (np.float64(1.5), "float32"),
+        (np.array([1.5]), "float64"),
+        (np.array([1.5], dtype="float32"), "float32"),
+        (1, "int64"),
+        ([True, False], "bool"),
+        (np.array([1], dtype="uint8"), "uint8"),
+    ],
+    ids=repr,
+)
+def test_the_dtype_of_a_tensor(source: Any, dtype: str) -> None:
+    assert tensor(source).dtype == dtype
+    assert tensor(source, dtype="float64").dtype == np.float64
+    with default_dtype("float64"):
+        assert tensor(source).dtype == ("float64" if dtype == "float32" and type(source) is not np.ndarray else dtype)
+
+
+def test_only_floating_point_tensors_require_gradients() -> None:
+    for source in (1, [1, 2], True):
+        with pytest.raises(TypeError, match="requires_grad: only floating-point tensors .* this one is (int64|bool)"):
+            tensor(source, requires_grad=True)
+    x = tensor([1, 2])
+    with pytest.raises(TypeError, match="only floating-point"):
+        x.requires_grad = True
+    y = tensor([1.0], requires_grad=True)
+    assert not y.astype("int64").requires_grad
+    assert not (y > 0).requires_grad
+
+
+def test_requires_grad_is_switched_on_leaves() -> None:
+    x = tensor([1.0])
+    x.requires_grad = True
+    y = x * 2
+    with pytest.raises(RuntimeError, match="requires_grad: only a leaf's can be switched off"):
+        y.requires_grad = False
+    x.requires_grad = False
+    assert not (x * 2).requires_grad
+
+
+def test_a_tensor_takes_an_array() -> None:
+    for source in (1.0, [1.0], np.float64(1.0), tensor([1.0])):
+        with pytest.raises(TypeError, match="Tensor: takes an array, got .*; `tensor"):
+            Tensor(source)
+
+
+# -- the raw array, and cutting off ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", [np.zeros(4), np.zeros((3, 1)), np.zeros(3, dtype="float32"), [0.0] * 3, 0.0])
+def test_data_keeps_shape_and_dtype(value: Any) -> None:
+    x = tensor(values(3))
+    with pytest.raises(ValueError, match=r"data: takes an array \(3,\) float64 on cpu, got "):
+        x.data = value
+    np.testing.assert_array_equal(x.data, values(3))
+
+
+def test_data_is_replaced_and_changed_in_place() -> None:
+    x = tensor(values(3), requires_grad=True)
+    new = np.zeros(3)
+    x.data = new
+    assert x.data is new
+    x.data += 2.0
+    assert x.data is new
+    np.testing.assert_array_equal(new, [2, 2, 2])
+    assert x.requires_grad
+
+
+def test_detach_shares_the_array_and_nothing_else() -> None:
+    x = tensor(values(3), requires_grad=True)
+    for source in (x, x * 2):
+        cut = source.detach()
+        assert cut.data is source.data
+        assert not cut.requires_grad
+        assert cut._node is None
+    (x.detach() * x).sum().backward()
+    np.testing.assert_array_equal(x.grad.data, x.data)
+
+
+# -- devices ---------------------------------------------------------------------------------------------------------
+
+
+def test_to_moves(gpu_standin: Device) -> None:
+    x = tensor([1.0, 2.0], requires_grad=True)
+    assert x.to("cpu") is x
+    far = x.to("gpu")
+    assert str(far.device) == "gpu:0"
+    assert far.requires_grad
+    assert far.to(gpu_standin) is far
+    np.testing.assert_array_equal(far.numpy(), x.data)
+    (far * far).to("cpu").sum().backward()
+    np.testing.assert_array_equal(x.grad.data, [2, 4])
+
+
+def test_on_every_device(device: Device) -> None:
+    x = tensor([[1.0, 2.0], [3.0, 4.0]])
+    assert x.device == device
+    assert type(x.numpy()) is np.ndarray
+    assert (float(x.sum()), x[1, 0].item(), bool(x.min() > 0)) == (10.0, 3.0, True)
+    np.testing.assert_array_equal([row.numpy() for row in x], [[1, 2], [3, 4]])
+    np.testing.assert_array_equal((2 - x @ x.T).numpy(), 2 - x.numpy() @ x.numpy().T)
+    suffix = "" if device == find_device("cpu") else ", device='gpu:0'"
+    assert repr(x).replace("\n", "").replace(" ", "") == f"tensor([[1.,2.],[3.,4.]]{suffix})".replace(" ", "")
+    x[0] = tensor([7.0, 8.0])
+    x.data *= 2
+    np.testing.assert_array_equal(x.numpy(), [[14, 16], [6, 8]])
+    assert tensor(x).device == device
+    assert not (tensor(x).data is x.data)
+
+
+def test_data_stays_on_its_device(gpu_standin: Device) -> None:
+    x = tensor([1.0], device="gpu")
+    with pytest.raises(ValueError) as caught:
+        x.data = np.array([1.0], dtype="float32")
+    assert str(caught.value) == "data: takes an array (1,) float32 on gpu:0, got (1,) float32 on cpu"

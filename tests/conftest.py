@@ -1,0 +1,63 @@
+"""Devices, random numbers and property-test settings for every test.
+
+The fixture `device` runs a test twice: on the CPU, and on a strict stand-in for CuPy (see `strict_cupy`), which
+fails where code would fail on a GPU. Tests that need a real card carry `@pytest.mark.gpu`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+
+import pytest
+import strict_cupy
+from hypothesis import HealthCheck, settings
+
+from minigen import backend
+
+os.environ["MPLBACKEND"] = "Agg"  # figures without a screen
+
+# HYPOTHESIS_PROFILE=thorough draws more examples; on CI (CI=true) the examples are the same at every run.
+for _profile, _examples in {"quick": 25, "thorough": 300}.items():
+    settings.register_profile(
+        _profile,
+        max_examples=_examples,
+        deadline=None,
+        derandomize=os.environ.get("CI") == "true",
+        suppress_health_check=[HealthCheck.function_scoped_fixture],
+    )
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    """Every test draws the same random numbers, whichever tests ran before it."""
+    backend.manual_seed(0)
+
+
+@pytest.fixture
+def gpu_standin(monkeypatch: pytest.MonkeyPatch) -> backend.Device:
+    """`device("gpu")` on the strict stand-in for CuPy, which has two cards; not entered."""
+    monkeypatch.setitem(sys.modules, "cupy", strict_cupy.cupy)
+    return backend.device("gpu")
+
+
+@pytest.fixture(params=["cpu", "gpu-standin"], ids=["cpu", "strict-cupy"])
+def device(request: pytest.FixtureRequest) -> Iterator[backend.Device]:
+    """The device under test, and the current one for as long as the test runs."""
+    name = "cpu" if request.param == "cpu" else request.getfixturevalue("gpu_standin")
+    with backend.device(name) as entered:
+        yield entered
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip the tests marked `gpu` where there is no card, and say what is missing."""
+    marked = [item for item in items if item.get_closest_marker("gpu")]
+    if not marked:
+        return
+    try:
+        backend.device("gpu")
+    except RuntimeError as error:
+        for item in marked:
+            item.add_marker(pytest.mark.skip(reason=f"no CUDA device: {str(error).removeprefix('device: ')}"))

@@ -1,0 +1,469 @@
+from __future__ import annotations
+
+import itertools
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+import strict_cupy
+from checks import SEEDS, Case, Cases, check_derivatives, check_float32, check_same_on
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from minigen.autograd import Tensor, grad, tensor
+from minigen.autograd.primitive import Rule
+from minigen.backend import Device, device, to_numpy
+from minigen.ops import convolution, taps
+from minigen.ops.convolution import conv2d, conv_transpose2d, convolve, masked_conv2d
+
+# -- the oracle: one loop for each index of the sum --------------------------------------------------------------------
+
+
+class Setting(NamedTuple):
+    """Shapes of a convolution x -> y, and its options in full."""
+
+    x: tuple[int, int, int, int]
+    weight: tuple[int, int, int, int]
+    stride: tuple[int, int]
+    padding: tuple[tuple[int, int], tuple[int, int]]
+    dilation: tuple[int, int]
+    groups: int
+
+    @property
+    def options(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in ("stride", "padding", "dilation", "groups")}
+
+    @property
+    def left_over(self) -> tuple[int, int]:
+        """Rows and columns, of the padded image, too few for another step."""
+        span = [d * (k - 1) + 1 for d, k in zip(self.dilation, self.weight[2:], strict=True)]
+        free = [n + sum(p) - s for n, p, s in zip(self.x[2:], self.padding, span, strict=True)]
+        return free[0] % self.stride[0], free[1] % self.stride[1]
+
+    @property
+    def y(self) -> tuple[int, int, int, int]:
+        span = [d * (k - 1) + 1 for d, k in zip(self.dilation, self.weight[2:], strict=True)]
+        free = [n + sum(p) - s for n, p, s in zip(self.x[2:], self.padding, span, strict=True)]
+        return (self.x[0], self.weight[0], *(f // s + 1 for f, s in zip(free, self.stride, strict=True)))
+
+
+def terms(setting: Setting) -> Any:
+    """The indices of every term of T: of y, of the weight, and of x in the padded image."""
+    images, outputs, height, width = setting.y
+    _, inputs, kh, kw = setting.weight
+    for n, o, i, j in itertools.product(range(images), range(outputs), range(height), range(width)):
+        group = o // (outputs // setting.groups)
+        for c, a, b in itertools.product(range(inputs), range(kh), range(kw)):
+            row, column = (
+                setting.stride[0] * i + setting.dilation[0] * a,
+                setting.stride[1] * j + setting.dilation[1] * b,
+            )
+            yield (n, o, i, j), (o, c, a, b), (n, group * inputs + c, row, column)
+
+
+def padded(setting: Setting, x: np.ndarray) -> np.ndarray:
+    return np.pad(x, ((0, 0), (0, 0), *setting.padding))
+
+
+def naive_conv2d(setting: Setting, x: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    x, y = padded(setting, x), np.zeros(setting.y)
+    for at_y, at_weight, at_x in terms(setting):
+        y[at_y] += weight[at_weight] * x[at_x]
+    return y
+
+
+def naive_conv_transpose2d(setting: Setting, y: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    x = padded(setting, np.zeros(setting.x))
+    for at_y, at_weight, at_x in terms(setting):
+        x[at_x] += weight[at_weight] * y[at_y]
+    (top, _), (left, _) = setting.padding
+    return x[:, :, top : top + setting.x[2], left : left + setting.x[3]]
+
+
+def naive_weight_gradient(setting: Setting, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    x, weight = padded(setting, x), np.zeros(setting.weight)
+    for at_y, at_weight, at_x in terms(setting):
+        weight[at_weight] += y[at_y] * x[at_x]
+    return weight
+
+
+# -- what is drawn -----------------------------------------------------------------------------------------------------
+
+
+@st.composite
+def conv_settings(draw: st.DrawFn, most: int = 3, free: int = 4, ungrouped: bool = False) -> Setting:
+    """Any convolution with kernels, strides, paddings and channels up to `most`."""
+    upto = lambda least, limit=most: draw(st.integers(least, limit))
+    groups = 1 if ungrouped else upto(1, 2)
+    kernel, stride, dilation = ((upto(1), upto(1)) for _ in range(3))
+    padding = ((upto(0), upto(0)), (upto(0), upto(0)))
+    size = []
+    for k, d, p in zip(kernel, dilation, padding, strict=True):
+        least = max(1, d * (k - 1) + 1 - sum(p))
+        size.append(draw(st.integers(least, least + free)))
+    inputs, outputs = upto(1, most - 1), upto(1, most - 1)
+    return Setting(
+        (upto(1, 2), groups * inputs, *size), (groups * outputs, inputs, *kernel), stride, padding, dilation, groups
+    )
+
+
+@st.composite
+def masks(draw: st.DrawFn, weight: tuple[int, ...]) -> np.ndarray:
+    """Any mask over the taps, or over the taps of each pair of channels."""
+    shape = draw(st.sampled_from([weight, weight[2:]]))
+    return np.random.default_rng(draw(SEEDS)).integers(0, 2, shape).astype(draw(st.sampled_from(["float64", "bool"])))
+
+
+def numbers(seed: int, *shapes: tuple[int, ...]) -> list[np.ndarray]:
+    random = np.random.default_rng(seed)
+    return [random.standard_normal(shape) for shape in shapes]
+
+
+def small() -> st.SearchStrategy[Setting]:
+    """Small enough for second derivatives by differences."""
+    return conv_settings(most=2, free=1)
+
+
+@st.composite
+def convolve_cases(draw: st.DrawFn) -> Case:
+    setting = draw(small())
+    inputs = numbers(draw(SEEDS), setting.x, setting.weight, setting.weight[:1])
+    return Case(lambda *xs: conv2d(*xs, **setting.options), inputs[: draw(st.integers(2, 3))])
+
+
+@st.composite
+def masked_cases(draw: st.DrawFn) -> Case:
+    setting = draw(conv_settings(most=2, free=1, ungrouped=True))
+    mask = draw(masks(setting.weight))
+    options = {name: value for name, value in setting.options.items() if name != "groups"}
+    inputs = numbers(draw(SEEDS), setting.x, setting.weight, setting.weight[:1])
+    return Case(lambda *xs: masked_conv2d(*xs, mask=mask, **options), inputs)
+
+
+@st.composite
+def convolve_transposed_cases(draw: st.DrawFn) -> Case:
+    setting = draw(small())
+    inputs = numbers(draw(SEEDS), setting.y, setting.weight, setting.x[1:2])
+    options = {**setting.options, "output_padding": setting.left_over}
+    return Case(lambda *xs: conv_transpose2d(*xs, **options), inputs[: draw(st.integers(2, 3))])
+
+
+@st.composite
+def convolve_weight_cases(draw: st.DrawFn) -> Case:
+    """The gradient of a weight, as a function of the other two."""
+    setting = draw(small())
+
+    def weight_gradient(x: Tensor, y: Tensor) -> Tensor:
+        weight = tensor(np.zeros(setting.weight, x.dtype), requires_grad=True)
+        (gradient,) = grad(conv2d(x, weight, **setting.options), weight, y, create_graph=True)
+        assert gradient is not None
+        return gradient
+
+    return Case(weight_gradient, numbers(draw(SEEDS), setting.x, setting.y))
+
+
+CASES: Cases = {
+    "convolve": st.one_of(convolve_cases(), masked_cases()),
+    "convolve_transposed": convolve_transposed_cases(),
+    "convolve_weight": convolve_weight_cases(),
+}
+every_operation = pytest.mark.parametrize("operation", CASES)
+
+# -- values and derivatives --------------------------------------------------------------------------------------------
+
+
+def close(actual: Any, expected: np.ndarray, rtol: float = 1e-10) -> None:
+    actual = to_numpy(actual.data if isinstance(actual, Tensor) else actual)
+    np.testing.assert_allclose(
+        actual, expected, rtol=rtol, atol=rtol * max(1.0, float(np.abs(expected).max(initial=0)))
+    )
+
+
+@given(conv_settings(), SEEDS)
+def test_conv2d_and_its_gradients_are_the_sums(device: Device, setting: Setting, seed: int) -> None:
+    x, weight, bias, g = numbers(seed, setting.x, setting.weight, setting.weight[:1], setting.y)
+    leaves = [tensor(a, requires_grad=True) for a in (x, weight, bias)]
+    y = conv2d(*leaves, **setting.options)
+    y.backward(device.asarray(g))
+    close(y, naive_conv2d(setting, x, weight) + bias[:, None, None])
+    close(leaves[0].grad, naive_conv_transpose2d(setting, g, weight))
+    close(leaves[1].grad, naive_weight_gradient(setting, x, g))
+    close(leaves[2].grad, g.sum((0, 2, 3)))
+
+
+@given(conv_settings(), SEEDS)
+def test_conv_transpose2d_and_its_gradients_are_the_sums(device: Device, setting: Setting, seed: int) -> None:
+    y, weight, bias, g = numbers(seed, setting.y, setting.weight, setting.x[1:2], setting.x)
+    leaves = [tensor(a, requires_grad=True) for a in (y, weight, bias)]
+    x = conv_transpose2d(*leaves, output_padding=setting.left_over, **setting.options)
+    x.backward(device.asarray(g))
+    close(x, naive_conv_transpose2d(setting, y, weight) + bias[:, None, None])
+    close(leaves[0].grad, naive_conv2d(setting, g, weight))
+    close(leaves[1].grad, naive_weight_gradient(setting, g, y))
+    close(leaves[2].grad, g.sum((0, 2, 3)))
+
+
+@given(conv_settings(), SEEDS)
+def test_conv_transpose2d_is_the_adjoint_of_conv2d(setting: Setting, seed: int) -> None:
+    x, weight, y = numbers(seed, setting.x, setting.weight, setting.y)
+    there = (conv2d(x, weight, **setting.options) * y).sum()
+    back = (conv_transpose2d(y, weight, output_padding=setting.left_over, **setting.options) * x).sum()
+    np.testing.assert_allclose(there, back, rtol=1e-10, atol=1e-10)
+
+
+def test_output_padding_beyond_the_stride() -> None:
+    """Allowed below the dilation: the rows that it adds are seen by no tap."""
+    y, weight, bias = numbers(0, (2, 1, 3, 3), (1, 1, 2, 2), (1,))
+    leaves = [tensor(a, requires_grad=True) for a in (y, weight, bias)]
+    x = conv_transpose2d(*leaves, dilation=3, output_padding=(2, 1))
+    assert x.shape == (2, 1, 8, 7)
+    close(x[:, :, :6, :6], conv_transpose2d(y, weight, bias, dilation=3))
+    close(x[:, :, 6:], np.full((2, 1, 2, 7), bias))
+    g = np.random.default_rng(1).standard_normal(x.shape)
+    x.backward(g)
+    close(leaves[0].grad, conv2d(g[:, :, :6, :6], weight, dilation=3))
+    close(leaves[2].grad, g.sum((0, 2, 3)))
+
+
+@every_operation
+@settings(max_examples=12)
+@given(data=st.data())
+def test_derivatives(operation: str, data: st.DataObject) -> None:
+    check_derivatives(data.draw(CASES[operation]))
+
+
+@every_operation
+@settings(max_examples=12)
+@given(data=st.data())
+def test_float32_stays_float32(operation: str, data: st.DataObject) -> None:
+    check_float32(data.draw(CASES[operation]))
+
+
+@every_operation
+@settings(max_examples=12)
+@given(data=st.data())
+def test_same_on_a_gpu(gpu_standin: Device, operation: str, data: st.DataObject) -> None:
+    check_same_on(gpu_standin, data.draw(CASES[operation]))
+
+
+def test_float32_is_accurate() -> None:
+    x, weight, g = numbers(0, (4, 16, 9, 9), (8, 16, 3, 3), (4, 8, 9, 9))
+    setting = Setting(x.shape, weight.shape, (1, 1), ((1, 1), (1, 1)), (1, 1), 1)
+    leaves = [tensor(a, "float32", requires_grad=True) for a in (x, weight)]
+    y = conv2d(*leaves, padding=1)
+    y.backward(g.astype("float32"))
+    for actual, expected in (
+        (y, naive_conv2d(setting, x, weight)),
+        (leaves[0].grad, naive_conv_transpose2d(setting, g, weight)),
+        (leaves[1].grad, naive_weight_gradient(setting, x, g)),
+    ):
+        close(actual, expected, rtol=2e-6)
+
+
+# -- masks -------------------------------------------------------------------------------------------------------------
+
+
+@given(conv_settings(ungrouped=True), st.data(), SEEDS)
+def test_a_mask_is_a_factor_of_the_weight(device: Device, setting: Setting, data: st.DataObject, seed: int) -> None:
+    mask = data.draw(masks(setting.weight))
+    options = {name: value for name, value in setting.options.items() if name != "groups"}
+    x, weight, bias, g = numbers(seed, setting.x, setting.weight, setting.weight[:1], setting.y)
+    leaves = [tensor(a, requires_grad=True) for a in (x, weight, bias)]
+    y = masked_conv2d(*leaves, mask=mask, **options)
+    y.backward(device.asarray(g))
+    close(y, naive_conv2d(setting, x, weight * mask) + bias[:, None, None])
+    close(leaves[0].grad, naive_conv_transpose2d(setting, g, weight * mask))
+    close(leaves[1].grad, naive_weight_gradient(setting, x, g) * mask)
+    assert not leaves[1].grad.numpy()[np.broadcast_to(mask == 0, weight.shape)].any()
+
+
+CAUSAL = np.array([[1, 1, 1], [1, 0, 0], [0, 0, 0]])
+
+
+@pytest.mark.parametrize("channels", [1, 4], ids=["taps added", "weights flipped"])
+def test_dead_taps_are_never_read(device: Device, channels: int) -> None:
+    """NaN in the weight at dead taps, and in a pixel that only dead taps see, reach nothing."""
+    x, weight, g = numbers(0, (2, channels, 5, 5), (4, channels, 3, 3), (2, 4, 5, 5))
+    x[:, :, -1, -1] = np.nan  # the last pixel of all
+    g[:, :, 0, 0] = np.nan  # the first output sees only padding
+    weight[:, :, CAUSAL == 0] = np.nan
+    leaves = [tensor(a, requires_grad=True) for a in (x, weight)]
+    y = masked_conv2d(*leaves, mask=CAUSAL, padding=1)
+    y.backward(device.asarray(g))
+    assert np.isfinite(y.numpy()).all()
+    assert np.isfinite(leaves[0].grad.numpy()).all()
+    assert not leaves[1].grad.numpy()[:, :, CAUSAL == 0].any()
+
+
+def test_dead_taps_are_not_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The matrices that are multiplied have the live taps alone."""
+    widths = []
+
+    def watched(*args: Any) -> Any:
+        for some, seen in taps.columns(*args):
+            widths.append(seen.shape[1])
+            yield some, seen
+
+    monkeypatch.setattr(convolution, "columns", watched)
+    leaves = [tensor(a, requires_grad=True) for a in numbers(0, (2, 3, 5, 5), (3, 3, 3, 3))]
+    masked_conv2d(*leaves, mask=CAUSAL, padding=1).sum().backward()
+    assert widths == [4 * 3] * 3  # forward, input gradient, weight gradient: 4 of 9 taps, 3 channels
+
+
+# -- how it is computed ------------------------------------------------------------------------------------------------
+
+
+def channels_last(x: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(x.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+
+
+@pytest.mark.parametrize("kernel, options", [(1, {}), (3, {"padding": 1}), (4, {"stride": 2, "padding": 1})])
+def test_memory_order_does_not_matter(kernel: int, options: dict[str, int]) -> None:
+    x, weight = numbers(0, (3, 5, 8, 8), (4, 5, kernel, kernel))
+    g = numbers(1, conv2d(x, weight, **options).shape)[0]
+    results = []
+    for order in (np.ascontiguousarray, np.asfortranarray, channels_last, lambda a: a[::-1].copy()[::-1]):
+        leaves = [Tensor(order(x), requires_grad=True), Tensor(weight, requires_grad=True)]
+        y = conv2d(*leaves, **options)
+        y.backward(order(g))
+        assert y.data.transpose(0, 2, 3, 1).flags.c_contiguous
+        results.append([y, leaves[0].grad, leaves[1].grad])
+    for others in results[1:]:
+        for one, other in zip(results[0], others, strict=True):
+            close(other, one.numpy())
+
+
+@pytest.mark.parametrize("images", [0, 1, 2, 5])
+@pytest.mark.parametrize("outputs", [2, 20], ids=["weights flipped", "taps added"])
+def test_a_few_images_at_a_time(device: Device, monkeypatch: pytest.MonkeyPatch, images: int, outputs: int) -> None:
+    for module in (taps, convolution):
+        monkeypatch.setattr(module, "images_at_once", lambda xp, images, *others: max(1, min(images, 2)))
+    x, weight, g = numbers(0, (images, 2, 5, 5), (outputs, 2, 3, 3), (images, outputs, 5, 5))
+    setting = Setting(x.shape, weight.shape, (1, 1), ((1, 1), (1, 1)), (1, 1), 1)
+    leaves = [tensor(a, requires_grad=True) for a in (x, weight)]
+    y = conv2d(*leaves, padding=1)
+    y.backward(device.asarray(g))
+    close(y, naive_conv2d(setting, x, weight))
+    close(leaves[0].grad, naive_conv_transpose2d(setting, g, weight))
+    close(leaves[1].grad, naive_weight_gradient(setting, x, g))
+
+
+def test_columns_stay_small_on_a_cpu_and_steps_few_on_a_gpu(gpu_standin: Device) -> None:
+    window = convolution._window("conv2d", np.zeros((1, 1, 9, 9)), np.zeros((1, 1, 3, 3)), 1, 1, 1, 1)
+    at_once = lambda xp: taps.images_at_once(xp, 1000, window, (32, 32), 64, np.dtype("float32"))
+    assert at_once(np) * 9 * 64 * 32 * 32 * 4 <= 4 << 20
+    assert at_once(gpu_standin.module) >= 100
+
+
+def test_launches_do_not_grow_with_the_batch(gpu_standin: Device) -> None:
+    launches = []
+    with gpu_standin:
+        for images in (1, 64):
+            leaves = [tensor(a, "float32", requires_grad=True) for a in numbers(0, (images, 2, 8, 8), (4, 2, 4, 4))]
+            with strict_cupy.count() as counts:
+                conv2d(*leaves, stride=2, padding=1).sum().backward()
+            launches.append(counts.launches)
+            assert counts.synchronisations == 0
+    assert launches[0] == launches[1] < 60
+
+
+@pytest.mark.parametrize("operation", [conv2d, conv_transpose2d])
+def test_a_gradient_that_is_not_needed_is_not_computed(operation: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unwanted(g: Any) -> Any:
+        raise AssertionError("computed the gradient of x")
+
+    for primitive, argument in ((convolve, "x"), (convolution.convolve_transposed, "y")):
+        monkeypatch.setitem(primitive.rules, argument, Rule(unwanted, ()))
+    x, weight = (tensor(a, requires_grad=True) for a in numbers(0, (1, 2, 4, 4), (2, 2, 3, 3)))
+    operation(x.detach(), weight).sum().backward()
+    with pytest.raises(AssertionError, match="gradient of x"):
+        operation(x, weight).sum().backward()
+
+
+# -- errors ------------------------------------------------------------------------------------------------------------
+
+X, W = (8, 3, 28, 28), (64, 3, 4, 4)
+
+
+@pytest.mark.parametrize(
+    "x, weight, options, message",
+    [
+        (X, (64, 1, 4, 4), {}, "conv2d: x has 3 channels (8, 3, 28, 28) but weight takes 1 (64, 1, 4, 4)"),
+        (
+            X,
+            (64, 2, 4, 4),
+            {"groups": 2},
+            "conv2d: x has 3 channels (8, 3, 28, 28) but weight takes 4 (64, 2, 4, 4) in 2 groups",
+        ),
+        ((3, 28, 28), W, {}, "conv2d: takes x (N, C, H, W), got (3, 28, 28)"),
+        (X, (64, 3), {}, "conv2d: takes weight with 4 axes, got (64, 3)"),
+        (X, W, {"groups": 5}, "conv2d: groups must divide the 64 of weight (64, 3, 4, 4), got 5"),
+        (X, W, {"groups": 0}, "conv2d: groups must divide the 64 of weight (64, 3, 4, 4), got 0"),
+        (
+            (1, 3, 2, 9),
+            W,
+            {"dilation": (1, 2)},
+            "conv2d: the kernel, which reaches (4, 7), is larger than x (1, 3, 2, 9) with padding ((0, 0), (0, 0))",
+        ),
+        (X, W, {"stride": 0}, "conv2d: stride takes an int from 1 up, or a pair of them, got 0"),
+        (X, W, {"stride": (1, 2, 3)}, "conv2d: stride takes an int from 1 up, or a pair of them, got (1, 2, 3)"),
+        (X, W, {"stride": 1.5}, "conv2d: stride takes an int from 1 up, or a pair of them, got 1.5"),
+        (X, W, {"dilation": (1, 0)}, "conv2d: dilation takes an int from 1 up, or a pair of them, got (1, 0)"),
+        (X, W, {"padding": -1}, "conv2d: padding takes an int from 0 up, or a pair of them, got -1"),
+        (X, W, {"padding": "same"}, "conv2d: padding takes an int from 0 up, or a pair of them, got 'same'"),
+        (X, W, {"bias": np.zeros(3)}, "conv2d: weight (64, 3, 4, 4) takes a bias (64,), got (3,)"),
+        (X, W, {"bias": 1.0}, "conv2d: weight (64, 3, 4, 4) takes a bias (64,), got float"),
+    ],
+)
+def test_conv2d_says_what_is_wrong(x: tuple, weight: tuple, options: dict[str, Any], message: str) -> None:
+    for make in (np.zeros, lambda shape: tensor(np.zeros(shape), requires_grad=True)):
+        with pytest.raises(ValueError) as error:
+            conv2d(make(x), make(weight), **options)
+        assert str(error.value) == message
+
+
+@pytest.mark.parametrize(
+    "x, weight, options, message",
+    [
+        (X, W, {}, "conv_transpose2d: x has 3 channels (8, 3, 28, 28) but weight takes 64 (64, 3, 4, 4)"),
+        (
+            X,
+            (3, 64, 4, 4),
+            {"stride": 2, "output_padding": 2},
+            "conv_transpose2d: output_padding must be less than the stride or the dilation, at most (1, 1), got (2, 2)",
+        ),
+        (X, (3, 4, 4, 4), {"bias": np.zeros(3)}, "conv_transpose2d: weight (3, 4, 4, 4) takes a bias (4,), got (3,)"),
+        (
+            (1, 3, 1, 1),
+            (3, 4, 2, 2),
+            {"padding": 1},
+            "conv_transpose2d: padding 1 leaves nothing of x (1, 3, 1, 1) under weight (3, 4, 2, 2)",
+        ),
+    ],
+)
+def test_conv_transpose2d_says_what_is_wrong(x: tuple, weight: tuple, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError) as error:
+        conv_transpose2d(np.zeros(x), np.zeros(weight), **options)
+    assert str(error.value) == message
+
+
+def test_masked_conv2d_says_what_is_wrong_with_a_mask() -> None:
+    x, weight = np.zeros(X), np.zeros(W)
+    with pytest.raises(ValueError, match=r"masked_conv2d: .* takes a mask \(4, 4\) or \(64, 3, 4, 4\), got \(3, 3\)"):
+        masked_conv2d(x, weight, mask=np.ones((3, 3)))
+    with pytest.raises(ValueError, match="masked_conv2d: takes a mask of zeros and ones"):
+        masked_conv2d(x, weight, mask=np.full((4, 4), 0.5))
+
+
+def test_dtypes_have_to_agree() -> None:
+    x, weight = np.zeros(X, "float32"), np.zeros(W)
+    with pytest.raises(TypeError, match="conv2d: x is float32 but weight float64; cast"):
+        conv2d(x, weight)
+    with pytest.raises(TypeError, match="conv2d: bias is float64 but weight float32; cast"):
+        conv2d(x, weight.astype("float32"), np.zeros(64))
+
+
+def test_devices_have_to_agree(gpu_standin: Device) -> None:
+    with pytest.raises(ValueError, match="x is on cpu, weight is on gpu:0"):
+        conv2d(tensor(np.zeros(X)), tensor(np.zeros(W), device=gpu_standin))
+    assert device() == device("cpu")

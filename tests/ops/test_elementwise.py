@@ -1,0 +1,379 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from checks import (
+    SEEDS,
+    Case,
+    Cases,
+    broadcastable_to,
+    check_derivatives,
+    check_float32,
+    check_same_on,
+    laid_out,
+    shapes,
+    uniform,
+    well_separated,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minigen import ops
+from minigen.autograd import PRIMITIVES, Tensor, grad, tensor
+from minigen.backend import Device, current_dtype, default_dtype
+
+# -- cases -------------------------------------------------------------------------------------------------------------
+
+
+@st.composite
+def unary(draw: st.DrawFn, operation: Callable[..., Any], low: float = -2.0, high: float = 2.0) -> Case:
+    return draw(laid_out(operation, [draw(uniform(draw(shapes()), low, high))]))
+
+
+@st.composite
+def kinked(draw: st.DrawFn, operation: Callable[..., Any], **options: st.SearchStrategy) -> Case:
+    """An operation with a kink at 0 or at its limits, away from it."""
+    chosen = {name: draw(strategy) for name, strategy in options.items()}
+    return draw(laid_out(lambda x: operation(x, **chosen), draw(well_separated(draw(shapes())))))
+
+
+@st.composite
+def pair_of_shapes(draw: st.DrawFn) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    shape = draw(shapes())
+    pair = [shape, draw(broadcastable_to(shape))]
+    return tuple(draw(st.permutations(pair)))
+
+
+@st.composite
+def binary(
+    draw: st.DrawFn,
+    operation: Callable[..., Any],
+    x_range: tuple[float, float] = (-2.0, 2.0),
+    y_range: tuple[float, float] = (-2.0, 2.0),
+) -> Case:
+    """Two tensors that broadcast, or a tensor and a number of Python or NumPy on either side."""
+    x_shape, y_shape = draw(pair_of_shapes())
+    x, y = draw(uniform(x_shape, *x_range)), draw(uniform(y_shape, *y_range))
+    number = draw(st.sampled_from([float, np.float64, np.float32]))
+    kind = draw(st.sampled_from(["tensors", "tensors", "x is a number", "y is a number"]))
+    if kind == "x is a number":
+        first = number(x.flat[0])
+        return draw(laid_out(lambda y: operation(first, y), [y]))
+    if kind == "y is a number":
+        second = number(y.flat[0])
+        return draw(laid_out(lambda x: operation(x, second), [x]))
+    return draw(laid_out(operation, [x, y]))
+
+
+@st.composite
+def larger_or_smaller(draw: st.DrawFn, operation: Callable[..., Any]) -> Case:
+    number = draw(st.sampled_from([None, 0.0, np.float64(0.4)]))
+    x, y = draw(well_separated(*draw(pair_of_shapes())))
+    if number is None:
+        return draw(laid_out(operation, [x, y]))
+    swapped = draw(st.booleans())
+    return draw(laid_out(lambda x: operation(number, x) if swapped else operation(x, number), [x]))
+
+
+@st.composite
+def chosen_by_condition(draw: st.DrawFn) -> Case:
+    shape = draw(shapes())
+    condition_shape, x_shape, y_shape = (draw(broadcastable_to(shape)) for _ in range(3))
+    condition = np.random.default_rng(draw(SEEDS)).random(condition_shape) < 0.5
+    x, y = draw(uniform(x_shape)), draw(uniform(y_shape))
+    kind = draw(st.sampled_from(["tensors", "x is a number", "y is a number"]))
+    if kind == "x is a number":
+        return draw(laid_out(lambda condition, y: ops.where(condition, 1.5, y), [condition, y]))
+    if kind == "y is a number":
+        return draw(laid_out(lambda condition, x: ops.where(condition, x, np.float64(1.5)), [condition, x]))
+    return draw(laid_out(ops.where, [condition, x, y]))
+
+
+POSITIVE = (0.3, 2.0)
+CASES: Cases = {
+    "add": binary(ops.add),
+    "subtract": binary(ops.subtract),
+    "multiply": binary(ops.multiply),
+    "divide": binary(ops.divide, y_range=POSITIVE) | binary(ops.divide, y_range=(-2.0, -0.3)),
+    "negative": unary(ops.negative),
+    "pow": binary(ops.pow, x_range=POSITIVE),
+    "abs": kinked(ops.abs),
+    "sign": kinked(ops.sign),
+    "square": unary(ops.square),
+    "sqrt": unary(ops.sqrt, *POSITIVE),
+    "exp": unary(ops.exp),
+    "log": unary(ops.log, *POSITIVE),
+    "log1p": unary(ops.log1p, -0.7, 2.0),
+    "maximum": larger_or_smaller(ops.maximum),
+    "minimum": larger_or_smaller(ops.minimum),
+    "clip": kinked(ops.clip, min=st.sampled_from([None, -0.4]), max=st.just(0.4)) | kinked(ops.clip, min=st.just(-0.4)),
+    "where": chosen_by_condition(),
+    "tanh": unary(ops.tanh),
+    "sigmoid": unary(ops.sigmoid),
+    "relu": kinked(ops.relu),
+    "leaky_relu": kinked(ops.leaky_relu, negative_slope=st.sampled_from([0.0, 0.01, 0.2, 0.9])),
+    "softplus": unary(ops.softplus),
+    "astype": unary(lambda x: ops.astype(x, x.dtype)),
+    "to_device": unary(lambda x: PRIMITIVES["to_device"](x, target=x.device, source=x.device)),
+    "identity": unary(PRIMITIVES["identity"]),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+@given(data=st.data())
+def test_derivatives(name: str, data: st.DataObject) -> None:
+    case = data.draw(CASES[name])
+    check_derivatives(case)
+    check_float32(case)
+
+
+@pytest.mark.parametrize("name", CASES)
+@given(data=st.data())
+def test_gpu_gives_the_same(name: str, data: st.DataObject, gpu_standin: Device) -> None:
+    check_same_on(gpu_standin, data.draw(CASES[name]))
+
+
+# -- values ------------------------------------------------------------------------------------------------------------
+
+UNARY_ORACLES: dict[str, Callable[[float], float]] = {
+    "negative": lambda x: -x,
+    "abs": math.fabs,
+    "sign": lambda x: 0.0 if x == 0 else math.copysign(1.0, x),
+    "square": lambda x: math.pow(x, 2),
+    "sqrt": math.sqrt,
+    "exp": math.exp,
+    "log": math.log,
+    "log1p": math.log1p,
+    "tanh": math.tanh,
+    "sigmoid": lambda x: 1 / (1 + math.exp(-x)),
+    "relu": lambda x: x if x > 0 else 0.0,
+    "leaky_relu": lambda x: x if x > 0 else 0.01 * x,
+    "softplus": lambda x: math.log(1 + math.exp(x)),
+}
+BINARY_ORACLES: dict[str, Callable[[float, float], Any]] = {
+    "add": lambda x, y: x + y,
+    "subtract": lambda x, y: x - y,
+    "multiply": lambda x, y: x * y,
+    "divide": lambda x, y: x / y,
+    "pow": math.pow,
+    "maximum": lambda x, y: x if x > y else y,
+    "minimum": lambda x, y: x if x < y else y,
+    "equal": lambda x, y: x == y,
+    "not_equal": lambda x, y: x != y,
+    "less": lambda x, y: x < y,
+    "less_equal": lambda x, y: x <= y,
+    "greater": lambda x, y: x > y,
+    "greater_equal": lambda x, y: x >= y,
+}
+
+
+@pytest.mark.parametrize("name", UNARY_ORACLES)
+def test_unary_values(name: str, device: Device) -> None:
+    x = np.array([0.25, 1.0, 3.0] if name in ("log", "sqrt", "log1p") else [-3.0, -0.5, 0.0, 0.25, 1.0, 3.0])
+    y = getattr(ops, name)(tensor(x)).numpy()
+    np.testing.assert_allclose(y, [UNARY_ORACLES[name](v) for v in x], rtol=1e-14, atol=1e-15)
+
+
+@pytest.mark.parametrize("name", BINARY_ORACLES)
+def test_binary_values(name: str, device: Device) -> None:
+    x, y = np.array([0.5, 1.0, 2.0]), np.array([[0.5], [2.0]])
+    expected = [[BINARY_ORACLES[name](float(a), float(b)) for a in x] for b in y[:, 0]]
+    result = getattr(ops, name)(tensor(x), tensor(y))
+    np.testing.assert_allclose(result.numpy(), expected, rtol=1e-14)
+    assert result.dtype == np.asarray(expected).dtype
+
+
+def test_where_and_clip_values(device: Device) -> None:
+    x = tensor([-2.0, -0.5, 0.5, 2.0])
+    np.testing.assert_array_equal(ops.where(x > 0, x, 10.0).numpy(), [10, 10, 0.5, 2])
+    np.testing.assert_array_equal(ops.clip(x, -1, 1).numpy(), [-1, -0.5, 0.5, 1])
+    np.testing.assert_array_equal(ops.clip(x, max=1).numpy(), [-2, -0.5, 0.5, 1])
+
+
+def test_operators_and_methods_are_the_operations() -> None:
+    x, y = tensor([1.0, -2.0]), tensor([4.0, 0.5])
+    for result, expected in [
+        (x + y, [5, -1.5]), (x - y, [-3, -2.5]), (x * y, [4, -1]), (x / y, [0.25, -4]), (y**2, [16, 0.25]),
+        (3 + x, [4, 1]), (3 - x, [2, 5]), (3 * x, [3, -6]), (3 / x, [3, -1.5]), (2**x, [2, 0.25]),
+        (-x, [-1, 2]), (abs(x), [1, 2]), (np.array([1.0, 2.0], "float32") * x, [1, -4]),
+        (x < y, [True, True]), (x <= y, [True, True]), (x > y, [False, False]), (x >= y, [False, False]),
+        (x == 1, [True, False]), (x != 1, [False, True]), (x.clip(0, 1), [1, 0]), (y.sqrt().square(), [4, 0.5]),
+    ]:  # fmt: skip
+        np.testing.assert_allclose(result.numpy(), expected, rtol=1e-6)
+
+
+# -- extreme values ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_sigmoid_and_softplus_do_not_overflow(dtype: str, device: Device) -> None:
+    x = tensor(np.array([-1e4, -800.0, 0.0, 800.0, 1e4], dtype), requires_grad=True)
+    with np.errstate(all="raise", under="ignore"):
+        for operation, values, slopes in [
+            (ops.sigmoid, [0, 0, 0.5, 1, 1], [0, 0, 0.25, 0, 0]),
+            (ops.softplus, [0, 0, math.log(2), 800, 1e4], [0, 0, 0.5, 1, 1]),
+            (ops.tanh, [-1, -1, 0, 1, 1], [0, 0, 1, 0, 0]),
+        ]:
+            y = operation(x)
+            (g,) = grad(y.sum(), x)
+            np.testing.assert_allclose(y.numpy(), values, rtol=1e-6)
+            np.testing.assert_allclose(g.numpy(), slopes, rtol=1e-6)
+
+
+def test_softplus_and_log1p_keep_small_values() -> None:
+    np.testing.assert_allclose(ops.softplus(tensor([-50.0])).numpy(), [math.exp(-50)], rtol=1e-5)
+    np.testing.assert_allclose(ops.log1p(tensor([1e-12])).numpy(), [1e-12], rtol=1e-5)
+
+
+def test_powers_of_zero_and_of_negative_numbers() -> None:
+    x = tensor(np.array([0.0, -2.0, 3.0]), requires_grad=True)
+    with np.errstate(all="raise"):
+        for exponent, slopes in [(1, [1, 1, 1]), (2, [0, -4, 6]), (3, [0, 12, 27]), (0, [0, 0, 0])]:
+            (g,) = grad((x**exponent).sum(), x)
+            np.testing.assert_allclose(g.numpy(), slopes)
+    base, exponent = tensor(np.zeros(3)), tensor(np.array([0.5, 1.0, 2.0]), requires_grad=True)
+    (g,) = grad((base**exponent).sum(), exponent)
+    np.testing.assert_array_equal(g.numpy(), [0, 0, 0])
+
+
+# -- ties and kinks ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("operation", [ops.maximum, ops.minimum])
+def test_equal_values_share_the_gradient(operation: Callable[..., Tensor], device: Device) -> None:
+    x, y = tensor([1.0, 2.0], requires_grad=True), tensor([1.0, 2.0], requires_grad=True)
+    for g in grad(operation(x, y), [x, y], tensor([1.0, 3.0])):
+        np.testing.assert_array_equal(g.numpy(), [0.5, 1.5])
+
+
+@pytest.mark.parametrize(
+    ("operation", "slope"),
+    [
+        (ops.abs, 0.0),
+        (ops.sign, 0.0),
+        (ops.relu, 0.0),
+        (ops.leaky_relu, 0.01),
+        (lambda x: ops.clip(x, 0, 1), 1.0),
+        (lambda x: ops.maximum(x, 0), 0.5),
+    ],
+)
+def test_slope_at_zero(operation: Callable[..., Tensor], slope: float, device: Device) -> None:
+    x = tensor([0.0], requires_grad=True)
+    (g,) = grad(operation(x), x)
+    np.testing.assert_allclose(g.numpy(), [slope])
+
+
+def test_comparisons_have_no_gradient() -> None:
+    x = tensor([1.0], requires_grad=True)
+    for name in ("equal", "not_equal", "less", "less_equal", "greater", "greater_equal"):
+        result = getattr(ops, name)(x, 0.5)
+        assert result.dtype == bool
+        assert not result.requires_grad
+
+
+# -- data types --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [2, 2.0, True, np.float64(2), np.float32(2), np.int64(2)])
+@pytest.mark.parametrize("name", ["add", "subtract", "multiply", "divide", "pow", "maximum", "minimum"])
+def test_numbers_take_the_dtype_of_the_tensor(name: str, number: Any, device: Device) -> None:
+    operation = getattr(ops, name)
+    for dtype in ("float16", "float32", "float64"):
+        x = tensor(np.array([0.5, 1.5], dtype), requires_grad=True)
+        for result in (operation(x, number), operation(number, x)):
+            (g,) = grad(result.sum(), x)
+            assert result.dtype == g.dtype == dtype
+
+
+@pytest.mark.parametrize("name", ["exp", "log", "sqrt", "log1p", "tanh", "sigmoid", "softplus"])
+def test_integers_become_the_default_dtype(name: str, device: Device) -> None:
+    x = np.array([1, 2])
+    for dtype in ("float32", "float64"):
+        with default_dtype(dtype):
+            result = getattr(ops, name)(tensor(x))
+            assert result.dtype == current_dtype() == dtype
+            np.testing.assert_allclose(result.numpy(), [UNARY_ORACLES[name](float(v)) for v in x], rtol=1e-6)
+
+
+def test_integers_with_a_python_float_become_the_default_dtype() -> None:
+    x = tensor(np.array([1, 2]))
+    assert (x / 2).dtype == (x * 0.5).dtype == (0.5 + x).dtype == np.float32
+    assert (x + 1).dtype == (2 * x).dtype == np.int64
+
+
+def test_numpy_numbers_as_options_do_not_change_the_dtype() -> None:
+    x = tensor([0.5, -1.5], requires_grad=True)
+    for y in (ops.leaky_relu(x, negative_slope=np.float64(0.2)), ops.clip(x, np.float64(-1), max=np.float64(1))):
+        (g,) = grad(y.sum(), x)
+        assert y.dtype == g.dtype == np.float32
+
+
+def test_astype_brings_the_gradient_back_in_its_own_dtype(device: Device) -> None:
+    x = tensor([1.0, 2.0], requires_grad=True)
+    y = x.astype("float64")
+    (g,) = grad(y, x, tensor(np.array([0.1, 0.2])))
+    assert (y.dtype, g.dtype) == (np.float64, np.float32)
+    np.testing.assert_array_equal(g.numpy(), np.array([0.1, 0.2], "float32"))
+
+
+def test_to_another_device_and_back(gpu_standin: Device) -> None:
+    x = tensor(np.array([1.0, 2.0]), requires_grad=True)
+    y = (x.to(gpu_standin) ** 3).to("cpu")
+    (g,) = grad(y.sum(), x, create_graph=True)
+    (gg,) = grad(g.sum(), x)
+    assert str(g.device) == str(gg.device) == "cpu"
+    np.testing.assert_allclose(g.numpy(), [3, 12])
+    np.testing.assert_allclose(gg.numpy(), [6, 12])
+
+
+# -- errors ------------------------------------------------------------------------------------------------------------
+
+
+def message(error: type[Exception], call: Callable[[], Any]) -> str:
+    with pytest.raises(error) as caught:
+        call()
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("name", BINARY_ORACLES)
+def test_shapes_that_do_not_broadcast(name: str, device: Device) -> None:
+    text = message(ValueError, lambda: getattr(ops, name)(tensor([1.0, 2.0]), tensor([1.0, 2.0, 3.0])))
+    assert text.startswith(f"{name}: ")
+    assert "(2,)" in text
+    assert "(3,)" in text
+
+
+@pytest.mark.parametrize("order", [("float32", "float64"), ("float64", "float32"), ("float32", "int64")])
+@pytest.mark.parametrize("name", ["add", "subtract", "multiply", "divide", "pow", "maximum", "minimum"])
+def test_dtypes_that_do_not_agree(name: str, order: tuple[str, str], device: Device) -> None:
+    x, y = (tensor(np.array([1, 2], dtype)) for dtype in order)
+    text = message(TypeError, lambda: getattr(ops, name)(x, y))
+    assert text.startswith(f"{name}: ")
+    assert order[0] in text
+    assert order[1] in text
+    assert "astype" in text
+
+
+@pytest.mark.parametrize("name", BINARY_ORACLES)
+def test_devices_that_do_not_agree(name: str, gpu_standin: Device) -> None:
+    x, y = tensor([1.0]), tensor([1.0], device=gpu_standin)
+    for pair in [(x, y), (y, x), (x.numpy(), y), (y, x.numpy())]:
+        text = message(ValueError, lambda pair=pair: getattr(ops, name)(*pair))
+        assert text.startswith(f"{name}: ")
+        assert "cpu" in text
+        assert "gpu:0" in text
+
+
+@pytest.mark.parametrize("slope", [-0.1, 1.0, 3])
+def test_negative_slope_outside_its_range(slope: float) -> None:
+    text = message(ValueError, lambda: ops.leaky_relu(tensor([1.0]), negative_slope=slope))
+    assert text.startswith("leaky_relu: takes 0 <= negative_slope < 1")
+    assert str(slope) in text
+
+
+def test_a_missing_argument() -> None:
+    assert message(TypeError, lambda: ops.add(tensor([1.0]))).startswith("add: missing argument 'y'")

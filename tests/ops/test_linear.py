@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from checks import Case, Cases, broadcastable_to, check_derivatives, check_float32, check_same_on, laid_out, uniform
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minigen import ops
+from minigen.autograd import tensor
+from minigen.backend import Device
+
+# -- cases -------------------------------------------------------------------------------------------------------------
+
+LENGTHS = st.integers(1, 3)
+
+
+@st.composite
+def matrices(draw: st.DrawFn) -> Case:
+    """(..., m, k) (..., k, n): leading axes that broadcast, or a vector on either side."""
+    m, k, n = draw(LENGTHS), draw(LENGTHS), draw(LENGTHS)
+    leading = tuple(draw(st.lists(st.integers(1, 2), max_size=2)))
+    x_shape = draw(st.sampled_from([(k,), (*draw(broadcastable_to(leading)), m, k)]))
+    y_shape = draw(st.sampled_from([(k,), (*draw(broadcastable_to(leading)), k, n)]))
+    return draw(laid_out(ops.matmul, [draw(uniform(x_shape)), draw(uniform(y_shape))]))
+
+
+@st.composite
+def affine(draw: st.DrawFn) -> Case:
+    features, outputs = draw(LENGTHS), draw(LENGTHS)
+    leading = tuple(draw(st.lists(st.integers(1, 2), max_size=2)))
+    inputs = [draw(uniform((*leading, features))), draw(uniform((outputs, features)))]
+    if draw(st.booleans()):
+        inputs.append(draw(uniform((outputs,))))
+    return draw(laid_out(ops.linear, inputs))
+
+
+CASES: Cases = {"matmul": matrices(), "linear": affine()}
+
+
+@pytest.mark.parametrize("name", CASES)
+@given(data=st.data())
+def test_derivatives(name: str, data: st.DataObject) -> None:
+    case = data.draw(CASES[name])
+    check_derivatives(case)
+    check_float32(case)
+
+
+@pytest.mark.parametrize("name", CASES)
+@given(data=st.data())
+def test_gpu_gives_the_same(name: str, data: st.DataObject, gpu_standin: Device) -> None:
+    check_same_on(gpu_standin, data.draw(CASES[name]))
+
+
+# -- values ------------------------------------------------------------------------------------------------------------
+
+
+def matmul_by_hand(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Rows times columns, one product at a time; a vector is one row on the left and one column on the right."""
+    rows, columns = np.atleast_2d(x), y[:, None] if y.ndim == 1 else y
+    leading = np.broadcast_shapes(rows.shape[:-2], columns.shape[:-2])
+    rows, columns = (np.broadcast_to(a, leading + a.shape[-2:]) for a in (rows, columns))
+    out = np.zeros((*leading, rows.shape[-2], columns.shape[-1]))
+    for *place, i, j in np.ndindex(out.shape):
+        for k in range(x.shape[-1]):
+            out[*place, i, j] += rows[*place, i, k] * columns[*place, k, j]
+    return out.squeeze(axis=(-2,) * (x.ndim == 1) + (-1,) * (y.ndim == 1))
+
+
+@given(data=st.data())
+def test_matmul_values(data: st.DataObject) -> None:
+    x_shape, y_shape = data.draw(st.sampled_from(
+        [((3,), (3,)), ((2, 3), (3,)), ((3,), (3, 2)), ((2, 3), (3, 4)), ((2, 1, 3, 2), (3, 2, 1)), ((3,), (2, 3, 2))]
+    ))  # fmt: skip
+    x, y = data.draw(uniform(x_shape)), data.draw(uniform(y_shape))
+    for result in (ops.matmul(tensor(x), tensor(y)), tensor(x) @ tensor(y), x @ tensor(y), tensor(x) @ y):
+        np.testing.assert_allclose(result.numpy(), matmul_by_hand(x, y), rtol=1e-12, atol=1e-14)
+
+
+@given(data=st.data())
+def test_linear_values(data: st.DataObject) -> None:
+    x_shape = data.draw(st.sampled_from([(3,), (2, 3), (2, 1, 3)]))
+    x, weight, bias = data.draw(uniform(x_shape)), data.draw(uniform((4, 3))), data.draw(uniform((4,)))
+    product = matmul_by_hand(x, weight.T)
+    np.testing.assert_allclose(ops.linear(tensor(x), tensor(weight)).numpy(), product, rtol=1e-12, atol=1e-14)
+    result = ops.linear(tensor(x), weight=tensor(weight), bias=tensor(bias))
+    np.testing.assert_allclose(result.numpy(), product + bias, rtol=1e-12, atol=1e-14)
+
+
+# -- errors ------------------------------------------------------------------------------------------------------------
+
+
+def test_matmul_of_shapes_that_do_not_fit(device: Device) -> None:
+    with pytest.raises(ValueError, match=r"matmul: .*\(2, 3\).*\(2, 3\)"):
+        tensor(np.zeros((2, 3))) @ tensor(np.zeros((2, 3)))
+    with pytest.raises(ValueError, match=r"matmul: "):
+        tensor(np.zeros(())) @ tensor(np.zeros((2, 3)))
+
+
+def test_linear_of_shapes_that_do_not_fit(device: Device) -> None:
+    x, weight = tensor(np.zeros((8, 5))), tensor(np.zeros((4, 3)))
+    with pytest.raises(ValueError, match=r"linear: x has .*5.* features \(8, 5\) but weight \(out, in\) is \(4, 3\)"):
+        ops.linear(x, weight)
+    with pytest.raises(ValueError, match=r"linear: weight \(4, 3\) takes a bias \(4,\), got \(3,\)"):
+        ops.linear(tensor(np.zeros((8, 3))), weight, tensor(np.zeros(3)))
+    with pytest.raises(ValueError, match=r"linear: .*\(3,\)"):
+        ops.linear(x, tensor(np.zeros(3)))
+
+
+@pytest.mark.parametrize("odd", [0, 1, 2])
+def test_linear_of_different_dtypes(odd: int) -> None:
+    inputs = [tensor(np.zeros(shape, "float32")) for shape in [(2, 3), (4, 3), (4,)]]
+    inputs[odd] = inputs[odd].astype("float64")
+    with pytest.raises(TypeError, match=r"linear: .*float32.*float64|linear: .*float64.*float32"):
+        ops.linear(*inputs)
+
+
+def test_different_devices(gpu_standin: Device) -> None:
+    x, weight = tensor(np.zeros((2, 3))), tensor(np.zeros((3, 3)))
+    for operation in (ops.matmul, ops.linear):
+        with pytest.raises(ValueError, match=rf"{operation.__name__}: .*x is on cpu.*(y|weight) is on gpu:0"):
+            operation(x, weight.to(gpu_standin))

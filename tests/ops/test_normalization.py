@@ -1,0 +1,243 @@
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from checks import (
+    Case,
+    Cases,
+    check_derivatives,
+    check_float32,
+    check_same_on,
+    laid_out,
+    shapes,
+    uniform,
+    well_separated,
+)
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from minigen import ops
+from minigen.autograd import Tensor, grad, tensor
+from minigen.backend import Device, manual_seed, random_state, set_random_state
+
+# -- cases -------------------------------------------------------------------------------------------------------------
+
+
+@st.composite
+def batches(draw: st.DrawFn) -> list[np.ndarray]:
+    """x (N, C, ...) with two values or more a channel, and perhaps a weight and a bias (C,)."""
+    shape = draw(shapes(min_dims=2, max_dims=4, max_size=12))
+    assume(math.prod(shape) > shape[1])
+    (x,) = draw(well_separated(shape))
+    count = draw(st.integers(0, 2))
+    return [x, *(draw(uniform((shape[1],), 0.5, 2.0)) for _ in range(count))]
+
+
+@st.composite
+def batch_norms(draw: st.DrawFn) -> Case:
+    inputs = draw(batches())
+    bias_only, eps = draw(st.booleans()), draw(st.sampled_from([1e-5, 0.1]))
+
+    def fn(x: Tensor, weight: Any = None, bias: Any = None) -> Tensor:
+        if bias_only:
+            weight, bias = bias, weight
+        return ops.batch_norm(x, weight, bias, None, None, training=True, eps=eps)
+
+    return draw(laid_out(fn, inputs))
+
+
+@st.composite
+def batch_norms_in_evaluation(draw: st.DrawFn) -> Case:
+    inputs = draw(batches())
+    channels = inputs[0].shape[1]
+    running_mean, running_var = draw(uniform((channels,))), draw(uniform((channels,), 0.5, 2.0))
+
+    def fn(x: Tensor, weight: Any = None, bias: Any = None) -> Tensor:
+        statistics = [tensor(s.astype(x.dtype), device=x.device) for s in (running_mean, running_var)]
+        return ops.batch_norm(x, weight, bias, *statistics, training=False)
+
+    return draw(laid_out(fn, inputs))
+
+
+@st.composite
+def dropouts(draw: st.DrawFn) -> Case:
+    p, seed = draw(st.sampled_from([0.1, 0.5, np.float64(0.8)])), draw(st.integers(0, 1000))
+
+    def fn(x: Tensor) -> Tensor:
+        manual_seed(seed)  # every call drops the same values
+        return ops.dropout(x, p)
+
+    return draw(laid_out(fn, [draw(uniform(draw(shapes())))]))
+
+
+CASES: Cases = {"_batch_norm_of_batch": batch_norms(), "_drop": dropouts()}
+ALL_CASES: Cases = {**CASES, "batch_norm in evaluation": batch_norms_in_evaluation()}
+
+
+@pytest.mark.parametrize("name", ALL_CASES)
+@given(data=st.data())
+def test_derivatives(name: str, data: st.DataObject) -> None:
+    case = data.draw(ALL_CASES[name])
+    check_derivatives(case)
+    if name != "_drop":  # float32 and float64 draw different random numbers
+        check_float32(case)
+
+
+@pytest.mark.parametrize("name", ALL_CASES)
+@given(data=st.data())
+def test_gpu_gives_the_same(name: str, data: st.DataObject, gpu_standin: Device) -> None:
+    check_same_on(gpu_standin, data.draw(ALL_CASES[name]))
+
+
+# -- batch normalisation -----------------------------------------------------------------------------------------------
+
+
+@given(data=st.data())
+def test_batch_norm_values_in_training(data: st.DataObject) -> None:
+    """Channel by channel; and the running statistics by PyTorch's rule, the unbiased variance among them."""
+    x = data.draw(batches())[0]
+    channels, momentum, eps = x.shape[1], data.draw(st.sampled_from([0.1, 0.9])), 1e-5
+    weight, bias = data.draw(uniform((channels,))), data.draw(uniform((channels,)))
+    old_mean, old_var = data.draw(uniform((channels,))), data.draw(uniform((channels,), 0.5, 2.0))
+    running_mean, running_var = tensor(old_mean), tensor(old_var)
+    y = ops.batch_norm(
+        tensor(x), tensor(weight), tensor(bias), running_mean, running_var, training=True, momentum=momentum, eps=eps
+    ).numpy()
+    for c in range(channels):
+        values = [float(v) for v in np.ravel(x[:, c])]
+        n = len(values)
+        mean = math.fsum(values) / n
+        squares = math.fsum((v - mean) ** 2 for v in values)
+        expected = [weight[c] * (v - mean) / math.sqrt(squares / n + eps) + bias[c] for v in values]
+        np.testing.assert_allclose(np.ravel(y[:, c]), expected, rtol=1e-9, atol=1e-9)
+        assert running_mean.numpy()[c] == pytest.approx((1 - momentum) * old_mean[c] + momentum * mean)
+        assert running_var.numpy()[c] == pytest.approx((1 - momentum) * old_var[c] + momentum * squares / (n - 1))
+
+
+@given(data=st.data())
+def test_normalised_values_have_mean_0_and_variance_1(data: st.DataObject) -> None:
+    x = data.draw(batches())[0]
+    y = ops.batch_norm(tensor(x), None, None, None, None, training=True, eps=0.0).numpy()
+    axes = (0, *range(2, x.ndim))
+    np.testing.assert_allclose(y.mean(axis=axes), 0, atol=1e-9)
+    np.testing.assert_allclose(y.var(axis=axes), 1, rtol=1e-9)
+
+
+@given(data=st.data())
+def test_batch_norm_values_in_evaluation(data: st.DataObject) -> None:
+    x = data.draw(batches())[0]
+    channels = x.shape[1]
+    mean, var = data.draw(uniform((channels,))), data.draw(uniform((channels,), 0.5, 2.0))
+    weight, bias = data.draw(uniform((channels,))), data.draw(uniform((channels,)))
+    statistics = tensor(mean), tensor(var)
+    for w, b in [(weight, bias), (None, bias), (weight, None), (None, None)]:
+        parameters = [None if p is None else tensor(p) for p in (w, b)]
+        y = ops.batch_norm(tensor(x), *parameters, *statistics, training=False, eps=1e-3).numpy()
+        for index in np.ndindex(x.shape):
+            c = index[1]
+            scale, shift = 1.0 if w is None else w[c], 0.0 if b is None else b[c]
+            assert y[index] == pytest.approx(scale * (x[index] - mean[c]) / math.sqrt(var[c] + 1e-3) + shift)
+    np.testing.assert_array_equal(statistics[0].numpy(), mean)
+    np.testing.assert_array_equal(statistics[1].numpy(), var)
+
+
+def test_batch_norm_of_a_channel_far_from_zero() -> None:
+    """The variance is taken of the centred values: E[x^2] - E[x]^2 would be lost in float32."""
+    x = tensor(np.array([[1e4], [1e4 + 1]], "float32"))
+    y = ops.batch_norm(x, None, None, None, None, training=True)
+    np.testing.assert_allclose(y.numpy(), [[-1], [1]], rtol=1e-4)
+
+
+def test_a_constant_channel_stays_finite(device: Device) -> None:
+    x = tensor(np.full((4, 2), 3.0, "float32"), requires_grad=True)
+    y = ops.batch_norm(x, None, None, None, None, training=True)
+    (g,) = grad(y, x, tensor(np.arange(8, dtype="float32").reshape(4, 2)))
+    np.testing.assert_array_equal(y.numpy(), np.zeros((4, 2)))
+    assert np.isfinite(g.numpy()).all()
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_batch_norm_stays_float32_with_numpy_numbers(training: bool, device: Device) -> None:
+    x = tensor(np.arange(6, dtype="float32").reshape(3, 2), requires_grad=True)
+    weight, bias, mean, var = (tensor(np.ones(2, "float32"), requires_grad=i < 2) for i in range(4))
+    y = ops.batch_norm(x, weight, bias, mean, var, training=training, momentum=np.float64(0.1), eps=np.float64(1e-5))  # type: ignore[arg-type]
+    for result in (y, mean, var, *grad(y.sum(), [x, weight, bias])):
+        assert result.dtype == np.float32
+
+
+def channels(n: int) -> Tensor:
+    return tensor(np.ones(n, "float32"))
+
+
+@pytest.mark.parametrize("position", range(4))
+@pytest.mark.parametrize("training", [True, False])
+def test_the_wrong_number_of_channels(position: int, training: bool, device: Device) -> None:
+    arguments = [channels(3) for _ in range(4)]
+    arguments[position] = channels(1)
+    with pytest.raises(ValueError) as caught:
+        ops.batch_norm(tensor(np.zeros((2, 3, 4, 4), "float32")), *arguments, training=training)
+    name = ("weight", "bias", "running_mean", "running_var")[position]
+    assert str(caught.value) == f"batch_norm: x has 3 channels (2, 3, 4, 4) but {name} is (1,)"
+
+
+@pytest.mark.parametrize("shape", [(1, 3), (1, 3, 1, 1)])
+def test_one_value_a_channel(shape: tuple[int, ...]) -> None:
+    x = tensor(np.zeros(shape, "float32"))
+    with pytest.raises(ValueError) as caught:
+        ops.batch_norm(x, None, None, channels(3), channels(3), training=True)
+    assert str(caught.value) == f"batch_norm: training needs more than one value a channel, got {shape}"
+    assert ops.batch_norm(x, None, None, channels(3), channels(3), training=False).shape == shape
+
+
+def test_batch_norm_without_what_it_needs() -> None:
+    with pytest.raises(ValueError, match=r"batch_norm: takes x \(N, C, \.\.\.\), got \(3,\)"):
+        ops.batch_norm(channels(3), None, None, None, None, training=True)
+    with pytest.raises(ValueError, match="batch_norm: evaluation needs running_mean and running_var"):
+        ops.batch_norm(tensor(np.zeros((2, 3))), None, None, None, None, training=False)
+
+
+def test_batch_norm_on_different_devices(gpu_standin: Device) -> None:
+    x = tensor(np.zeros((2, 3), "float32"))
+    with pytest.raises(ValueError, match=r"batch_norm.*x is on cpu.*weight is on gpu:0"):
+        ops.batch_norm(x, channels(3).to(gpu_standin), None, None, None, training=True)
+
+
+# -- dropout -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("p", [0.1, 0.5, 0.9])
+def test_dropout_keeps_the_expectation(p: float, device: Device) -> None:
+    x = tensor(np.full(20_000, 3.0, "float32"), requires_grad=True)
+    y = ops.dropout(x, p)
+    values = y.numpy()
+    kept = values != 0
+    np.testing.assert_allclose(values[kept], 3 / (1 - p), rtol=1e-6)
+    spread = math.sqrt(p * (1 - p) / x.size)
+    assert abs(kept.mean() - (1 - p)) < 5 * spread
+    (g,) = grad(y.sum(), x)
+    np.testing.assert_allclose(g.numpy(), values / 3, rtol=1e-6)
+    assert y.dtype == g.dtype == np.float32
+
+
+def test_dropout_that_drops_nothing() -> None:
+    x = tensor([1.0, 2.0])
+    assert ops.dropout(x, 0.0) is x
+    assert ops.dropout(x, 0.9, training=False) is x
+
+
+def test_dropout_takes_its_numbers_from_the_seed() -> None:
+    x = tensor(np.ones(50, "float32"))
+    before = random_state()
+    first, second = ops.dropout(x).numpy(), ops.dropout(x).numpy()
+    set_random_state(before)
+    np.testing.assert_array_equal(ops.dropout(x).numpy(), first)
+    assert (first != second).any()
+
+
+@pytest.mark.parametrize("p", [1, 1.5, -0.1, math.nan])
+def test_dropout_of_no_probability(p: float) -> None:
+    with pytest.raises(ValueError, match=rf"dropout: takes a probability 0 <= p < 1, got {p}"):
+        ops.dropout(tensor([1.0]), p)

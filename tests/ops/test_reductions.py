@@ -1,0 +1,228 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from checks import (
+    Case,
+    Cases,
+    axes_of,
+    axis_of,
+    check_derivatives,
+    check_float32,
+    check_same_on,
+    laid_out,
+    shapes,
+    uniform,
+    well_separated,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minigen import ops
+from minigen.autograd import grad, tensor
+from minigen.backend import Device, default_dtype
+
+# -- cases -------------------------------------------------------------------------------------------------------------
+
+
+@st.composite
+def reduced(draw: st.DrawFn, operation: Callable[..., Any], kink: bool = False) -> Case:
+    shape = draw(shapes())
+    axis, keepdims = draw(axes_of(len(shape))), draw(st.booleans())
+    x = draw(well_separated(shape))[0] if kink else draw(uniform(shape))
+    return draw(laid_out(lambda x: operation(x, axis=axis, keepdims=keepdims), [x]))
+
+
+@st.composite
+def variance(draw: st.DrawFn) -> Case:
+    shape = draw(shapes())
+    axis, keepdims = draw(axes_of(len(shape))), draw(st.booleans())
+    count = np.empty(shape).size // max(np.empty(shape).sum(axis=axis).size, 1)
+    correction = draw(st.integers(0, 1 if count > 1 else 0))
+    fn = lambda x: ops.var(x, axis, keepdims, correction=correction)
+    return draw(laid_out(fn, [draw(uniform(shape))]))
+
+
+@st.composite
+def normalised_along_one_axis(draw: st.DrawFn, operation: Callable[..., Any]) -> Case:
+    shape = draw(shapes(min_dims=1))
+    axis = draw(axis_of(len(shape)))
+    return draw(laid_out(lambda x: operation(x, axis), [draw(uniform(shape))]))
+
+
+CASES: Cases = {
+    "sum": reduced(ops.sum),
+    "mean": reduced(ops.mean),
+    "var": variance(),
+    "max": reduced(ops.max, kink=True),
+    "min": reduced(ops.min, kink=True),
+    "logsumexp": reduced(ops.logsumexp),
+    "softmax": normalised_along_one_axis(ops.softmax),
+    "log_softmax": normalised_along_one_axis(ops.log_softmax),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+@given(data=st.data())
+def test_derivatives(name: str, data: st.DataObject) -> None:
+    case = data.draw(CASES[name])
+    check_derivatives(case)
+    check_float32(case)
+
+
+@pytest.mark.parametrize("name", CASES)
+@given(data=st.data())
+def test_gpu_gives_the_same(name: str, data: st.DataObject, gpu_standin: Device) -> None:
+    check_same_on(gpu_standin, data.draw(CASES[name]))
+
+
+# -- values ------------------------------------------------------------------------------------------------------------
+
+ORACLES: dict[str, Callable[[list[float]], float]] = {
+    "sum": math.fsum,
+    "mean": lambda v: math.fsum(v) / len(v),
+    "var": lambda v: math.fsum((a - math.fsum(v) / len(v)) ** 2 for a in v) / len(v),
+    "max": lambda v: sorted(v)[-1],
+    "min": lambda v: sorted(v)[0],
+    "logsumexp": lambda v: math.log(math.fsum(map(math.exp, v))),
+}
+
+
+def reduce_by_hand(x: np.ndarray, axis: Any, keepdims: bool, oracle: Callable[[list[float]], float]) -> np.ndarray:
+    """Collect the values that belong to each place of the result, then reduce each collection."""
+    axes = range(x.ndim) if axis is None else [a % x.ndim for a in (axis if isinstance(axis, tuple) else (axis,))]
+    values: dict[tuple[int, ...], list[float]] = {}
+    for index, value in np.ndenumerate(x):
+        place = tuple(0 if i in axes else k for i, k in enumerate(index))
+        values.setdefault(place, []).append(float(value))
+    out = np.empty([1 if i in axes else n for i, n in enumerate(x.shape)])
+    for place, collected in values.items():
+        out[place] = oracle(collected)
+    return out if keepdims else out.reshape([n for i, n in enumerate(x.shape) if i not in axes])
+
+
+@pytest.mark.parametrize("name", ORACLES)
+@given(data=st.data())
+def test_values(name: str, data: st.DataObject) -> None:
+    shape = data.draw(shapes())
+    axis, keepdims, x = data.draw(axes_of(len(shape))), data.draw(st.booleans()), data.draw(uniform(shape))
+    result = getattr(ops, name)(tensor(x), axis, keepdims)
+    expected = reduce_by_hand(x, axis, keepdims, ORACLES[name])
+    assert result.shape == expected.shape
+    np.testing.assert_allclose(result.numpy(), expected, rtol=1e-12, atol=1e-15)
+    np.testing.assert_array_equal(getattr(tensor(x), name)(axis=axis, keepdims=keepdims).numpy(), result.numpy())
+
+
+def test_unbiased_variance() -> None:
+    assert ops.var(tensor(np.array([1.0, 2.0, 6.0])), correction=1).item() == pytest.approx((4 + 1 + 9) / 2)
+
+
+@given(data=st.data())
+def test_softmax_values(data: st.DataObject) -> None:
+    shape = data.draw(shapes(min_dims=1))
+    axis, x = data.draw(axis_of(len(shape))), data.draw(uniform(shape))
+    expected = np.exp(x) / reduce_by_hand(np.exp(x), axis, True, math.fsum)
+    np.testing.assert_allclose(ops.softmax(tensor(x), axis).numpy(), expected, rtol=1e-12)
+    np.testing.assert_allclose(ops.log_softmax(tensor(x), axis).numpy(), np.log(expected), rtol=1e-12, atol=1e-14)
+    shifted = ops.softmax(tensor(x + 100.0), axis)
+    np.testing.assert_allclose(shifted.numpy(), expected, rtol=1e-12)
+
+
+# -- extreme values ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_softmax_of_large_values(dtype: str, device: Device) -> None:
+    x = tensor(np.array([[1e4, -1e4, 1e4], [-1e4, -1e4, -1e4 - 1]], dtype), requires_grad=True)
+    p = 1 / (1 + 1 + math.exp(-1))
+    with np.errstate(over="raise", invalid="raise", divide="raise"):
+        for operation, expected in [
+            (ops.softmax, [[0.5, 0, 0.5], [p, p, 1 - 2 * p]]),
+            (
+                ops.log_softmax,
+                [[-math.log(2), -2e4 - math.log(2), -math.log(2)], [math.log(p), math.log(p), math.log(p) - 1]],
+            ),
+            (ops.logsumexp, [1e4 + math.log(2), -1e4 - math.log(p)]),
+        ]:
+            y = operation(x, -1)
+            np.testing.assert_allclose(y.numpy(), expected, rtol=1e-5, atol=1e-7)
+            (g,) = grad(y, x, tensor(np.ones(y.shape, dtype)))
+            assert np.isfinite(g.numpy()).all()
+
+
+def test_logsumexp_of_infinities(device: Device) -> None:
+    inf = math.inf
+    x = tensor([[-inf, -inf], [-inf, 1.0], [inf, 1.0], [0.0, 0.0]])
+    with np.errstate(all="raise", divide="ignore"):  # log(0) is meant
+        y = ops.logsumexp(x, axis=1)
+    np.testing.assert_allclose(y.numpy(), [-inf, 1, inf, math.log(2)], rtol=1e-6)
+
+
+def test_gradient_of_logsumexp_where_some_values_are_minus_infinity(device: Device) -> None:
+    x = tensor([-math.inf, 1.0, 1.0], requires_grad=True)
+    with np.errstate(all="raise"):
+        (g,) = grad(ops.logsumexp(x), x)
+    np.testing.assert_allclose(g.numpy(), [0, 0.5, 0.5], rtol=1e-6)
+
+
+# -- ties --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("operation", "sign"), [(ops.max, 1), (ops.min, -1)])
+def test_winners_share_the_gradient(operation: Callable[..., Any], sign: int, device: Device) -> None:
+    x = tensor(sign * np.array([[1.0, 3.0, 3.0], [2.0, 0.0, 1.0]]), requires_grad=True)
+    (g,) = grad(operation(x, axis=1), x, tensor(np.array([4.0, 5.0])))
+    np.testing.assert_array_equal(g.numpy(), [[0, 2, 2], [5, 0, 0]])
+    (g,) = grad(operation(x * 0.0), x)
+    np.testing.assert_array_equal(g.numpy(), np.zeros((2, 3)))
+
+
+# -- data types --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["mean", "var", "logsumexp", "softmax", "log_softmax"])
+def test_integers_become_the_default_dtype(name: str, device: Device) -> None:
+    x = np.array([1, 2, 4])
+    for dtype in ("float32", "float64"):
+        with default_dtype(dtype):
+            result = getattr(ops, name)(tensor(x))
+            assert result.dtype == dtype
+            expected = getattr(ops, name)(tensor(x.astype("float64")))
+            np.testing.assert_allclose(result.numpy(), expected.numpy(), rtol=1e-6)
+
+
+def test_integers_stay_integers_where_they_can() -> None:
+    x = tensor(np.array([1, 2, 4]))
+    assert x.sum().dtype == x.max().dtype == x.min().dtype == np.int64
+    assert (x > 1).sum().item() == 2
+
+
+@pytest.mark.parametrize("axis", [np.int64(1), (np.int64(1),), -1])
+def test_numpy_integers_as_axis(axis: Any) -> None:
+    x = tensor(np.arange(6.0).reshape(2, 3), requires_grad=True)
+    y = ops.sum(x, axis)
+    np.testing.assert_array_equal(y.numpy(), [3, 12])
+    np.testing.assert_array_equal(grad(y, x, tensor(np.array([1.0, 2.0])))[0].numpy(), [[1, 1, 1], [2, 2, 2]])
+
+
+# -- errors ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_an_axis_that_is_not_there(name: str, device: Device) -> None:
+    with pytest.raises((ValueError, IndexError)) as caught:
+        getattr(ops, name)(tensor([[1.0, 2.0]]), axis=2)
+    text = str(caught.value)
+    assert text.startswith(f"{name}: ")
+    assert "axis 2" in text
+    assert "(1, 2)" in text
+
+
+@pytest.mark.parametrize("name", ["max", "min", "logsumexp"])
+def test_nothing_to_choose_from(name: str) -> None:
+    with pytest.raises(ValueError, match=rf"{name}: .*zero-size.*\(0,\)"):
+        getattr(ops, name)(tensor(np.zeros(0)))

@@ -1,0 +1,253 @@
+"""Devices, transfers, data types and random numbers."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from contextvars import copy_context
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minigen import backend
+
+# -- devices ---------------------------------------------------------------------------------------------------
+
+
+def test_cpu_is_the_default() -> None:
+    assert backend.device() is backend.device("cpu")
+    assert str(backend.device()) == "cpu"
+    assert repr(backend.device()) == "device('cpu')"
+    assert backend.device(backend.device("cpu")) is backend.device("cpu")
+
+
+@pytest.mark.parametrize("name", ["cuda", "gpu:", "gpu:-1", "gpu:x", " gpu", "GPU", "gpu:1 ", "", "cpu:0"])
+def test_other_names_are_refused(name: str, gpu_standin: backend.Device) -> None:
+    with pytest.raises(ValueError, match=r'device: got .*takes "cpu", "gpu" or "gpu:N"'):
+        backend.device(name)
+
+
+@pytest.mark.parametrize("name", [0, 1.5, b"gpu", ["gpu"]])
+def test_what_is_no_name_is_refused(name: Any) -> None:
+    with pytest.raises(ValueError, match="device: got"):
+        backend.device(name)
+
+
+def test_without_cupy_the_error_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "cupy", None)  # importing it now raises ImportError
+    with pytest.raises(
+        RuntimeError, match=r'CuPy, which is not installed; install it with `pip install "minigen\[gpu\]"'
+    ):
+        backend.device("gpu")
+
+
+def test_without_a_card_the_error_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_driver() -> int:
+        raise RuntimeError("cudaErrorInsufficientDriver: no driver")
+
+    for count, reason in ((no_driver, "cudaErrorInsufficientDriver: no driver"), (lambda: 0, "reports 0 devices")):
+        runtime = SimpleNamespace(getDeviceCount=count)
+        cuda = SimpleNamespace(is_available=lambda: False, runtime=runtime)
+        monkeypatch.setitem(sys.modules, "cupy", SimpleNamespace(cuda=cuda, ndarray=type("ndarray", (), {})))
+        assert backend.array_module(np.zeros(1)) is np  # no error until a GPU is asked for
+        assert backend.device("cpu").asarray([1]).tolist() == [1]
+        with pytest.raises(RuntimeError, match=f"finds no usable GPU .*{reason}.*NVIDIA card and a driver"):
+            backend.device("gpu")
+
+
+def test_a_card_that_is_not_there(gpu_standin: backend.Device) -> None:
+    assert str(backend.device("gpu:1")) == "gpu:1"
+    for name in ("gpu:2", "gpu:7"):
+        with pytest.raises(RuntimeError, match=rf"'{name}' asked for, but this machine has 2 GPU\(s\)"):
+            backend.device(name)
+
+
+def test_names_compare_and_hash(gpu_standin: backend.Device) -> None:
+    assert str(gpu_standin) == "gpu:0"
+    assert backend.device("gpu") == backend.device("gpu:0") == gpu_standin
+    assert len({backend.device("gpu"), backend.device("gpu:0"), backend.device("gpu:1"), backend.device("cpu")}) == 3
+    assert backend.device("gpu:1") != gpu_standin
+    assert gpu_standin != "gpu:0"
+
+
+def test_with_device_nests_and_ends_after_errors(gpu_standin: backend.Device) -> None:
+    second = backend.device("gpu:1")
+    with gpu_standin as entered:
+        assert entered is gpu_standin
+        with second, second:  # one Device entered twice
+            assert backend.device() == second
+            assert backend.uniform((2,)).device.id == 1
+            with backend.device("cpu"):
+                assert isinstance(backend.uniform((2,)), np.ndarray)
+            assert backend.device() == second
+        assert backend.device() == gpu_standin
+        assert backend.uniform((2,)).device.id == 0
+        with pytest.raises(KeyError), second:
+            raise KeyError
+        assert backend.device() == gpu_standin
+        assert gpu_standin.module.zeros((1,)).device.id == 0
+    assert str(backend.device()) == "cpu"
+
+
+def test_the_default_device_stays_in_its_context(gpu_standin: backend.Device) -> None:
+    outside = copy_context()
+    with gpu_standin:
+        assert str(outside.run(backend.device)) == "cpu"
+        assert str(copy_context().run(backend.device)) == "gpu:0"
+
+
+# -- transfers -------------------------------------------------------------------------------------------------
+
+
+def test_there_and_back(device: backend.Device) -> None:
+    host = np.arange(6, dtype="float32").reshape(2, 3)
+    x = device.asarray(host)
+    assert backend.array_module(x) is device.module
+    assert backend.device_of(x) == device
+    assert backend.is_array(x)
+    assert device.asarray(x) is x  # copied only if it has to be
+    assert device.asarray(x, dtype="float64").dtype == "float64"
+    back = backend.to_numpy(x)
+    assert type(back) is np.ndarray
+    np.testing.assert_array_equal(back, host)
+
+
+def test_between_devices(gpu_standin: backend.Device) -> None:
+    devices = [backend.device("cpu"), gpu_standin, backend.device("gpu:1")]
+    for source in devices:
+        for target in devices:
+            x = source.asarray(np.arange(3.0))
+            y = target.asarray(x)
+            assert backend.device_of(y) == target
+            assert backend.to_numpy(y).tolist() == [0, 1, 2]
+            assert (y is x) == (source == target)
+
+
+def test_lists_and_scalars_become_arrays(device: backend.Device) -> None:
+    assert backend.to_numpy(device.asarray([[1, 2]], dtype="int64")).tolist() == [[1, 2]]
+    assert device.asarray(2.0).shape == ()
+    for scalar in (1, 2.0, np.float32(3), [1.0], None):
+        assert not backend.is_array(scalar)
+        assert backend.array_module(scalar) is np
+
+
+# -- data types ------------------------------------------------------------------------------------------------
+
+
+def test_default_dtype() -> None:
+    assert backend.current_dtype() == np.float32
+    with backend.default_dtype("float64"):
+        assert backend.current_dtype() == np.float64
+        assert backend.normal((2,)).dtype == backend.uniform((2,)).dtype == np.float64
+        with backend.default_dtype(np.float16):
+            assert backend.current_dtype() == np.float16
+        assert backend.current_dtype() == np.float64
+    with pytest.raises(KeyError), backend.default_dtype("float64"):
+        raise KeyError
+    assert backend.current_dtype() == np.float32
+    assert backend.normal((2,)).dtype == np.float32
+
+
+@pytest.mark.parametrize("dtype", ["int64", bool, "complex64"])
+def test_default_dtype_is_floating_point(dtype: Any) -> None:
+    with (
+        pytest.raises(TypeError, match="default_dtype: takes a floating-point type, got"),
+        backend.default_dtype(dtype),
+    ):
+        pass
+
+
+# -- random numbers --------------------------------------------------------------------------------------------
+
+
+def _draw() -> list[list[float]]:
+    arrays = [backend.uniform((3,)), backend.normal((2,), 1.0, 2.0), backend.uniform((2,), -1.0, 1.0, dtype="float64")]
+    return [backend.to_numpy(x).tolist() for x in arrays]
+
+
+@given(seed=st.integers(0, 2**64))
+def test_same_seed_same_numbers(seed: int) -> None:
+    backend.manual_seed(seed)
+    first = _draw()
+    assert _draw() != first
+    backend.manual_seed(seed)
+    assert _draw() == first
+
+
+def test_same_seed_same_numbers_on_both_devices(gpu_standin: backend.Device) -> None:
+    backend.manual_seed(5)
+    on_cpu = _draw()
+    backend.manual_seed(5)
+    with gpu_standin:
+        assert _draw() == on_cpu
+    backend.manual_seed(5)
+    x = backend.uniform((3,), on="gpu:1")
+    assert str(backend.device_of(x)) == "gpu:1"
+    assert backend.to_numpy(x).tolist() == on_cpu[0]
+
+
+def test_state_through_json() -> None:
+    backend.random_generator().integers(0, 9, 3, dtype="int32")  # leaves half a word in the generator
+    text = json.dumps(backend.random_state())
+    expected = _draw()
+    backend.manual_seed(99)
+    backend.set_random_state(json.loads(text))
+    assert _draw() == expected
+
+
+def test_a_state_is_a_snapshot() -> None:
+    state = backend.random_state()
+    text = json.dumps(state)
+    _draw()
+    assert json.dumps(state) == text
+
+
+def test_the_generator_is_the_one_behind_it() -> None:
+    backend.manual_seed(3)
+    expected = np.random.default_rng(3)
+    np.testing.assert_array_equal(backend.uniform((4,)), expected.random(4, dtype="float32"))
+    np.testing.assert_array_equal(backend.random_generator().permutation(9), expected.permutation(9))
+
+
+def test_the_distributions(device: backend.Device) -> None:
+    n = 40_000
+    u = backend.to_numpy(backend.uniform((n,), -1.0, 3.0))
+    assert u.dtype == np.float32
+    assert -1 <= u.min() < -0.99 and 2.99 < u.max() <= 3
+    # Uniform on [a, b): mean (a + b) / 2 and variance (b - a)^2 / 12; five standard errors.
+    assert abs(u.mean() - 1) < 5 * np.sqrt(16 / 12 / n)
+    z = backend.to_numpy(backend.normal((n,), 2.0, 0.5))
+    assert abs(z.mean() - 2) < 5 * 0.5 / np.sqrt(n)
+    assert abs(z.std() - 0.5) < 5 * 0.5 / np.sqrt(2 * n)
+    assert backend.normal((2, 0, 3)).shape == (2, 0, 3)
+    assert backend.uniform(()).shape == ()
+
+
+# -- imports ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("module", ["minigen.backend", "minigen"])
+def test_importing_loads_nothing_heavy(module: str) -> None:
+    heavy = ["cupy", "matplotlib", "tqdm", "pooch", "safetensors", "PIL", "torch", "requests"]
+    code = f"import sys, {module}; print([m for m in {heavy} if m in sys.modules])"
+    root = Path(__file__).parent.parent
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+# -- a real card -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.gpu
+def test_on_a_real_card() -> None:
+    with backend.device("gpu") as gpu:
+        x = backend.normal((3, 4))
+        assert backend.device_of(x) == gpu
+        y = backend.array_module(x).tanh(x)
+    np.testing.assert_allclose(backend.to_numpy(y), np.tanh(backend.to_numpy(x)), rtol=1e-6)

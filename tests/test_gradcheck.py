@@ -1,0 +1,343 @@
+"""The gradient check, held to account by mutants: a derivative that is wrong must fail, however slightly."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minigen import ops
+from minigen.autograd import PRIMITIVES, Tensor, primitive, tensor
+from minigen.autograd.primitive import Rule
+from minigen.backend import Device, to_numpy
+from minigen.gradcheck import GradcheckError, gradcheck
+
+
+@pytest.fixture(autouse=True)
+def _registry() -> Iterator[None]:
+    """An operation that a test defines leaves the registry with it."""
+    before = dict(PRIMITIVES)
+    yield
+    PRIMITIVES.clear()
+    PRIMITIVES.update(before)
+
+
+@contextmanager
+def mutated(name: str, argument: str, change: Callable[[Any], Any]) -> Iterator[None]:
+    """Inside, the operation's derivative for an argument gives `change` of what is right."""
+    rules = PRIMITIVES[name].rules
+    right = rules[argument]
+    rules[argument] = Rule(lambda g, *saved: change(right.function(g, *saved)), right.names)
+    try:
+        yield
+    finally:
+        rules[argument] = right
+
+
+def leaf(*shape: int, seed: int = 0) -> Tensor:
+    return tensor(np.random.default_rng(seed).uniform(-1.5, 1.5, shape), requires_grad=True)
+
+
+# -- mutants of the first derivative ---------------------------------------------------------------------------------
+
+
+def _without_last_entry(g: np.ndarray) -> np.ndarray:
+    g = g.copy()
+    g[(-1,) * g.ndim] = 0
+    return g
+
+
+MUTANTS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "times 7": lambda g: 7 * g,
+    "times 0": lambda g: 0 * g,
+    "times 1.001": lambda g: 1.001 * g,
+    "times -1": lambda g: -g,
+    "plus a thousandth": lambda g: g + 0.001,
+    "one entry zero": _without_last_entry,
+    "last axis reversed": lambda g: g[..., ::-1],
+    "first two axes swapped": lambda g: g.swapaxes(0, 1),
+    "last two axes swapped": lambda g: g.swapaxes(-1, -2),
+    "shifted by one": lambda g: np.roll(g, 1, axis=-1),
+    "infinite": lambda g: g * np.inf,
+    "one infinity": lambda g: np.where(g == g.max(), np.inf, g),
+    "not a number": lambda g: g * np.nan,
+}
+
+# what is checked, its arguments, and the operation and argument whose derivative is changed
+CHECKED: dict[str, tuple[Callable[..., Any], list[Tensor], str, str]] = {
+    "tanh": (ops.tanh, [leaf(3, 3)], "tanh", "x"),
+    "sum": (lambda x: ops.sum(x, axis=0), [leaf(3, 3)], "sum", "x"),
+    "softmax": (lambda x: ops.softmax(x, axis=1), [leaf(4, 4)], "softmax", "x"),
+    "log_softmax": (lambda x: ops.log_softmax(x, axis=0), [leaf(4, 4)], "log_softmax", "x"),
+    "matmul, left": (ops.matmul, [leaf(3, 3), leaf(3, 3, seed=1)], "matmul", "x"),
+    "matmul, right": (ops.matmul, [leaf(3, 3), leaf(3, 3, seed=1)], "matmul", "y"),
+    "convolution, x": (ops.conv2d, [leaf(2, 2, 4, 4), leaf(2, 2, 3, 3, seed=1)], "convolve", "x"),
+    "convolution, weight": (ops.conv2d, [leaf(2, 2, 4, 4), leaf(2, 2, 3, 3, seed=1)], "convolve", "weight"),
+    **{
+        f"batch_norm, {argument}": (
+            lambda x, weight, bias: ops.batch_norm(x, weight, bias, None, None, training=True),
+            [leaf(4, 4), leaf(4, seed=1), leaf(4, seed=2)],
+            "_batch_norm_of_batch",
+            argument,
+        )
+        for argument in ("x", "weight", "bias")
+    },
+}
+
+
+@pytest.mark.parametrize("checked", CHECKED)
+def test_the_right_derivative_passes(checked: str) -> None:
+    fn, inputs, _, _ = CHECKED[checked]
+    assert gradcheck(fn, inputs, order=2)
+
+
+@pytest.mark.parametrize("mutant", MUTANTS)
+@pytest.mark.parametrize("checked", CHECKED)
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
+def test_a_wrong_derivative_fails(checked: str, mutant: str) -> None:
+    fn, inputs, name, argument = CHECKED[checked]
+    if name == "_batch_norm_of_batch" and argument != "x" and "two axes" in mutant:
+        return  # of shape (C,)
+    with mutated(name, argument, MUTANTS[mutant]), pytest.raises(GradcheckError, match="the gradient of input"):
+        gradcheck(fn, inputs)
+    gradcheck(fn, inputs)  # right again
+
+
+@given(
+    st.sampled_from(sorted(CHECKED)),
+    st.one_of(st.floats(-3, 0.999), st.floats(1.001, 3)),
+    st.integers(0, 1000),
+)
+def test_any_wrong_factor_fails_along_any_direction(checked: str, factor: float, seed: int) -> None:
+    fn, inputs, name, argument = CHECKED[checked]
+    gradcheck(fn, inputs, seed=seed)
+    with mutated(name, argument, lambda g: factor * g), pytest.raises(GradcheckError):
+        gradcheck(fn, inputs, seed=seed)
+
+
+@pytest.mark.parametrize(
+    ("name", "fn"),
+    [
+        ("softmax", lambda x: ops.softmax(x, axis=1)),
+        ("_batch_norm_of_batch", lambda x: ops.batch_norm(x, None, None, None, None, training=True)),
+    ],
+)
+def test_summing_the_outputs_would_have_missed_it(name: str, fn: Callable[[Any], Any]) -> None:
+    """The outputs sum to a constant: along a cotangent of ones the gradient is 0, and so is 7 times it."""
+    x = leaf(4, 4)
+    with mutated(name, "x", lambda g: 7 * g):
+        assert gradcheck(lambda x: fn(x).sum(), x)
+        with pytest.raises(GradcheckError):
+            gradcheck(fn, x)
+
+
+def test_a_derivative_of_a_new_operation_and_a_missing_one() -> None:
+    @primitive
+    def cube(x: Any) -> Any:
+        return x * x * x
+
+    cube.derivatives(x=lambda g, x: 3.0 * g * x * x)
+    assert gradcheck(cube, leaf(3), order=3)
+    cube.derivatives(x=lambda g, x: 3.0 * g * x)
+    with pytest.raises(GradcheckError):
+        gradcheck(cube, leaf(3))
+
+
+def test_a_value_that_is_used_without_its_gradient_fails() -> None:
+    with pytest.raises(GradcheckError, match="the gradient of input 0 is wrong"):
+        gradcheck(lambda x: x * x.detach(), leaf(3))
+    with pytest.raises(GradcheckError, match="the gradient of input 1 is wrong, .* the backward pass gives 0,"):
+        gradcheck(lambda x, y: x * y.detach(), [leaf(3), leaf(3, seed=1)])
+    with pytest.raises(GradcheckError, match="the gradient of input 0 is wrong"):
+        gradcheck(lambda x: x.detach() * 2.0, leaf(3))
+
+
+def test_one_of_several_outputs() -> None:
+    def two(x: Any) -> tuple[Any, Any]:
+        return ops.tanh(x), ops.softmax(x, axis=0)
+
+    assert gradcheck(two, leaf(3), order=2)
+    for name in ("tanh", "softmax"):
+        with mutated(name, "x", lambda g: 1.001 * g), pytest.raises(GradcheckError):
+            gradcheck(two, leaf(3))
+
+
+# -- mutants of the second derivative --------------------------------------------------------------------------------
+
+
+def cut(x: Any) -> Any:
+    return x.detach() if isinstance(x, Tensor) else x
+
+
+SECOND: dict[str, tuple[Callable[..., Any], str, Callable[..., Any]]] = {
+    "tanh": (ops.tanh, "out", lambda g, out: g * (1.0 - cut(out) * cut(out))),
+    "tanh, half": (ops.tanh, "out", lambda g, out: g * (1.0 - cut(out) * out)),
+    "tanh, g": (ops.tanh, "out", lambda g, out: cut(g) * (1.0 - out * out)),
+    "tanh, everything": (ops.tanh, "out", lambda g, out: cut(g) * (1.0 - cut(out) * cut(out))),
+    "square": (ops.square, "x", lambda g, x: g * (2.0 * cut(x))),
+    "softmax": (
+        lambda x: ops.softmax(x, axis=1),
+        "out",
+        lambda g, out: out * (g - cut(ops.sum(g * out, 1, True))),
+    ),
+}
+
+
+@pytest.mark.parametrize("mutant", SECOND)
+def test_a_wrong_second_derivative_fails_at_order_2_and_not_at_order_1(mutant: str) -> None:
+    fn, saved, rule = SECOND[mutant]
+    operation = PRIMITIVES[mutant.split(",")[0]]
+    right = operation.rules["x"]
+    saved_by = "axis" if "axis" in right.names else None
+    names = (saved, saved_by) if saved_by else (saved,)
+    operation.rules["x"] = Rule(lambda g, *values: rule(g, values[0]), names)
+    try:
+        assert gradcheck(fn, leaf(3, 3))
+        with pytest.raises(GradcheckError, match="in the derivative of the derivative: the gradient of input"):
+            gradcheck(fn, leaf(3, 3), order=2)
+    finally:
+        operation.rules["x"] = right
+    assert gradcheck(fn, leaf(3, 3), order=2)
+
+
+@pytest.mark.parametrize("plain", [lambda x: 1.001 * x * x, lambda x: x * cut(x) * 2.0])
+def test_a_plain_formula_of_another_function_fails_at_order_2(plain: Callable[[Any], Any]) -> None:
+    @primitive(plain=plain)
+    def fused(x: Any) -> Any:
+        return x * x
+
+    fused.derivatives(x=lambda g, x: 2 * g * x)
+    assert gradcheck(fused, leaf(3))
+    with pytest.raises(GradcheckError):
+        gradcheck(fused, leaf(3), order=2)
+
+
+# -- the report ------------------------------------------------------------------------------------------------------
+
+
+def test_the_report_holds_the_worst_entry_both_values_and_the_inputs() -> None:
+    x = tensor(np.array([[1.0, 2.0, 3.0], [0.5, 4.0, 0.25]]), requires_grad=True)
+    scale = tensor(np.array(2.0))
+
+    def wrong_at_1_2(g: np.ndarray) -> np.ndarray:
+        g = g.copy()
+        g[1, 2] += 10.0
+        g[0, 1] += 0.5
+        return g
+
+    with mutated("square", "x", wrong_at_1_2), pytest.raises(GradcheckError) as caught:
+        gradcheck(lambda scale, x: scale * ops.square(x), [scale, x])
+    report = str(caught.value)
+    numbers = re.search(
+        r"the gradient of input 1 is wrong, most at \[1, 2\]: the backward pass gives (\S+), "
+        r"central differences give (\S+) \(2 of 6 entries are off by more than (\S+)\)",
+        report,
+    )
+    assert numbers is not None, report
+    cotangent = np.random.default_rng(0).standard_normal((2, 3))[1, 2]
+    right = 2.0 * 2.0 * 0.25 * cotangent
+    assert float(numbers[1]) == pytest.approx(right + 10, rel=1e-8)
+    assert float(numbers[2]) == pytest.approx(right, rel=1e-6)
+    assert 0 < float(numbers[3]) < 1e-3
+    assert "input 0 = array(2.)" in report
+    assert f"input 1 = {x.data!r}" in report
+
+
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
+def test_the_report_of_a_gradient_that_is_not_a_number() -> None:
+    for value in (np.nan, np.inf, -np.inf):
+
+        def broken(g: np.ndarray, value: float = value) -> np.ndarray:
+            return np.where(np.arange(3) == 1, value, g)
+
+        with mutated("tanh", "x", broken), pytest.raises(GradcheckError) as caught:
+            gradcheck(ops.tanh, leaf(3))
+        assert f"most at [1]: the backward pass gives {value:g}, central" in str(caught.value)
+        assert "(1 of 3 entries are off by more than " in str(caught.value)
+
+
+def test_without_axes_and_without_elements() -> None:
+    assert gradcheck(ops.tanh, leaf(), order=2)
+    assert gradcheck(ops.tanh, leaf(0, 3), order=2)
+    with mutated("tanh", "x", lambda g: np.asarray(7 * g)), pytest.raises(GradcheckError, match=r"most at \[\]: "):
+        gradcheck(ops.tanh, leaf())
+
+
+# -- what it refuses, and what it leaves alone -----------------------------------------------------------------------
+
+
+def test_only_float64_is_checked() -> None:
+    with pytest.raises(TypeError, match="gradcheck: input 1 is float32; central differences need float64"):
+        gradcheck(lambda x, y: x, [leaf(2), tensor([1.0, 2.0], requires_grad=True)])
+    index = tensor([1, 0])
+    assert gradcheck(lambda x, index: x[index] * 2.0, [leaf(3), index], order=2)
+
+
+def test_no_input_that_requires_gradients() -> None:
+    for inputs in ([], [leaf(2).detach()]):
+        with pytest.raises(ValueError, match="gradcheck: no input requires gradients"):
+            gradcheck(ops.tanh, inputs)
+
+
+def test_a_function_that_is_not_deterministic_is_refused() -> None:
+    with pytest.raises(ValueError, match="gradcheck: two calls of the function with the same inputs disagree"):
+        gradcheck(lambda x: ops.dropout(x, 0.5), leaf(10))
+
+
+def test_only_inputs_that_require_gradients_are_moved() -> None:
+    x, constant = leaf(2), tensor(np.array([3.0, 4.0]))
+    seen = []
+
+    def fn(x: Any, constant: Any) -> Any:
+        seen.append((x.data.copy(), constant.data.copy()))
+        return x * constant
+
+    gradcheck(fn, [x, constant], order=2)
+    assert all(np.array_equal(c, [3.0, 4.0]) for _, c in seen)
+    moved = max(np.abs(a - x.data).max() for a, _ in seen)
+    assert moved == pytest.approx(1e-5)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_the_inputs_are_left_as_they_were(fails: bool) -> None:
+    x, y = leaf(3), leaf(3, seed=1)
+    arrays = [x.data, y.data]
+    before = [a.copy() for a in arrays]
+    x.data.flags.writeable = False
+    if fails:
+        with mutated("multiply", "x", lambda g: 7 * g), pytest.raises(GradcheckError):
+            gradcheck(lambda x, y: x * y, [x, y], order=2)
+    else:
+        gradcheck(lambda x, y: x * y, [x, y], order=2)
+    for tensor_, array, values in zip((x, y), arrays, before, strict=True):
+        assert tensor_.data is array
+        np.testing.assert_array_equal(array, values)
+        assert tensor_.grad is None
+        assert tensor_.requires_grad
+
+
+def test_the_tolerance_is_relative_to_the_largest_entry() -> None:
+    def almost(error: float) -> Callable[[np.ndarray], np.ndarray]:
+        return lambda g: g * (1 + error)
+
+    with mutated("square", "x", almost(1e-4)):
+        assert gradcheck(ops.square, leaf(3), rtol=1e-3)
+        with pytest.raises(GradcheckError):
+            gradcheck(ops.square, leaf(3))
+    with mutated("square", "x", almost(1e-7)):
+        assert gradcheck(ops.square, leaf(3))
+
+
+def test_on_every_device(device: Device) -> None:
+    x = tensor(np.array([[0.5, -1.0], [2.0, 0.25]]), requires_grad=True)
+    assert x.device == device
+    assert gradcheck(lambda x: ops.softmax(x @ x, axis=1), x, order=2)
+    with mutated("tanh", "x", lambda g: 7 * g), pytest.raises(GradcheckError, match="input 0 = array"):
+        gradcheck(ops.tanh, x)
+    np.testing.assert_array_equal(to_numpy(x.data), [[0.5, -1.0], [2.0, 0.25]])
