@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
+from minigen import ops
 from minigen.autograd import Tensor, grad
-from minigen.ops.convolution import conv2d, conv_transpose2d, masked_conv2d
 
 try:
     import torch
@@ -46,27 +46,25 @@ SHAPES: list[tuple[str, int, int, int, int, int, dict[str, int]]] = [
 ]
 
 
-def ours(operation: str, x: np.ndarray, weight: np.ndarray, g: np.ndarray, options: dict[str, Any]) -> Work:
+def ours(operation: str, x: Any, weight: Any, g: Any, options: dict[str, Any]) -> Work:
     # channels last in memory, as our convolutions leave their results
     x, g = (np.ascontiguousarray(v.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2) for v in (x, g))
-    a, b = Tensor(x, requires_grad=True), Tensor(weight, requires_grad=True)
-
-    function = {"conv2d": conv2d, "masked_conv2d": masked_conv2d, "conv_transpose2d": conv_transpose2d}[operation]
-    forward = lambda: function(a, b, **options)
+    x, weight = Tensor(x, requires_grad=True), Tensor(weight, requires_grad=True)
+    forward = lambda: getattr(ops, operation)(x, weight, **options)
     out = forward()
-    gradient = lambda wanted: grad(out, [wanted], g, create_graph=True)  # create_graph: to be called again
-    return [forward, lambda: gradient(a), lambda: gradient(b)]
+    gradient = lambda wanted: grad(out, [wanted], g, create_graph=True)  # create_graph: so that it can be repeated
+    return [forward, lambda: gradient(x), lambda: gradient(weight)]
 
 
-def theirs(operation: str, x: np.ndarray, weight: np.ndarray, g: np.ndarray, options: dict[str, Any]) -> Work:
-    a, b, g = (torch.from_numpy(v) for v in (x, weight, g))
-    a.requires_grad_(), b.requires_grad_()
+def theirs(operation: str, x: Any, weight: Any, g: Any, options: dict[str, Any]) -> Work:
+    x, weight, g = (torch.from_numpy(v) for v in (x, weight, g))
+    x.requires_grad, weight.requires_grad = True, True
     mask = torch.from_numpy(options.pop("mask", np.ones(1, np.float32)))
     function = getattr(torch.nn.functional, operation.removeprefix("masked_"))
-    forward = lambda: function(a, b * mask, **options)
+    forward = lambda: function(x, weight * mask, **options)
     out = forward()
     gradient = lambda wanted: torch.autograd.grad(out, [wanted], g, retain_graph=True)
-    return [forward, lambda: gradient(a), lambda: gradient(b)]
+    return [forward, lambda: gradient(x), lambda: gradient(weight)]
 
 
 def milliseconds(function: Callable[[], Any]) -> float:
@@ -83,8 +81,8 @@ def main() -> None:
     arguments = parser.parse_args()
     if torch is not None:
         torch.set_num_threads(arguments.threads)
-    print(f"{'':57}{'forward':>27}{'gradient of input':>27}{'gradient of weight':>27}")
-    print(f"{'ms, fastest/median':57}" + 3 * f"{'ours':>11}{'torch':>11}{'':5}")
+    print(f"{'':57}{'forward':>33}{'gradient of input':>33}{'gradient of weight':>33}")
+    print(f"{'ms, fastest/median':57}" + 3 * f"{'ours':>14}{'torch':>14}{'':5}")
     for operation, images, channels, size, out_channels, kernel, options in SHAPES:
         random = np.random.default_rng(0)
         settings: dict[str, Any] = dict(options)
@@ -111,7 +109,7 @@ def main() -> None:
         line = f"{operation:17}{images:4}{channels:5}{size:4}{out_channels:5}{kernel:3}  "
         line = f"{line + ' '.join(f'{k} {v}' for k, v in options.items()):57}"
         for part in range(3):
-            line += "".join(f"{f'{min(t[part]):.1f}/{median(t[part]):.1f}':>11}" for t in times)
+            line += "".join(f"{f'{min(t[part]):.1f}/{median(t[part]):.1f}':>14}" for t in times)
             if torch is not None:
                 line += f"{min(times[0][part]) / min(times[1][part]):4.1f}x"
         print(line, flush=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -42,9 +43,12 @@ def save(what: Module | Mapping[str, Any], path: str | Path, metadata: Mapping[s
     from safetensors.numpy import save as to_bytes
 
     state = what.state_dict() if isinstance(what, Module) else what
-    arrays = {name: np.array(to_numpy(x), order="C") for name, x in state.items()}
+    arrays = {name: to_numpy(x) for name, x in state.items()}
+    arrays = {name: x.astype(x.dtype.newbyteorder("="), order="C") for name, x in arrays.items()}
+    metadata = dict(metadata or {})
+    metadata["crc32"] = _checksum(arrays, metadata)
     with atomic_write(path) as temporary:
-        temporary.write_bytes(to_bytes(arrays, dict(metadata or {})))
+        temporary.write_bytes(to_bytes(arrays, metadata))
 
 
 def load(path: str | Path, into: Module | None = None) -> dict[str, np.ndarray]:
@@ -71,9 +75,23 @@ def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
         raise FileNotFoundError(f"{path}: no such file")
     try:
         with safe_open(path, framework="numpy") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
-    except SafetensorError as error:
+            arrays, metadata = {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except (SafetensorError, TypeError, AttributeError) as error:  # the last two: a data type that NumPy has not
         raise ValueError(f"{path}: not a safetensors file, or a damaged one ({error})") from None
+    checksum = metadata.pop("crc32", None)  # which files from elsewhere do not have
+    if checksum is not None and checksum != _checksum(arrays, metadata):
+        raise ValueError(f"{path}: damaged, its contents do not match its checksum")
+    return arrays, metadata
+
+
+def _checksum(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> str:
+    """Of names, shapes, values and metadata: safetensors itself would not notice a changed bit in them."""
+    names = sorted(arrays)
+    shapes = [(name, str(arrays[name].dtype), arrays[name].shape) for name in names]
+    crc = zlib.crc32(json.dumps([shapes, metadata], sort_keys=True).encode())
+    for name in names:
+        crc = zlib.crc32(arrays[name].data, crc)
+    return f"{crc:08x}"
 
 
 # -- checkpoints -----------------------------------------------------------------------------------------------------

@@ -17,6 +17,11 @@ def _noise(draw: Any, like: Tensor) -> Array:
     return draw(like.shape, dtype=like.dtype, on=like.device)
 
 
+def _check_same_shape(name: str, x: Any, parameter: Tensor) -> None:
+    if x.shape != parameter.shape:
+        raise ValueError(f"{name}.log_prob: x is {x.shape} but the distribution is {parameter.shape}")
+
+
 class Bernoulli:
     """0 or 1, with p(1) = sigmoid(logits)."""
 
@@ -31,7 +36,8 @@ class Bernoulli:
         return -ops.binary_cross_entropy_with_logits(self.logits, x, reduction="none")
 
     def sample(self) -> Tensor:
-        return Tensor((_noise(uniform, self.logits) < self.mean.data).astype(self.logits.dtype))
+        ones = _noise(uniform, self.logits) < self.mean.data
+        return Tensor(self.logits.device.asarray(ones, self.logits.dtype))
 
 
 class Normal:
@@ -48,6 +54,7 @@ class Normal:
 
     def log_prob(self, x: Any) -> Tensor:
         """-((x - mean)^2 / var + log var + log 2 pi) / 2"""
+        _check_same_shape("Normal", x, self.mean)
         return -0.5 * (ops.square(x - self.mean) * ops.exp(-self.log_var) + self.log_var + math.log(2 * math.pi))
 
     def sample(self) -> Tensor:
@@ -70,6 +77,8 @@ class DiscretizedLogistic:
     def __init__(self, mean: Tensor, log_scale: Tensor, levels: int = 256) -> None:
         if mean.shape != log_scale.shape:
             raise ValueError(f"DiscretizedLogistic: mean is {mean.shape} but log_scale is {log_scale.shape}")
+        if levels < 2:
+            raise ValueError(f"DiscretizedLogistic: takes levels >= 2, got {levels}")
         self.centre, self.log_scale, self.levels = mean, log_scale, levels
 
     @property
@@ -81,20 +90,23 @@ class DiscretizedLogistic:
         """log p(x) for integers x.
 
         With a and b the logits of the bin's edges, sigmoid(b) - sigmoid(a) = sigmoid(b) sigmoid(-a) (1 - e^(a - b)),
-        whose logarithm neither over- nor underflows.
+        whose logarithm neither over- nor underflows; 1 - e^-t = 2 tanh(t/2) / (1 + tanh(t/2)) keeps its digits for
+        small t, that is for wide distributions.
         """
         k = x.data if isinstance(x, Tensor) else x
+        _check_same_shape("DiscretizedLogistic", k, self.centre)
         half_bin = 1.0 / (self.levels - 1)
         centred = (k.astype(self.centre.dtype) * (2 * half_bin) - 1.0) - self.centre
         inverse_scale = ops.exp(-self.log_scale)
         below = -ops.softplus(-(centred + half_bin) * inverse_scale)  # log sigmoid(b)
         above = -ops.softplus((centred - half_bin) * inverse_scale)  # log sigmoid(-a)
-        width = ops.log(1.0 - ops.exp(-2 * half_bin * inverse_scale))
+        tanh = ops.tanh(half_bin * inverse_scale)
+        width = ops.log(tanh) - ops.log1p(tanh) + math.log(2)
         first, last = k == 0, k == self.levels - 1
         return ops.where(first, 0.0, above) + ops.where(last, 0.0, below) + ops.where(first | last, 0.0, width)
 
     def sample(self) -> Tensor:
-        xp = array_module(self.centre.data)
+        xp, top = array_module(self.centre.data), self.levels - 1
         u = xp.clip(_noise(uniform, self.centre), 1e-5, 1 - 1e-5)
         value = self.centre.data + xp.exp(self.log_scale.data) * (xp.log(u) - xp.log1p(-u))
-        return Tensor(xp.clip(xp.round((value + 1.0) * (0.5 * (self.levels - 1))), 0, self.levels - 1))
+        return Tensor(self.centre.device.asarray(xp.clip(xp.round((value + 1.0) * (0.5 * top)), 0, top)))

@@ -41,10 +41,11 @@ def mean_over(loader: Loader, fn: Callable[[Any], Any], model: Module, *, progre
 
 @contextmanager
 def evaluating(model: Module) -> Iterator[None]:
-    """The model is in evaluation mode inside the block, and afterwards in the mode that it was in."""
-    training = model.training
+    """The model is in evaluation mode inside the block, and afterwards each part in the mode that it was in."""
+    before = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
         yield
     finally:
-        model.train(training)
+        for module, training in before:
+            module.training = training

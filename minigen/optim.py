@@ -43,11 +43,12 @@ class Optimizer:
         for parameter, state in zip(self.parameters, self.state, strict=True):
             if parameter.grad is None:
                 continue
-            arrays = [x.reshape(-1) for x in (parameter.data, parameter.grad.data, *state.values())]
-            for block in blocks(parameter.data):
+            data = parameter.data if parameter.data.flags.c_contiguous else parameter.data.copy()
+            arrays = [x.reshape(-1) for x in (data, parameter.grad.data, *state.values())]
+            for block in blocks(data):
                 p, g, *slots = [x[block] for x in arrays]
                 self.update(p, g + self.weight_decay * p if self.weight_decay else g, *slots)
-            parameter.data = parameter.data  # tells the tape that it changed
+            parameter.data = data  # tells the tape that it changed
 
     def zero_grad(self) -> None:
         """Forget the gradients."""

@@ -21,7 +21,7 @@ def mosaic(images: Any, columns: int | None = None, gap: int = 2, scale: int = 2
     `gap`: pixels of white between them; `scale`: every pixel is drawn as a square of that side.
     """
     x = images.numpy() if isinstance(images, Tensor) else to_numpy(images)
-    if x.ndim != 4 or x.shape[1] not in (1, 3):
+    if x.ndim != 4 or x.shape[1] not in (1, 3) or len(x) == 0:
         raise ValueError(f"mosaic: takes images (N, 1 or 3, H, W), got {x.shape}")
     n, _, height, width = x.shape
     columns = columns or math.ceil(math.sqrt(n))
@@ -44,7 +44,15 @@ def save_grid(images: Any, path: str | Path, columns: int | None = None, scale: 
 def save_pairs(originals: Any, others: Any, path: str | Path, columns: int = 12, scale: int = 2) -> None:
     """Write originals and, below each, its other version, as one PNG."""
     both = [x.numpy() if isinstance(x, Tensor) else to_numpy(x) for x in (originals, others)]
-    rows = [x[start : start + columns] for start in range(0, len(originals), columns) for x in both]
+    if both[0].shape != both[1].shape:
+        raise ValueError(f"save_pairs: takes as many others as originals, got {both[0].shape} and {both[1].shape}")
+    columns = min(columns, len(both[0]))
+    rows = []
+    for start in range(0, len(both[0]), columns):
+        for x in both:
+            row = x[start : start + columns]
+            white = np.ones((columns - len(row), *x.shape[1:]), x.dtype)  # so that the next row begins on the left
+            rows += [row, white]
     save_grid(np.concatenate(rows), path, columns, scale)
 
 

@@ -128,7 +128,10 @@ def train(
                 if time.monotonic() - saved > checkpoint_seconds:
                     run.save()
                     saved = time.monotonic()
-            record = run.end_epoch(evaluate() if evaluate else {})
+            run.check_parameters()
+            with backend.separate_random(seed=0):
+                test = evaluate() if evaluate else {}
+            record = run.end_epoch(test)
             if record["epoch"] in rows:
                 if report:
                     bar.write(report(record), file=sys.stdout)
@@ -143,7 +146,8 @@ class _Run:
     """The bookkeeping of a run: where it is, its log, its checkpoint."""
 
     def __init__(self, out: Path, parts: Mapping[str, Any], settings: dict[str, Any]) -> None:
-        self.out, self.parts, self.settings = out, parts, settings
+        self.out, self.parts = out, parts
+        self.settings = json.loads(json.dumps(settings))  # as a checkpoint gives them back: a tuple becomes a list
         self.checkpoint, self.log_file = out / "checkpoint.safetensors", out / "log.jsonl"
         self.epoch = self.batch = 0  # finished epochs, and finished batches of the present one
         self.sums: Figures = {}  # of the present epoch
@@ -170,11 +174,12 @@ class _Run:
         if changed:
             was = ", ".join(f"{name}={before.get(name)}, now {self.settings.get(name)}" for name in changed)
             raise ValueError(f"{self.out}: cannot resume with other settings (the run has {was})")
+        log = list(_records(self.log_file))
         progress = load_checkpoint(self.checkpoint, self.parts)
         self.epoch, self.batch, self.sums = progress["epoch"], progress["batch"], progress["sums"]
         self.seconds = progress["seconds"]
         backend.set_random_state(progress["random"])
-        self.log = [record for record in _records(self.log_file) if record["epoch"] <= self.epoch]
+        self.log = [record for record in log if record["epoch"] <= self.epoch]
         self._write_log()
 
     def add(self, figures: Figures) -> None:
@@ -197,11 +202,15 @@ class _Run:
         self.save()
         return record
 
-    def save(self) -> None:
-        """Write the checkpoint, unless a parameter has gone bad: the last good one stays."""
+    def check_parameters(self) -> None:
+        """Raise `Diverged` if a parameter has gone bad."""
         for part, owner in self.parts.items():
             if isinstance(owner, Module) and (bad := _bad_parameter(owner)):
                 raise Diverged(f"epoch {self.epoch + 1}, step {self.batch}: {part}: {bad}; {self.last_good()}")
+
+    def save(self) -> None:
+        """Write the checkpoint, unless a parameter has gone bad: the last good one stays."""
+        self.check_parameters()
         now = time.monotonic()
         self.seconds, self.since = self.seconds + now - self.since, now
         progress = {
@@ -290,8 +299,8 @@ def argument_parser(description: str | None, *, out: str, epochs: int, batch_siz
         help="digits, coloured_digits, mnist, fashion-mnist, cifar10, or a folder of images",
     )
     group.add_argument("--data-dir", type=Path, help="where data files are or go (or MINIGEN_DATA; by default a cache)")
-    group.add_argument("--epochs", type=_positive, default=epochs, help="passes over the training set")
-    group.add_argument("--batch-size", type=_positive, default=batch_size, help="images in a step")
+    group.add_argument("--epochs", type=positive, default=epochs, help="passes over the training set")
+    group.add_argument("--batch-size", type=positive, default=batch_size, help="images in a step")
     group.add_argument("--seed", type=int, default=0, help="of all random numbers")
     group.add_argument("--out", type=Path, default=Path(out), help="folder for figures, log, weights and checkpoint")
     group.add_argument("--resume", action="store_true", help="continue the run in --out exactly where it stopped")
@@ -302,7 +311,8 @@ class _Formatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescription
     """Shows defaults and leaves the description's lines as they are."""
 
 
-def _positive(text: str) -> int:
+def positive(text: str) -> int:
+    """The `type` of a flag that takes a whole number of 1 or more."""
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"takes a number >= 1, got {text}")

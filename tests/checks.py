@@ -44,14 +44,9 @@ Cases = dict[str, st.SearchStrategy[Case]]
 
 
 def check_derivatives(case: Case) -> None:
-    """First and second derivatives against central differences, and no NaN, infinity or warning on the way.
-
-    Under `create_graph` a fused operation goes through its plain formula; both ways must give one gradient.
-    """
+    """First and second derivatives against central differences, and no NaN, infinity or warning on the way."""
     with np.errstate(divide="raise", over="raise", invalid="raise"):
         gradcheck(case.fn, case.tensors(), order=2)
-        for fused, plain in zip(first_derivatives(case), first_derivatives(case, create_graph=True), strict=True):
-            np.testing.assert_allclose(fused.numpy(), plain.numpy(), rtol=1e-9, atol=1e-12)
 
 
 def check_float32(case: Case) -> None:
@@ -103,7 +98,7 @@ def everything(case: Case) -> list[Tensor]:
 # -- shapes and axes ---------------------------------------------------------------------------------------------------
 
 
-def shapes(min_dims: int = 0, max_dims: int = 3, max_size: int = 8) -> st.SearchStrategy[tuple[int, ...]]:
+def shapes(min_dims: int = 0, max_dims: int = 3, max_size: int = 6) -> st.SearchStrategy[tuple[int, ...]]:
     """Shapes with axes of length 1 to 3, without any axis too."""
     lengths = st.lists(st.integers(1, 3), min_size=min_dims, max_size=max_dims)
     return lengths.map(tuple).filter(lambda shape: math.prod(shape) <= max_size)

@@ -1,7 +1,8 @@
 """Devices, random numbers and property-test settings for every test.
 
-The fixture `device` runs a test twice: on the CPU, and on a strict stand-in for CuPy (see `strict_cupy`), which
-fails where code would fail on a GPU. Tests that need a real card carry `@pytest.mark.gpu`.
+The fixture `device` runs a test on the CPU, on a strict stand-in for CuPy (see `strict_cupy`), which
+fails where code would fail on a GPU; and on a real card where there is one. Tests that need a card carry
+`@pytest.mark.gpu`.
 """
 
 from __future__ import annotations
@@ -43,21 +44,29 @@ def gpu_standin(monkeypatch: pytest.MonkeyPatch) -> backend.Device:
     return backend.device("gpu")
 
 
-@pytest.fixture(params=["cpu", "gpu-standin"], ids=["cpu", "strict-cupy"])
+def _card() -> str:
+    """Why there is no GPU to test on; empty if there is one."""
+    try:
+        backend.device("gpu")
+    except RuntimeError as error:
+        return str(error).removeprefix("device: ")
+    return ""
+
+
+NO_CARD = _card()
+DEVICES = {"cpu": "cpu", "strict-cupy": "gpu-standin"} | ({} if NO_CARD else {"gpu": "gpu"})
+
+
+@pytest.fixture(params=DEVICES.values(), ids=DEVICES.keys())
 def device(request: pytest.FixtureRequest) -> Iterator[backend.Device]:
     """The device under test, and the current one for as long as the test runs."""
-    name = "cpu" if request.param == "cpu" else request.getfixturevalue("gpu_standin")
+    name = request.getfixturevalue("gpu_standin") if request.param == "gpu-standin" else request.param
     with backend.device(name) as entered:
         yield entered
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip the tests marked `gpu` where there is no card, and say what is missing."""
-    marked = [item for item in items if item.get_closest_marker("gpu")]
-    if not marked:
-        return
-    try:
-        backend.device("gpu")
-    except RuntimeError as error:
-        for item in marked:
-            item.add_marker(pytest.mark.skip(reason=f"no CUDA device: {str(error).removeprefix('device: ')}"))
+    for item in items:
+        if NO_CARD and item.get_closest_marker("gpu"):
+            item.add_marker(pytest.mark.skip(reason=f"no CUDA device: {NO_CARD}"))

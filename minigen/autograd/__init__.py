@@ -13,13 +13,13 @@ the values that those rules name, and where their results go. `backward` walks t
 the first and applies the chain rule: `g` is the gradient of the loss with respect to the operation's output, the
 rule returns the one with respect to its argument.
 
-Read in this order: `primitive.py` (what an operation is), `tape.py` (the record and the chain rule), `tensor.py`.
+Read in this order: `primitives.py` (what an operation is), `tape.py` (the record and the chain rule), `tensors.py`.
 """
 
 from minigen.autograd.modes import detect_anomaly, no_grad
 from minigen.autograd.operators import PRIMITIVES
-from minigen.autograd.primitive import Primitive, primitive
+from minigen.autograd.primitives import Primitive, primitive
 from minigen.autograd.tape import Node, grad
-from minigen.autograd.tensor import Tensor, tensor
+from minigen.autograd.tensors import Tensor, tensor
 
 __all__ = ["PRIMITIVES", "Node", "Primitive", "Tensor", "detect_anomaly", "grad", "no_grad", "primitive", "tensor"]

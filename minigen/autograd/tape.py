@@ -11,11 +11,11 @@ import numpy as np
 
 from minigen.autograd.modes import MODE, changed_mode
 from minigen.autograd.operators import PRIMITIVES
-from minigen.autograd.tensor import Tensor
+from minigen.autograd.tensors import Tensor
 from minigen.backend import Array, Shape, array_module, device_of, is_array
 
 if TYPE_CHECKING:
-    from minigen.autograd.primitive import Primitive
+    from minigen.autograd.primitives import Primitive
 
 
 class Edge(NamedTuple):
@@ -112,7 +112,8 @@ def grad(
             raise ValueError(f"grad: input {i} {x.shape} does not require gradients")
     roots = [(o, _seed(o, g, "grad", create_graph)) for o, g in zip(outputs, seeds, strict=True)]
     targets = {_place(x) for x in inputs}
-    found = _backpropagate(roots, targets, create_graph, retain_graph=create_graph)
+    oldest = min((-1 if x._node is None else x._node.order for x in inputs), default=-1)
+    found = _backpropagate(roots, targets, create_graph, retain_graph=create_graph, oldest=oldest)
     results = []
     for i, x in enumerate(inputs):
         g = found.get(_place(x))
@@ -181,9 +182,16 @@ class _Gradients:
 
 
 def _backpropagate(
-    roots: Iterable[tuple[Tensor, Any]], targets: set[tuple[int, int]] | None, create_graph: bool, retain_graph: bool
+    roots: Iterable[tuple[Tensor, Any]],
+    targets: set[tuple[int, int]] | None,
+    create_graph: bool,
+    retain_graph: bool,
+    oldest: int = -1,
 ) -> dict[tuple[int, int], Any]:
-    """The chain rule from the roots down: into every leaf's `.grad`, or to the targets alone and returned."""
+    """The chain rule from the roots down: into every leaf's `.grad`, or to the targets alone and returned.
+
+    `oldest`: no target was made before the node of this order.
+    """
     gradients = _Gradients(create_graph)
     waiting: list[tuple[int, Node]] = []  # a heap: the node made last comes first
     seen: set[int] = set()
@@ -200,7 +208,7 @@ def _backpropagate(
 
     for tensor, g in roots:
         send(tensor if tensor._node is None else tensor._node, tensor._output, g, fresh=False)
-    useful = _leading_to(targets, [node for _, node in waiting]) if targets else set()
+    useful = _leading_to(targets, [node for _, node in waiting], oldest) if targets else set()
     with changed_mode(recording=create_graph):
         while waiting:
             _, node = heapq.heappop(waiting)
@@ -228,15 +236,16 @@ def _backpropagate(
     return found
 
 
-def _leading_to(targets: set[tuple[int, int]], nodes: list[Node]) -> set[int]:
+def _leading_to(targets: set[tuple[int, int]], nodes: list[Node], oldest: int) -> set[int]:
     """The nodes, among `nodes` and all before them, through which a gradient reaches a target."""
     every = {node.order: node for node in nodes}
     pending = list(nodes)
     while pending:
         for edge in pending.pop().edges:
-            if isinstance(edge.source, Node) and edge.source.order not in every:
-                every[edge.source.order] = edge.source
-                pending.append(edge.source)
+            source = edge.source
+            if isinstance(source, Node) and source.order > oldest and source.order not in every:
+                every[source.order] = source
+                pending.append(source)
     useful: set[int] = set()
     for _, node in sorted(every.items()):
         if any((id(e.source), e.output) in targets or id(e.source) in useful for e in node.edges):

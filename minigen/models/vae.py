@@ -56,6 +56,11 @@ class VAE(nn.Module):
                 f"VAE: got likelihood={likelihood!r}, architecture={architecture!r}; "
                 f"takes one of {LIKELIHOODS} and one of {ARCHITECTURES}"
             )
+        if len(image_shape) != 3 or min(*image_shape, latent_dim, hidden) < 1 or levels < 2:
+            raise ValueError(
+                f"VAE: got image_shape={tuple(image_shape)}, latent_dim={latent_dim}, hidden={hidden}, "
+                f"levels={levels}; takes (C, H, W), latent_dim and hidden >= 1, and levels >= 2"
+            )
         self.image_shape, self.latent_dim, self.likelihood = tuple(image_shape), latent_dim, likelihood
         self.levels, self.beta = levels, beta
         channels, height, width = image_shape
@@ -111,7 +116,7 @@ class VAE(nn.Module):
             mean = ops.sigmoid(out)
             return Normal(mean, ops.broadcast_to(self.log_var, mean.shape))
         mean, log_scale = ops.split(out, 2, axis=1)
-        return DiscretizedLogistic(mean, ops.clip(log_scale, -7.0, None), self.levels)
+        return DiscretizedLogistic(mean, ops.maximum(log_scale, -7.0), self.levels)
 
     # -- what is maximised -------------------------------------------------------------------------------------------
 

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 
 from minigen import ops
-from minigen.autograd import Tensor
-from minigen.backend import Shape, current_dtype, device
+from minigen.backend import Shape
 from minigen.nn.init import fan_in_uniform
 from minigen.nn.module import Module
 
@@ -130,10 +129,11 @@ class MaskedConv2d(_Convolution):
         shape = (out_channels, in_channels, height, width)
         super().__init__(shape, out_channels, bias, padding=(height // 2, width // 2))
         self.mask_type = mask
-        self._mask = Tensor(device().asarray(causal_mask(shape, mask, colours, splits), dtype=current_dtype()))
+        seen = causal_mask(shape, mask, colours, splits)
+        self.mask = seen if colours > 1 else seen[0, 0]  # with one colour, all channels see the same taps
 
     def forward(self, x: Any) -> Any:
-        return ops.masked_conv2d(x, self.weight, self.bias, mask=self._mask, **self.options)
+        return ops.masked_conv2d(x, self.weight, self.bias, mask=self.mask, **self.options)
 
     def extra_repr(self) -> str:
         return f"mask {self.mask_type}, {super().extra_repr()}"
@@ -147,11 +147,11 @@ def colour_of(channels: int, colours: int) -> np.ndarray:
 
 
 def causal_mask(shape: Shape, mask: str, colours: int = 1, splits: int = 1) -> np.ndarray:
-    """The mask of `MaskedConv2d` for a weight (out, in, kh, kw): 1 where it sees, 0 where it must not."""
+    """The mask of `MaskedConv2d` for a weight (out, in, kh, kw): whether it sees."""
     out_channels, in_channels, height, width = shape
-    seen = np.zeros(shape)
-    seen[:, :, : height // 2, :] = 1
-    seen[:, :, height // 2, : width // 2] = 1
+    seen = np.zeros(shape, dtype=bool)
+    seen[:, :, : height // 2, :] = True
+    seen[:, :, height // 2, : width // 2] = True
     target = np.tile(colour_of(out_channels // splits, colours), splits)[:, None]
     source = colour_of(in_channels, colours)[None, :]
     seen[:, :, height // 2, width // 2] = source < target if mask == "A" else source <= target

@@ -25,11 +25,7 @@ class Parameter(Tensor):
 
 
 class Module:
-    """Base of everything with parameters. A subclass sets attributes in `__init__` and writes `forward`.
-
-    An attribute whose name begins with an underscore moves to other devices with the rest but is not part of the
-    `state_dict` (the mask of a masked convolution, say).
-    """
+    """Base of everything with parameters. A subclass sets attributes in `__init__` and writes `forward`."""
 
     training = True
 
@@ -118,12 +114,11 @@ class Module:
 
     def state_dict(self) -> dict[str, Array]:
         """Every parameter and buffer by name: the arrays themselves, not copies."""
-        return {name: x.data for _, attribute, name, x in self._tensors() if not attribute.startswith("_")}
+        return {name: x.data for _, _, name, x in self._tensors()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Copy values in from a `state_dict`. `ValueError`, with nothing changed, if names, shapes or kinds differ."""
-        own = {name: x for _, attribute, name, x in self._tensors() if not attribute.startswith("_")}
-        load_arrays(own, state, type(self).__name__)
+        load_arrays({name: x for _, _, name, x in self._tensors()}, state, type(self).__name__)
 
     def __repr__(self) -> str:
         lines = [f"  ({name}): " + repr(child).replace("\n", "\n  ") for name, child in self.children()]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from minigen import ops
-from minigen.autograd import Tensor, no_grad
+from minigen.autograd import Tensor
 from minigen.backend import current_dtype, device
 from minigen.nn.init import constant
 from minigen.nn.module import Module
@@ -36,10 +36,7 @@ class _BatchNorm(Module):
             raise ValueError(
                 f"{type(self).__name__}: takes {' or '.join(map(str, self.dimensions))} axes, got {x.shape}"
             )
-        if self.training:
-            with no_grad():
-                self.num_batches_tracked.data += 1
-        return ops.batch_norm(
+        y = ops.batch_norm(
             x,
             self.weight,
             self.bias,
@@ -49,6 +46,9 @@ class _BatchNorm(Module):
             momentum=self.momentum,
             eps=self.eps,
         )
+        if self.training:
+            self.num_batches_tracked.data += 1
+        return y
 
     def extra_repr(self) -> str:
         return f"{self.running_mean.shape[0]}"

@@ -81,4 +81,4 @@ class LSTM(Module):
         return getattr(self, f"{name}_l{layer}", None)
 
     def extra_repr(self) -> str:
-        return f"{self.weight_ih_l0.shape[1]}, {self.hidden_size}, num_layers={self.num_layers}"
+        return f"{self._parameter('weight_ih', 0).shape[1]}, {self.hidden_size}, num_layers={self.num_layers}"

@@ -212,7 +212,10 @@ def leaky_relu(x: Array, *, negative_slope: float = 0.01) -> Array:
     return array_module(x).maximum(x, negative_slope * x)
 
 
-leaky_relu.derivatives(x=lambda g, out, negative_slope: where(greater(out, 0), g, negative_slope * g))
+leaky_relu.derivatives(
+    # slope + (1 - slope) [out > 0], because arithmetic is much faster than choosing with `where`
+    x=lambda g, out, negative_slope: g * (astype(greater(out, 0), g.dtype) * (1 - negative_slope) + negative_slope)
+)
 
 
 @primitive

@@ -86,7 +86,7 @@ def runs_of(live: Any) -> tuple[tuple[slice, int, slice], ...]:
 
 def images_at_once(xp: Any, images: int, window: Window, size: Pair, channels: int, dtype: Any) -> int:
     """How many images' columns to hold: on a CPU what stays in the cache, on a GPU few and large steps."""
-    budget = 2 << 20 if xp is np else 512 << 20  # bytes
+    budget = 8 << 20 if xp is np else 512 << 20  # bytes; less would keep the threads of the product waiting
     one = window.taps * channels * size[0] * size[1] * dtype.itemsize
     return max(1, min(images, budget // max(1, one)))
 

@@ -102,10 +102,7 @@ ORDERS: dict[str, tuple[Callable[[Any], Any], Callable[[float], tuple[float, flo
     "1/x": (lambda x: 1 / x, lambda x: (-1 / x**2, 2 / x**3, -6 / x**4)),
     "x x x": (lambda x: x * x * x, lambda x: (3 * x**2, 6 * x, 6)),
     "square": (ops.square, lambda x: (2 * x, 2, 0)),
-    "matmul": (
-        lambda x: ops.matmul(ops.reshape(x, (1, -1)) * x, x).sum(),
-        lambda x: (3 * x**2, 6 * x, 6),
-    ),
+    "matmul": (lambda x: ops.matmul(ops.reshape(x, (1, -1)) * x, x).sum(), lambda x: (3 * x**2, 6 * x, 6)),
 }
 
 
@@ -384,7 +381,7 @@ def test_the_peak_of_a_backward_pass_does_not_grow_with_its_depth(traced: None, 
     tracemalloc.reset_peak()
     y.backward(seed, retain_graph=retain_graph)
     after, peak = tracemalloc.get_traced_memory()
-    assert peak - before < 5 * SIZE
+    assert peak - before < 4.5 * SIZE  # the seed, a gradient, and what the derivative makes of it
     if retain_graph:
         assert after - before < 1.5 * SIZE  # x.grad
     else:
@@ -415,7 +412,7 @@ def test_gradients_that_meet_are_added_in_place(traced: None) -> None:
     before = tracemalloc.get_traced_memory()[0]
     tracemalloc.reset_peak()
     y.backward(seed)
-    assert tracemalloc.get_traced_memory()[1] - before < 6 * SIZE
+    assert tracemalloc.get_traced_memory()[1] - before < 3.5 * SIZE
     np.testing.assert_array_equal(x.grad.data, np.full(x.shape, 780.0))
 
 
@@ -426,11 +423,11 @@ def test_a_second_backward_pass_through_a_freed_graph_says_so() -> None:
     x = leaf(1.0)
     y = ops.exp(x) * 2.0
     y.backward()
-    with pytest.raises(RuntimeError, match="multiply: backward a second time.*retain_graph=True"):
+    with pytest.raises(RuntimeError, match=r"multiply: backward a second time.*retain_graph=True"):
         y.backward()
     middle = ops.exp(x)
     (middle * middle).backward()
-    with pytest.raises(RuntimeError, match="exp: backward a second time.*retain_graph=True"):
+    with pytest.raises(RuntimeError, match=r"exp: backward a second time.*retain_graph=True"):
         (middle + 1.0).backward()
     assert x.grad.data[0] == pytest.approx(2 * math.e + 2 * math.e**2)  # what came before is untouched
 
@@ -525,6 +522,12 @@ def test_gradients_of_results_on_the_way_are_not_written_to_afterwards() -> None
     np.testing.assert_array_equal(of_middle.data, [4, 4])
     of_x.data[0] = -1.0
     np.testing.assert_array_equal(of_middle.data, [4, 4])
+    middle = x + 0.0
+    out = middle + 1.0
+    of_out, of_middle, of_x = grad(out, [out, middle, x], np.ones(2))
+    assert not any(
+        np.shares_memory(a.data, b.data) for a, b in ((of_out, of_middle), (of_middle, of_x), (of_out, of_x))
+    )
 
 
 def test_gradients_without_axes_accumulate() -> None:
@@ -672,7 +675,7 @@ def test_a_gradient_of_another_shape_is_refused(g: Any) -> None:
         (x * 2).backward(g)
     with pytest.raises(ValueError, match="grad: " + message):
         grad(x * 2, x, g)
-    with pytest.raises(ValueError, match="backward: .* takes that shape, got float"):
+    with pytest.raises(ValueError, match=r"backward: .* takes that shape, got float"):
         (x * 2).backward(1.0)
 
 
@@ -694,9 +697,9 @@ def test_a_gradient_on_another_device_is_refused(gpu_standin: Any) -> None:
 def test_backward_on_a_leaf_and_on_a_constant() -> None:
     with pytest.raises(RuntimeError, match="backward: this tensor is a leaf"):
         leaf(1.0).backward()
-    with pytest.raises(RuntimeError, match="backward: .* not computed from anything that requires gradients"):
+    with pytest.raises(RuntimeError, match=r"backward: .* not computed from anything that requires gradients"):
         tensor([1.0]).backward()
-    with pytest.raises(RuntimeError, match="backward: .* not computed from anything that requires gradients"):
+    with pytest.raises(RuntimeError, match=r"backward: .* not computed from anything that requires gradients"):
         (leaf(1.0).detach() * 2).backward()
     with no_grad():
         y = leaf(1.0) * 2
@@ -751,7 +754,7 @@ SMOOTH: dict[str, Callable[[Any, Any], Any]] = {
     "mean": lambda x, y: x.mean(axis=-1, keepdims=True) - y,
     "softmax": lambda x, y: ops.softmax(x, axis=-1) * y,
     "logsumexp": lambda x, y: x - ops.logsumexp(y, axis=-1, keepdims=True),
-    "shuffle": lambda x, y: ops.concat([ops.flip(x, -1), y + 0 * x], axis=-1)[..., 1 : 1 + x.shape[-1]],
+    "shuffle": lambda x, y: ops.concat([ops.flip(x + 0 * y, -1), y + 0 * x], axis=-1)[..., 1::2].mean(-1, True) - x,
     "matmul": lambda x, y: x * ops.tanh(x @ ops.broadcast_to(y, (2, 3)).T).mean(),
 }
 

@@ -154,4 +154,3 @@ def test_parameters_have_the_default_dtype(dtype: str, device: Device) -> None:
     with default_dtype(dtype):
         layers = every_kind_of_layer()
     assert {p.dtype for p in layers.apply(init.dcgan).parameters()} == {np.dtype(dtype)}
-    assert layers[3]._mask.dtype == dtype

@@ -287,17 +287,16 @@ def test_names_of_every_layer_are_pytorchs(layer: nn.Module, names: list[str]) -
 
 
 class Scaled(nn.Module):
-    """A parameter, a buffer, a tensor that is no state, a submodule, and an attribute that is none of these."""
+    """A parameter, a buffer, a submodule, and an attribute that is none of these."""
 
     def __init__(self) -> None:
         self.scale = nn.Parameter(tensor([2.0]).data)
         self.inner = nn.Linear(2, 2)
         self.offset = tensor([1.0])
-        self._mask = tensor([1.0, 0.0])
         self.note = "a note"
 
     def forward(self, x: Any) -> Any:
-        return self.inner(x) * self.scale * self._mask + self.offset
+        return self.inner(x) * self.scale + self.offset
 
 
 def test_parameters_buffers_and_the_rest(device: Device) -> None:
@@ -308,7 +307,7 @@ def test_parameters_buffers_and_the_rest(device: Device) -> None:
     assert list(module.modules()) == [module, module.inner]
     module(tensor(np.ones((3, 2), "float32"))).sum().backward()
     assert all(p.grad is not None for p in module.parameters())
-    assert module.offset.grad is None and module._mask.grad is None
+    assert module.offset.grad is None
     module.zero_grad()
     assert all(p.grad is None for p in module.parameters())
 
@@ -425,14 +424,14 @@ def test_to_moves_everything_there_and_back(gpu_standin: Device) -> None:
     before = {name: x.copy() for name, x in module.state_dict().items()}
     assert str(module.device) == "cpu"
     assert module.to(gpu_standin) is module and module.device == gpu_standin
-    for x in (module.scale, module.inner.weight, module.inner.bias, module.offset, module._mask):
+    for x in (module.scale, module.inner.weight, module.inner.bias, module.offset):
         assert device_of(x.data) == gpu_standin
     assert isinstance(module.scale, nn.Parameter) and not isinstance(module.offset, nn.Parameter)
     assert [p.requires_grad for p in module.parameters()] == [True, False, True]
     y = module(tensor(np.ones((3, 2), "float32"), device=gpu_standin))
     assert y.device == gpu_standin
     module.to("cpu")
-    assert module._mask.device == module.device != gpu_standin
+    assert module.offset.device == module.device != gpu_standin
     for name, x in module.state_dict().items():
         np.testing.assert_array_equal(x, before[name])
     weight = module.inner.weight
@@ -444,7 +443,6 @@ def test_new_layers_are_on_the_current_device(device: Device) -> None:
     for layer in layers:
         assert layer.device == device
         assert all(device_of(x) == device for x in layer.state_dict().values())
-    assert layers[1]._mask.device == device
     assert nn.Tanh().device == device  # no parameters: the current one
 
 
@@ -476,7 +474,6 @@ def test_the_dtype_stays(dtype: str, device: Device) -> None:
     for name, x in model.state_dict().items():
         assert x.dtype == ("int64" if name.endswith("num_batches_tracked") else dtype), name
     assert all(x.dtype == dtype for o in optimizers for slots in o.state for x in slots.values())
-    assert masked[0]._mask.dtype == dtype
 
 
 # -- saving and loading ------------------------------------------------------------------------------------------------

@@ -29,7 +29,7 @@ from minigen.backend import Device, manual_seed, random_state, set_random_state
 @st.composite
 def batches(draw: st.DrawFn) -> list[np.ndarray]:
     """x (N, C, ...) with two values or more a channel, and perhaps a weight and a bias (C,)."""
-    shape = draw(shapes(min_dims=2, max_dims=4, max_size=12))
+    shape = draw(shapes(min_dims=2, max_dims=4))
     assume(math.prod(shape) > shape[1])
     (x,) = draw(well_separated(shape))
     count = draw(st.integers(0, 2))
@@ -82,8 +82,7 @@ ALL_CASES: Cases = {**CASES, "batch_norm in evaluation": batch_norms_in_evaluati
 def test_derivatives(name: str, data: st.DataObject) -> None:
     case = data.draw(ALL_CASES[name])
     check_derivatives(case)
-    if name != "_drop":  # float32 and float64 draw different random numbers
-        check_float32(case)
+    check_float32(case)
 
 
 @pytest.mark.parametrize("name", ALL_CASES)

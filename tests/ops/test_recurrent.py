@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from checks import Case, Cases, check_derivatives, check_float32, check_same_on, laid_out, uniform
+from checks import Case, Cases, check_derivatives, check_float32, check_same_on, laid_out, shapes, uniform
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,8 +18,7 @@ from minigen.backend import Device
 @st.composite
 def steps(draw: st.DrawFn) -> list[np.ndarray]:
     """gates (N, 4H, ...) and c (N, H, ...)"""
-    n, hidden = draw(st.integers(1, 2)), draw(st.integers(1, 2))
-    places = tuple(draw(st.lists(st.integers(1, 2), max_size=1)))
+    n, hidden, *places = draw(shapes(min_dims=2, max_dims=4, max_size=3))
     return [draw(uniform((n, 4 * hidden, *places), -3.0, 3.0)), draw(uniform((n, hidden, *places)))]
 
 

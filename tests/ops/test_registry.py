@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from checks import Case, Cases, check_derivatives
+from checks import Case, Cases, check_derivatives, first_derivatives
 from hypothesis import Phase, find, given, settings
 from hypothesis import strategies as st
 from hypothesis.errors import NoSuchExample
@@ -170,10 +170,11 @@ def plain_instead_of_fused(name: str) -> Iterator[None]:
 @pytest.mark.parametrize("name", FUSED)
 @given(data=st.data())
 def test_fused_and_plain_agree(name: str, data: st.DataObject) -> None:
-    """The values; `check_derivatives` compares the gradients."""
+    """Values and gradients; under `create_graph` the gradients are those of the plain formula."""
     case = data.draw(CASES[name])
-    fused = case(case.tensors())
+    fused = [*case(case.tensors()), *first_derivatives(case)]
     with plain_instead_of_fused(name):
         plain = case(case.tensors())
+    plain = [*plain, *first_derivatives(case, create_graph=True)]
     for x, y in zip(fused, plain, strict=True):
         np.testing.assert_allclose(x.numpy(), y.numpy(), rtol=1e-10, atol=1e-12)

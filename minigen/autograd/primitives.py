@@ -16,6 +16,7 @@ records the derivative itself and so makes derivatives of every order.
 from __future__ import annotations
 
 import inspect
+import os
 import traceback
 from collections.abc import Callable, Sequence
 from functools import update_wrapper
@@ -27,7 +28,7 @@ import numpy as np
 from minigen.autograd.modes import MODE
 from minigen.autograd.operators import PRIMITIVES
 from minigen.autograd.tape import Edge, Node, check_finite
-from minigen.autograd.tensor import Tensor
+from minigen.autograd.tensors import Tensor
 from minigen.backend import Array, array_module, current_dtype, device_of, is_array
 
 _SCALARS = (float, int, bool, tuple, type(None))
@@ -284,7 +285,7 @@ identity.derivatives(x=lambda g: g)
 
 def _caller() -> str:
     """The innermost line outside minigen, as `file:line, in function: code`."""
-    here = str(Path(__file__).parents[1])
+    here = str(Path(__file__).parents[1]) + os.sep
     frames = traceback.extract_stack()
     frame = next((f for f in reversed(frames) if not f.filename.startswith(here)), frames[-1])
     return f"{frame.filename}:{frame.lineno}, in {frame.name}: {frame.line}"

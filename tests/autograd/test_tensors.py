@@ -292,7 +292,7 @@ def test_the_dtype_of_a_tensor(source: Any, dtype: str) -> None:
 
 def test_only_floating_point_tensors_require_gradients() -> None:
     for source in (1, [1, 2], True):
-        with pytest.raises(TypeError, match="requires_grad: only floating-point tensors .* this one is (int64|bool)"):
+        with pytest.raises(TypeError, match=r"requires_grad: only floating-point tensors .* this one is (int64|bool)"):
             tensor(source, requires_grad=True)
     x = tensor([1, 2])
     with pytest.raises(TypeError, match="only floating-point"):
@@ -314,7 +314,7 @@ def test_requires_grad_is_switched_on_leaves() -> None:
 
 def test_a_tensor_takes_an_array() -> None:
     for source in (1.0, [1.0], np.float64(1.0), tensor([1.0])):
-        with pytest.raises(TypeError, match="Tensor: takes an array, got .*; `tensor"):
+        with pytest.raises(TypeError, match=r"Tensor: takes an array, got .*; `tensor"):
             Tensor(source)
 
 
@@ -379,7 +379,7 @@ def test_on_every_device(device: Device) -> None:
     x.data *= 2
     np.testing.assert_array_equal(x.numpy(), [[14, 16], [6, 8]])
     assert tensor(x).device == device
-    assert not (tensor(x).data is x.data)
+    assert tensor(x).data is not x.data
 
 
 def test_data_stays_on_its_device(gpu_standin: Device) -> None:

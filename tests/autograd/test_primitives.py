@@ -60,7 +60,7 @@ def test_missing_and_unknown_arguments_are_named() -> None:
     x = random_tensor(2)
     with pytest.raises(TypeError, match=r"add: missing argument 'y'; takes \(x.*, y.*\)"):
         ops.add(x)
-    with pytest.raises(TypeError, match="add: .*unexpected keyword argument 'z'"):
+    with pytest.raises(TypeError, match=r"add: .*unexpected keyword argument 'z'"):
         ops.add(x, x, z=1)
 
 
@@ -230,12 +230,7 @@ def test_a_variadic_operation_has_one_derivative_that_knows_its_position() -> No
 
 @pytest.mark.parametrize(
     "rules",
-    [
-        {"x": lambda g, nothing: g},
-        {"z": lambda g: g},
-        {"x": lambda g, z_shape: g},
-        {"x": lambda g, rest_shapes: g},
-    ],
+    [{"x": lambda g, nothing: g}, {"z": lambda g: g}, {"x": lambda g, z_shape: g}, {"x": lambda g, rest_shapes: g}],
 )
 def test_a_derivative_of_or_with_an_unknown_name_is_refused_at_once(rules: dict[str, Any]) -> None:
     @primitive
@@ -457,9 +452,9 @@ def test_tensors_on_two_devices_are_refused(gpu_standin: Device) -> None:
     assert str(caught.value) == (
         "multiply: the arguments are on different devices: x is on cpu, y is on gpu:0; move them with `.to`"
     )
-    with pytest.raises(ValueError, match="linear: .*x is on gpu:0, weight is on cpu, bias is on gpu:0"):
+    with pytest.raises(ValueError, match=r"linear: .*x is on gpu:0, weight is on cpu, bias is on gpu:0"):
         ops.linear(y, random_tensor(2, 3), tensor(np.zeros(2), device="gpu"))
-    with pytest.raises(ValueError, match="concat: .*arrays is on cpu, arrays is on gpu:0"):
+    with pytest.raises(ValueError, match=r"concat: .*arrays is on cpu, arrays is on gpu:0"):
         ops.concat([x, y])
 
 

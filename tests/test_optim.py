@@ -1,0 +1,486 @@
+"""Optimizers against their formulas applied number by number, and what they do to the parameters that they hold."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from checks import SEEDS
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minigen import nn
+from minigen.autograd import Tensor, tensor
+from minigen.backend import Device, blocks, to_numpy
+from minigen.nn import Parameter
+from minigen.optim import SGD, Adam, Optimizer, RMSprop, WeightEMA, clip_grad_norm
+
+# -- the formulas, for one number and its gradients --------------------------------------------------------------------
+
+
+def sgd(p: float, gradients: Iterable[float], lr: float, momentum: float = 0.0, weight_decay: float = 0.0) -> float:
+    v = 0.0
+    for g in gradients:
+        v = momentum * v + g + weight_decay * p
+        p = p - lr * v
+    return p
+
+
+def adam(
+    p: float,
+    gradients: Iterable[float],
+    lr: float = 1e-3,
+    betas: tuple[float, float] = (0.9, 0.999),
+    eps: float = 1e-8,
+    weight_decay: float = 0.0,
+) -> float:
+    m = v = 0.0
+    for t, g in enumerate(gradients, start=1):
+        g = g + weight_decay * p
+        m = betas[0] * m + (1 - betas[0]) * g
+        v = betas[1] * v + (1 - betas[1]) * g**2
+        m_hat, v_hat = m / (1 - betas[0] ** t), v / (1 - betas[1] ** t)
+        p = p - lr * m_hat / (math.sqrt(v_hat) + eps)
+    return p
+
+
+def rmsprop(
+    p: float,
+    gradients: Iterable[float],
+    lr: float = 1e-2,
+    alpha: float = 0.99,
+    eps: float = 1e-8,
+    weight_decay: float = 0.0,
+) -> float:
+    v = 0.0
+    for g in gradients:
+        g = g + weight_decay * p
+        v = alpha * v + (1 - alpha) * g**2
+        p = p - lr * g / (math.sqrt(v) + eps)
+    return p
+
+
+ORACLES: dict[type[Optimizer], Callable[..., float]] = {SGD: sgd, Adam: adam, RMSprop: rmsprop}
+KINDS = list(ORACLES)
+EXAMPLES: list[tuple[type[Optimizer], dict[str, Any]]] = [
+    (SGD, {"lr": 0.1}),
+    (SGD, {"lr": 0.1, "momentum": 0.9}),
+    (SGD, {"lr": 0.05, "momentum": 0.5, "weight_decay": 0.1}),
+    (Adam, {}),
+    (Adam, {"lr": 0.01, "betas": (0.5, 0.9), "eps": 1e-3, "weight_decay": 0.1}),
+    (Adam, {"betas": (0.0, 0.0)}),
+    (RMSprop, {}),
+    (RMSprop, {"lr": 0.001, "alpha": 0.9, "eps": 1e-3, "weight_decay": 0.1}),
+]
+every_optimizer = pytest.mark.parametrize(
+    ("kind", "settings"), EXAMPLES, ids=[f"{kind.__name__}{len(settings)}" for kind, settings in EXAMPLES]
+)
+
+
+@st.composite
+def an_optimizer(draw: st.DrawFn) -> tuple[type[Optimizer], dict[str, Any]]:
+    kind, below_1 = draw(st.sampled_from(KINDS)), st.floats(0, 0.999)
+    settings: dict[str, Any] = {
+        "lr": draw(st.floats(1e-4, 0.3)),
+        "weight_decay": draw(st.just(0.0) | st.floats(0, 0.5)),
+    }
+    if kind is SGD:
+        return kind, settings | {"momentum": draw(st.just(0.0) | below_1)}
+    settings["eps"] = draw(st.floats(1e-8, 0.1))
+    return kind, settings | ({"betas": draw(st.tuples(below_1, below_1))} if kind is Adam else {"alpha": draw(below_1)})
+
+
+def random_arrays(shapes: Sequence[tuple[int, ...]], seed: int, dtype: str = "float64") -> list[np.ndarray]:
+    random = np.random.default_rng(seed)
+    return [random.normal(size=shape).astype(dtype) for shape in shapes]
+
+
+def parameters_of(arrays: Iterable[np.ndarray]) -> list[Parameter]:
+    return [Parameter(tensor(x).data) for x in arrays]
+
+
+def give(parameters: list[Parameter], gradients: list[np.ndarray]) -> None:
+    for p, g in zip(parameters, gradients, strict=True):
+        p.grad = tensor(g)
+
+
+def as_bytes(arrays: Iterable[Any]) -> list[bytes]:
+    return [to_numpy(x).tobytes() for x in arrays]
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@given(chosen=an_optimizer(), seed=SEEDS)
+def test_twenty_steps(chosen: tuple[type[Optimizer], dict], seed: int, dtype: str, device: Device) -> None:
+    kind, settings = chosen
+    shapes = [(2, 3), (4,), ()]
+    start = random_arrays(shapes, seed, dtype)
+    gradients = [random_arrays(shapes, seed + step + 1, dtype) for step in range(20)]
+    parameters = parameters_of(start)
+    arrays = [p.data for p in parameters]
+    optimizer = kind(parameters, **settings)
+    for step in gradients:
+        give(parameters, step)
+        optimizer.step()
+    assert optimizer.steps == 20
+    rtol, atol = (1e-12, 1e-12) if dtype == "float64" else (1e-4, 1e-5)
+    for i, p in enumerate(parameters):
+        expected = np.zeros(shapes[i])
+        for index in np.ndindex(*shapes[i]):
+            expected[index] = ORACLES[kind](float(start[i][index]), (float(g[i][index]) for g in gradients), **settings)
+        np.testing.assert_allclose(p.numpy(), expected, rtol=rtol, atol=atol * (1 + np.abs(expected).max()))
+        assert p.dtype == dtype and p.data is arrays[i]  # in place
+        assert p.device == device and p.requires_grad
+        np.testing.assert_array_equal(p.grad.numpy(), gradients[-1][i])  # the gradient is only read
+        for x in optimizer.state[i].values():
+            assert x.dtype == dtype and x.shape == p.shape
+
+
+@every_optimizer
+def test_parameters_longer_than_a_block(kind: type[Optimizer], settings: dict, device: Device) -> None:
+    """Two blocks and a piece on a CPU; the numbers at both sides of each border move by the formula."""
+    block = next(blocks(np.zeros(1 << 20))).stop
+    shape = (3, (2 * block + 1000) // 3 + 1)
+    assert sum(1 for _ in blocks(np.zeros(shape))) == 3 and math.prod(shape) % block != 0
+    (start,), gradients = random_arrays([shape], 0), [random_arrays([shape], step)[0] for step in (1, 2, 3)]
+    (p,) = parameters_of([start])
+    optimizer = kind([p], **settings)
+    for g in gradients:
+        give([p], [g])
+        optimizer.step()
+    for i in (0, 1, block - 1, block, block + 1, 2 * block - 1, 2 * block, p.size - 1):
+        expected = ORACLES[kind](float(start.flat[i]), (float(g.flat[i]) for g in gradients), **settings)
+        assert p.numpy().flat[i] == pytest.approx(expected, rel=1e-12, abs=1e-12)
+    assert (p.numpy() != start).all()
+
+
+@every_optimizer
+def test_gradients_in_any_memory_order(kind: type[Optimizer], settings: dict, device: Device) -> None:
+    start, gradient = random_arrays([(4, 3), (4, 3)], 0)
+    xs = device.asarray
+    layouts = [xs(gradient), xs(np.ascontiguousarray(gradient.T)).T, xs(np.repeat(gradient, 2, 1))[:, ::2]]
+    layouts.append(xs(gradient[::-1].copy())[::-1])
+    results = []
+    for g in layouts:
+        (p,) = parameters_of([start])
+        optimizer = kind([p], **settings)
+        for _ in range(3):
+            p.grad = Tensor(g)
+            optimizer.step()
+        results.append(p.numpy().tobytes())
+    assert len(set(results)) == 1
+
+
+@every_optimizer
+def test_parameters_in_any_memory_order(kind: type[Optimizer], settings: dict, device: Device) -> None:
+    """A weight that someone replaced by a transposed array moves too, as every other does."""
+    start, gradient = random_arrays([(4, 3), (4, 3)], 0)
+    plain, transposed = parameters_of([start, start])
+    transposed.data = device.asarray(np.ascontiguousarray(start.T)).T
+    assert not transposed.data.flags.c_contiguous
+    optimizer = kind([plain, transposed], **settings)
+    for _ in range(3):
+        give([plain, transposed], [gradient, gradient])
+        optimizer.step()
+    np.testing.assert_array_equal(transposed.numpy(), plain.numpy())
+    assert (plain.numpy() != start).all()
+
+
+@every_optimizer
+def test_parameters_without_a_gradient_stay(kind: type[Optimizer], settings: dict, device: Device) -> None:
+    """Also with weight decay, and so does their state."""
+    parameters = parameters_of(random_arrays([(2,), (3,), (2, 2)], 0))
+    before = as_bytes(p.data for p in parameters)
+    optimizer = kind(iter(parameters), **settings)
+    state = as_bytes(optimizer.state[1].values())
+    for _ in range(2):
+        parameters[0].grad, parameters[2].grad = tensor(np.ones(2)), tensor(np.ones((2, 2)))
+        optimizer.step()
+    after = as_bytes(p.data for p in parameters)
+    assert after[1] == before[1] and as_bytes(optimizer.state[1].values()) == state
+    assert after[0] != before[0] and after[2] != before[2]
+    assert parameters[1].grad is None
+    optimizer.zero_grad()
+    assert all(p.grad is None for p in parameters)
+
+
+@every_optimizer
+def test_they_find_the_bottom_of_a_bowl(kind: type[Optimizer], settings: dict, device: Device) -> None:
+    """f(p) = sum of d (p - a)^2 with curvatures from 0.5 to 2, through the tape, in float32."""
+    d, a = tensor([0.5, 1.0, 2.0]), tensor([1.0, -2.0, 3.0])
+    p = Parameter(tensor([0.0, 0.0, 0.0]).data)
+    optimizer = kind([p], **{**settings, "lr": 0.05, "weight_decay": 0.0})
+    for _ in range(300):
+        optimizer.zero_grad()
+        (d * (p - a).square()).sum().backward()
+        optimizer.step()
+    # the steps of Adam and RMSprop stay about as long as lr
+    np.testing.assert_allclose(p.numpy(), a.numpy(), atol=1e-3 if kind is SGD else 0.06)
+    assert p.dtype == np.float32
+
+
+@every_optimizer
+def test_the_tape_sees_the_step(kind: type[Optimizer], settings: dict, device: Device) -> None:
+    """A backward pass that needs the parameter as it was says that it has changed."""
+    p, x = Parameter(tensor([1.0, 2.0]).data), tensor([3.0, 4.0], requires_grad=True)
+    loss = (p * x).sum()
+    p.grad = tensor([1.0, 1.0])
+    kind([p], **settings).step()
+    with pytest.raises(RuntimeError, match="changed in place after the forward pass"):
+        loss.backward()
+
+
+# -- their state -------------------------------------------------------------------------------------------------------
+
+SHAPES = [(2, 3), (3,)]
+
+
+def train(optimizer: Optimizer, steps: Iterable[int]) -> None:
+    for step in steps:
+        give(optimizer.parameters, random_arrays(SHAPES, 100 + step, "float32"))
+        optimizer.step()
+
+
+@every_optimizer
+def test_the_state_continues_bit_by_bit(kind: type[Optimizer], settings: dict, device: Device) -> None:
+    first = kind(parameters_of(random_arrays(SHAPES, 0, "float32")), **settings)
+    train(first, range(5))
+    saved = {name: to_numpy(x).copy() for name, x in first.state_dict().items()}
+    second = kind(parameters_of(p.numpy().copy() for p in first.parameters), **settings)
+    second.load_state_dict(saved)
+    assert second.steps == 5
+    train(first, range(5, 10))
+    train(second, range(5, 10))
+    assert as_bytes(p.data for p in second.parameters) == as_bytes(p.data for p in first.parameters)
+    assert as_bytes(second.state_dict().values()) == as_bytes(first.state_dict().values())
+    assert second.steps == first.steps == 10
+
+
+def test_names_of_the_state() -> None:
+    parameters = parameters_of(random_arrays(SHAPES, 0))
+    for optimizer, names in [
+        (SGD(parameters, 0.1), []),
+        (SGD(parameters, 0.1, momentum=0.9), ["0.momentum_buffer", "1.momentum_buffer"]),
+        (Adam(parameters), ["0.exp_avg", "0.exp_avg_sq", "1.exp_avg", "1.exp_avg_sq"]),
+        (RMSprop(parameters), ["0.square_avg", "1.square_avg"]),
+    ]:
+        state = optimizer.state_dict()
+        assert list(state) == ["steps", *names]
+        assert state["steps"] == 0
+        assert all(state[name] is optimizer.state[int(name[0])][name[2:]] for name in names)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda s: s.pop("1.exp_avg"), "1.exp_avg is missing"),
+        (lambda s: s.pop("steps"), "steps is missing"),
+        (lambda s: s.update({"2.exp_avg": s["1.exp_avg"]}), "2.exp_avg is not known"),
+        (lambda s: s.update({"0.exp_avg": s["0.exp_avg"][:1]}), r"0.exp_avg is \(1, 3\) float32 but takes \(2, 3\)"),
+        (lambda s: s.update({"1.exp_avg_sq": s["1.exp_avg_sq"].astype("int32")}), r"1.exp_avg_sq is \(3,\) int32 but"),
+        (lambda s: s.update({"steps": np.array(3.0)}), r"steps is \(\) float64 but takes \(\) int64"),
+    ],
+)
+def test_a_state_that_does_not_fit_changes_nothing(change: Callable[[dict], Any], message: str, device: Device) -> None:
+    optimizer = Adam(parameters_of(random_arrays(SHAPES, 0, "float32")))
+    train(optimizer, range(2))
+    before = as_bytes(optimizer.state_dict().values())
+    state = {name: to_numpy(x) + 1 for name, x in optimizer.state_dict().items()}
+    change(state)
+    with pytest.raises(ValueError, match=rf"^Adam: the state does not fit \(1 problems\).*: {message}"):
+        optimizer.load_state_dict(state)
+    assert as_bytes(optimizer.state_dict().values()) == before and optimizer.steps == 2
+
+
+def test_the_state_of_another_optimizer(device: Device) -> None:
+    parameters = parameters_of(random_arrays(SHAPES, 0))
+    with pytest.raises(ValueError, match=r"^RMSprop: the state does not fit \(6 problems\)"):
+        RMSprop(parameters).load_state_dict(Adam(parameters).state_dict())
+
+
+# -- what they refuse --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "message"),
+    [
+        (SGD, {"lr": 0.0}, "SGD: takes lr > 0, got 0.0"),
+        (SGD, {"lr": -1.0}, "SGD: takes lr > 0, got -1.0"),
+        (SGD, {"lr": math.nan}, "SGD: takes lr > 0, got nan"),
+        (SGD, {"lr": 0.1, "momentum": 1.0}, r"SGD: takes momentum in \[0, 1\), got 1.0"),
+        (SGD, {"lr": 0.1, "momentum": -0.1}, r"SGD: takes momentum in \[0, 1\), got -0.1"),
+        (SGD, {"lr": 0.1, "weight_decay": -1.0}, "SGD: takes weight_decay >= 0, got -1.0"),
+        (Adam, {"lr": 0.0}, "Adam: takes lr > 0, got 0.0"),
+        (Adam, {"betas": (0.9, 1.0)}, r"Adam: takes betas in \[0, 1\), got \(0.9, 1.0\)"),
+        (Adam, {"betas": (-0.1, 0.9)}, r"Adam: takes betas in \[0, 1\), got \(-0.1, 0.9\)"),
+        (Adam, {"eps": 0.0}, "Adam: takes eps > 0, got 0.0"),
+        (Adam, {"weight_decay": -1.0}, "Adam: takes weight_decay >= 0, got -1.0"),
+        (RMSprop, {"lr": -1.0}, "RMSprop: takes lr > 0, got -1.0"),
+        (RMSprop, {"alpha": 1.0}, r"RMSprop: takes alpha in \[0, 1\), got 1.0"),
+        (RMSprop, {"alpha": -0.5}, r"RMSprop: takes alpha in \[0, 1\), got -0.5"),
+        (RMSprop, {"eps": -1.0}, "RMSprop: takes eps > 0, got -1.0"),
+    ],
+)
+def test_settings_out_of_range(kind: type[Optimizer], settings: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        kind(parameters_of([np.ones(2)]), **settings)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_parameters(kind: type[Optimizer]) -> None:
+    with pytest.raises(ValueError, match=f"^{kind.__name__}: got no parameters$"):
+        kind([], lr=0.1)
+    with pytest.raises(NotImplementedError):
+        optimizer = Optimizer(parameters_of([np.ones(2)]), lr=0.1)
+        give(optimizer.parameters, [np.ones(2)])
+        optimizer.step()
+
+
+# -- clipping ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@given(max_norm=st.floats(1e-3, 20), seed=SEEDS)
+def test_clip_grad_norm(max_norm: float, seed: int, dtype: str, device: Device) -> None:
+    """One norm over all numbers of all gradients; above `max_norm` they all shrink by the same factor."""
+    shapes = [(2, 3), (4,), ()]
+    parameters, gradients = parameters_of(random_arrays(shapes, seed)), random_arrays(shapes, seed + 1, dtype)
+    give(parameters, gradients)
+    parameters.insert(1, Parameter(tensor(np.ones(3)).data))  # has none
+    expected = math.sqrt(math.fsum(float(v) ** 2 for g in gradients for v in g.flat))
+    norm = clip_grad_norm(iter(parameters), max_norm)
+    assert isinstance(norm, float) and norm == pytest.approx(expected, rel=1e-12)
+    assert parameters.pop(1).grad is None
+    for p, g in zip(parameters, gradients, strict=True):
+        assert p.grad.dtype == dtype and p.grad.device == device
+        if norm <= max_norm:
+            np.testing.assert_array_equal(p.grad.numpy(), g)
+        else:
+            np.testing.assert_allclose(
+                p.grad.numpy(), g * (max_norm / norm), rtol=1e-6 if dtype == "float32" else 1e-12
+            )
+    assert clip_grad_norm(parameters, math.inf) == pytest.approx(min(norm, max_norm), rel=1e-6)
+
+
+def test_clip_grad_norm_at_the_border(device: Device) -> None:
+    (p,) = parameters_of([np.zeros(2)])
+    assert clip_grad_norm([p], 1.0) == 0.0  # no gradients at all
+    give([p], [np.array([3.0, 4.0])])
+    assert clip_grad_norm([p], 5.0) == 5.0
+    assert p.grad.numpy().tolist() == [3.0, 4.0]
+    assert clip_grad_norm([p], 2.5) == 5.0
+    assert p.grad.numpy().tolist() == [1.5, 2.0]
+
+
+def test_clip_grad_norm_does_not_overflow_in_float32(device: Device) -> None:
+    (p,) = parameters_of([np.zeros(2, "float32")])
+    give([p], [np.array([3e30, 4e30], "float32")])
+    assert clip_grad_norm([p], 1.0) == pytest.approx(5e30)
+    np.testing.assert_allclose(p.grad.numpy(), [0.6, 0.8], rtol=1e-6)
+
+
+# -- the moving average of the weights ---------------------------------------------------------------------------------
+
+
+@given(decay=st.floats(0, 0.999), steps=st.integers(0, 6), seed=SEEDS)
+def test_ema_in_closed_form(decay: float, steps: int, seed: int, device: Device) -> None:
+    """After n updates: decay^n p_0 + (1 - decay) sum over k of decay^(n - k) p_k."""
+    values = np.random.default_rng(seed).normal(size=(steps + 1, 2, 3)).astype("float32")
+    layer = nn.Linear(3, 2, bias=False)
+    layer.load_state_dict({"weight": values[0]})
+    ema = WeightEMA(layer, decay)
+    for value in values[1:]:
+        layer.load_state_dict({"weight": value})
+        ema.update()
+    weights = [decay**steps, *((1 - decay) * decay ** (steps - k) for k in range(1, steps + 1))]
+    expected = np.tensordot(weights, values.astype("float64"), 1)
+    average = ema.state_dict()["weight"]
+    np.testing.assert_allclose(to_numpy(average), expected, rtol=1e-5, atol=1e-6)
+    assert average.dtype == np.float32
+    np.testing.assert_array_equal(layer.weight.numpy(), values[-1])
+
+
+def test_ema_of_parameters_longer_than_a_block(device: Device) -> None:
+    n = next(blocks(np.zeros(1 << 20))).stop
+    layer = nn.Linear(2 * n + 7, 1)
+    ema = WeightEMA(layer, 0.75)
+    before = layer.weight.numpy().copy()
+    layer.weight.data = layer.weight.data + 1
+    ema.update()
+    np.testing.assert_allclose(to_numpy(ema.average["weight"]), before + 0.25, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_ema_applied(fails: bool, device: Device) -> None:
+    """Inside, the averaged weights; afterwards the module's own, bit by bit, also where the block fails."""
+    layer = nn.Linear(3, 2)
+    arrays, ema = [p.data for p in layer.parameters()], WeightEMA(layer, 0.9)
+    for p in layer.parameters():
+        p.data += 1
+    ema.update()
+    own, average = as_bytes(p.data for p in layer.parameters()), as_bytes(ema.state_dict().values())
+    assert own != average
+    try:
+        with ema.applied():
+            assert as_bytes(p.data for p in layer.parameters()) == average
+            if fails:
+                raise KeyError("inside the block")
+    except KeyError:
+        assert fails
+    assert as_bytes(p.data for p in layer.parameters()) == own
+    assert as_bytes(ema.state_dict().values()) == average
+    assert all(p.data is x for p, x in zip(layer.parameters(), arrays, strict=True))  # what an optimizer holds
+
+
+def test_ema_is_seen_by_the_tape(device: Device) -> None:
+    layer, x = nn.Linear(2, 1), tensor([[1.0, 2.0]], requires_grad=True)
+    ema, y = WeightEMA(layer), layer(x)
+    with ema.applied():
+        pass
+    with pytest.raises(RuntimeError, match="changed in place after the forward pass"):
+        y.sum().backward()
+
+
+def test_ema_is_of_the_parameters_alone(device: Device) -> None:
+    layer = nn.BatchNorm1d(2)
+    assert list(WeightEMA(layer).state_dict()) == ["weight", "bias"]
+
+
+def test_ema_state(device: Device) -> None:
+    layer = nn.Linear(3, 2)
+    ema = WeightEMA(layer, 0.9)
+    layer.weight.data += 1
+    ema.update()
+    other = WeightEMA(nn.Linear(3, 2), 0.9)
+    other.load_state_dict({name: to_numpy(x).copy() for name, x in ema.state_dict().items()})
+    other.module.load_state_dict(layer.state_dict())
+    for average in (ema, other):
+        average.update()
+    assert as_bytes(other.state_dict().values()) == as_bytes(ema.state_dict().values())
+
+
+@pytest.mark.parametrize(
+    ("state", "message"),
+    [
+        ({"weight": np.ones((2, 3), "float32")}, "bias is missing"),
+        (
+            {"weight": np.ones((3, 2), "float32"), "bias": np.ones(2, "float32")},
+            r"weight is \(3, 2\) float32 but takes",
+        ),
+        ({"weight": np.ones((2, 3), "int64"), "bias": np.ones(2, "float32")}, r"weight is \(2, 3\) int64 but takes"),
+    ],
+)
+def test_ema_state_that_does_not_fit(state: dict, message: str, device: Device) -> None:
+    ema = WeightEMA(nn.Linear(3, 2))
+    before = as_bytes(ema.state_dict().values())
+    with pytest.raises(ValueError, match=f"^WeightEMA: the state does not fit .*{message}"):
+        ema.load_state_dict(state)
+    assert as_bytes(ema.state_dict().values()) == before
+
+
+@pytest.mark.parametrize("decay", [-0.1, 1.0, 2.0, math.nan])
+def test_ema_decay(decay: float) -> None:
+    with pytest.raises(ValueError, match=rf"^WeightEMA: takes decay in \[0, 1\), got {decay}$"):
+        WeightEMA(nn.Linear(1, 1), decay)
