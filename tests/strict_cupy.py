@@ -366,7 +366,7 @@ for _name in ("dtype", "itemsize", "nbytes", "ndim", "shape", "size", "strides")
 def _check(name: str, parameter: str, value: Any) -> None:
     """Refuse what CuPy's function `name` does not take as its argument `parameter`."""
     scalar = isinstance(value, bool | int | float | complex | np.generic)
-    if name in _SCALARS_TOO and scalar:
+    if (name in _SCALARS_TOO and scalar) or (name == "clip" and value is None):
         return
     if parameter in _SEQUENCE_OF_ARRAYS:
         for x in value:

@@ -124,7 +124,8 @@ class Primitive:
             if message.split(":")[0] in PRIMITIVES and " (got " in message:  # an operation inside this one said it
                 raise
             message = message.removeprefix(f"{self.name}: ")  # NumPy names some of its functions itself
-            raise type(error)(f"{self.name}: {message} (got {self._describe(arrays)})") from error
+            kind = next(k for k in (ValueError, TypeError, IndexError) if isinstance(error, k))  # not NumPy's own
+            raise kind(f"{self.name}: {message} (got {self._describe(arrays)})") from error
 
     def _describe(self, arrays: Sequence[Any]) -> str:
         got = [f"{self.argument_at(i)} {a.shape} {a.dtype}" for i, a in enumerate(arrays) if is_array(a)]
@@ -155,7 +156,7 @@ class Primitive:
             if type(arg) is not np.ndarray or type(reference) is not np.ndarray:
                 self._check_devices(arg, reference, args)
         if kwargs:
-            kwargs = {name: x._data if isinstance(x, Tensor) else x for name, x in kwargs.items()}
+            kwargs = {name: _value(x) for name, x in kwargs.items()}
         result = self._compute(arrays, kwargs)
         out, *kept = result if self.keeps else (result,)
         outs = out if type(out) is tuple else (out,)
@@ -281,6 +282,13 @@ def identity(x: Array) -> Array:
 
 
 identity.derivatives(x=lambda g: g)
+
+
+def _value(option: Any) -> Any:
+    """A tensor's array, a NumPy scalar's number, anything else as it is."""
+    if isinstance(option, Tensor):
+        return option._data
+    return option.item() if isinstance(option, np.generic) else option
 
 
 def _caller() -> str:

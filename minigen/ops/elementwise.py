@@ -61,7 +61,14 @@ def pow(x: Array, y: Array) -> Array:
     return x**y
 
 
-pow.derivatives(x=lambda g, x, y: g * y * pow(x, y - 1), y=lambda g, x, out: g * out * log(where(equal(x, 0), 1.0, x)))
+pow.derivatives(x=lambda g, x, y: _power_rule(g, x, y), y=lambda g, x, out: g * out * log(where(equal(x, 0), 1.0, x)))
+
+
+def _power_rule(g: Any, x: Any, y: Any) -> Any:
+    """g y x^(y - 1), which is 0 for y = 0 also at x = 0."""
+    if isinstance(y, int | float):
+        return g * y * pow(x, y - 1) if y != 0 else g * 0.0
+    return g * y * pow(x, where(equal(y, 0), 1.0, y - 1))
 
 
 @primitive

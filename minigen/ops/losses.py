@@ -23,27 +23,30 @@ def _share(g: Any, count: int, reduction: str) -> Any:
 
 
 def _check_same_shape(name: str, x: Array, target: Array) -> None:
+    _check_array(target)
     if x.shape != target.shape:
         raise ValueError(f"{name} has shape {x.shape} but target has {target.shape}; a loss does not broadcast")
+
+
+def _check_array(target: Any) -> None:
+    if not hasattr(target, "shape"):
+        raise TypeError(f"target is an array or a tensor, got {type(target).__name__}")
 
 
 # -- squared error ---------------------------------------------------------------------------------------------------
 
 
 @primitive
-def _squared_difference(x: Array, target: Array) -> Array:
-    _check_same_shape("x", x, target)
-    return square(x - target)
-
-
-_squared_difference.derivatives(
-    x=lambda g, x, target: 2.0 * g * (x - target), target=lambda g, x, target: 2.0 * g * (target - x)
-)
-
-
-def mse_loss(x: Any, target: Any, *, reduction: str = "mean") -> Any:
+def mse_loss(x: Array, target: Array, *, reduction: str = "mean") -> Array:
     """The squared error (x - target)^2, of two arrays of one shape."""
-    return _reduced(_squared_difference(x, target), reduction)
+    _check_same_shape("x", x, target)
+    return _reduced(square(x - target), reduction)
+
+
+mse_loss.derivatives(
+    x=lambda g, x, target, reduction: _share(2.0 * g, x.size, reduction) * (x - target),
+    target=lambda g, x, target, reduction: _share(2.0 * g, x.size, reduction) * (target - x),
+)
 
 
 # -- binary cross-entropy --------------------------------------------------------------------------------------------
@@ -58,7 +61,7 @@ def binary_cross_entropy_with_logits(logits: Array, target: Array, *, reduction:
     """-log p(target) in nats where p(1) = sigmoid(logits): log(1 + e^l) - l t. Targets in [0, 1], shaped as logits."""
     _check_same_shape("logits", logits, target)
     xp = array_module(logits)
-    out = xp.abs(logits)
+    out = xp.abs(logits, out=xp.empty_like(logits))  # an array also without axes
     xp.negative(out, out=out)
     xp.exp(out, out=out)
     xp.log1p(out, out=out)
@@ -95,6 +98,7 @@ def _plain_cross_entropy(logits: Any, target: Any, *, reduction: str = "mean") -
 @primitive(plain=_plain_cross_entropy, keeps=("log_probabilities",))
 def cross_entropy(logits: Array, target: Array, *, reduction: str = "mean") -> Any:
     """-log softmax(logits)[target] in nats: logits (N, classes, ...), integer targets (N, ...) in 0 ... classes - 1."""
+    _check_array(target)
     if target.dtype.kind not in "iu":
         raise TypeError(f"target holds integer classes, got {target.dtype}")
     if logits.ndim < 2 or logits.shape[:1] + logits.shape[2:] != target.shape:

@@ -107,7 +107,7 @@ def batch_norm(
         return _batch_norm_of_batch(x, weight, bias, eps=eps, running=running)
     if running_mean is None:
         raise ValueError("batch_norm: evaluation needs running_mean and running_var")
-    inverse_std = (_raw(running_var) + eps) ** -0.5
+    inverse_std = (_raw(running_var) + float(eps)) ** -0.5
     scale = inverse_std if weight is None else weight * inverse_std
     shift = -_raw(running_mean) * scale if bias is None else bias - _raw(running_mean) * scale
     return _affine(x, scale, shift)

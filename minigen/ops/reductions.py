@@ -114,8 +114,7 @@ def log_softmax(x: Array, axis: int = -1) -> Array:
     """log softmax(x) along one axis, without overflow."""
     xp = array_module(x)
     out = x - x.max(axis=axis, keepdims=True)
-    out -= xp.log(xp.exp(out).sum(axis=axis, keepdims=True))
-    return out
+    return out - xp.log(xp.exp(out).sum(axis=axis, keepdims=True))
 
 
 log_softmax.derivatives(x=lambda g, out, axis: g - exp(out) * sum(g, axis, True))

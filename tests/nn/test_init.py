@@ -93,10 +93,10 @@ def test_embeddings_are_normal_and_batch_norms_are_the_identity(device: Device) 
 
 def test_dcgan(device: Device) -> None:
     model = nn.Sequential(
-        nn.ConvTranspose2d(20, 30, 4),
+        nn.ConvTranspose2d(40, 60, 4),
         nn.BatchNorm2d(3000),
         nn.ReLU(),
-        nn.Conv2d(30, 20, 4, bias=False),
+        nn.Conv2d(60, 20, 4, bias=False),
         nn.BatchNorm2d(20, affine=False),
         nn.MaskedConv2d(20, 20, 3, "B"),
         nn.Linear(20, 30),

@@ -160,7 +160,7 @@ def test_masked_conv2d_is_conv2d_with_masked_weights(setting: dict[str, Any], se
     with default_dtype("float64"):
         layer = nn.MaskedConv2d(**setting)
     by_hand = mask_by_hand(layer.weight.shape, setting["mask"], setting["colours"], setting["splits"])
-    np.testing.assert_array_equal(layer.mask, by_hand)
+    np.testing.assert_array_equal(np.broadcast_to(layer.mask, by_hand.shape), by_hand)
     x = tensor(np.random.default_rng(seed).normal(size=(1, setting["in_channels"], 3, 4)), requires_grad=True)
     padding = tuple(int(n) // 2 for n in both(setting["kernel_size"]))
     y, expected = layer(x), ops.conv2d(x, layer.weight * tensor(by_hand), layer.bias, padding=padding)
@@ -225,8 +225,8 @@ def test_number_of_live_taps(kernel: Any, colours: int) -> None:
     before = (height * width - 1) // 2 * n * n
     pairs_below = 4 * colours * (colours - 1) // 2
     for kind, pairs in (("A", pairs_below), ("B", pairs_below + 4 * colours)):
-        mask = nn.MaskedConv2d(n, n, kernel, kind, colours).mask
-        assert mask.sum() == before + pairs
+        layer = nn.MaskedConv2d(n, n, kernel, kind, colours)
+        assert np.broadcast_to(layer.mask, layer.weight.shape).sum() == before + pairs
 
 
 @pytest.mark.parametrize("splits", [1, 4])
@@ -259,7 +259,7 @@ def test_masked_weights_do_nothing(device: Device) -> None:
     layer = nn.MaskedConv2d(3, 6, 3, "A", colours=3, splits=2)
     x = tensor(np.random.default_rng(0).normal(size=(2, 3, 4, 4)).astype("float32"))
     y = layer(x).numpy()
-    changed = np.where(layer.mask == 0, 1e9, layer.weight.numpy())
+    changed = np.where(layer.mask, layer.weight.numpy(), 1e9)
     layer.load_state_dict({"weight": changed, "bias": layer.bias})
     np.testing.assert_array_equal(layer(x).numpy(), y)
 

@@ -51,7 +51,7 @@ def cross_entropies(draw: st.DrawFn) -> Case:
 
 
 CASES: Cases = {
-    "_squared_difference": squared_errors(),
+    "mse_loss": squared_errors(),
     "binary_cross_entropy_with_logits": binary_cross_entropies(),
     "cross_entropy": cross_entropies(),
 }
