@@ -39,7 +39,8 @@ def main() -> None:
 
 def run(args: argparse.Namespace) -> None:
     minigen.manual_seed(args.seed)
-    digits, test_digits = (data.load(args.dataset, split, data_dir=args.data_dir) for split in ("train", "test"))
+    load = lambda split: data.load(args.dataset, split, data_dir=args.data_dir, size=args.image_size)
+    digits, test_digits = load("train"), load("test")
     pixels = PIXELS[args.likelihood]
     loader = data.Loader(digits, args.batch_size, pixels=pixels, seed=args.seed)
     test = data.Loader(test_digits, 500, pixels=pixels, shuffle=False, seed=args.seed, binarization="fixed")

@@ -298,6 +298,7 @@ def argument_parser(description: str | None, *, out: str, epochs: int, batch_siz
         default="digits",
         help="digits, coloured_digits, mnist, fashion-mnist, cifar10, or a folder of images",
     )
+    group.add_argument("--image-size", type=positive, default=32, help="side that the images of a folder get")
     group.add_argument("--data-dir", type=Path, help="where data files are or go (or MINIGEN_DATA; by default a cache)")
     group.add_argument("--epochs", type=positive, default=epochs, help="passes over the training set")
     group.add_argument("--batch-size", type=positive, default=batch_size, help="images in a step")

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+
+import numpy as np
 
 from minigen.data.cifar10 import load_cifar10
 from minigen.data.coloured_digits import load_coloured_digits
@@ -22,12 +25,15 @@ _LOADERS: dict[str, Callable[[str, str | Path | None], Dataset]] = {
 NAMES = tuple(_LOADERS)
 
 
-def load(name: str | Path = "digits", split: str = "train", *, data_dir: str | Path | None = None) -> Dataset:
+def load(
+    name: str | Path = "digits", split: str = "train", *, data_dir: str | Path | None = None, size: int = 32
+) -> Dataset:
     """The data set called `name`, or the folder of images at that path (see `load_folder`).
 
     `split` is "train" or "test". "digits" and "coloured_digits" come with minigen; "mnist", "fashion-mnist" and
     "cifar10" are looked for in `data_dir`, in the folder that the environment variable `MINIGEN_DATA` names and in
-    the cache, and downloaded if they are in none.
+    the cache, and downloaded if they are in none. A folder without the subfolders "train" and "test" gives every
+    tenth of its images to "test". `size` is the side that a folder's images get.
 
     >>> load("digits")
     <digits train: (8000, 1, 28, 28) images, 10 classes>
@@ -37,5 +43,13 @@ def load(name: str | Path = "digits", split: str = "train", *, data_dir: str | P
     if name in _LOADERS:
         return _LOADERS[str(name)](split, data_dir)
     if isinstance(name, Path) or "/" in name or os.sep in name or Path(name).is_dir():
-        return load_folder(name, split)
+        return _load_folder(Path(name).expanduser(), split, size)
     raise ValueError(f"load: no data set {name!r}; there are {', '.join(NAMES)}, or a folder's path")
+
+
+def _load_folder(path: Path, split: str, size: int) -> Dataset:
+    if (path / "train").is_dir() or (path / "test").is_dir():
+        return load_folder(path, split, size=size)
+    everything = load_folder(path, size=size)
+    tenth = np.arange(len(everything)) % 10 == 9
+    return replace(everything[tenth if split == "test" else ~tenth], split=split)

@@ -48,3 +48,14 @@ def test_only_numpy_is_imported() -> None:
     )
     process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert process.stdout == "set()\n"
+
+
+def test_a_folder_without_splits_keeps_every_tenth_image_for_the_test(tmp_path: Path) -> None:
+    from PIL import Image
+
+    for i in range(25):
+        Image.new("L", (4, 4), color=10 * i).save(tmp_path / f"{i:02d}.png")
+    train, test = (load(tmp_path, split, size=4) for split in ("train", "test"))
+    assert test.images[:, 0, 0, 0].tolist() == [90, 190]
+    assert sorted([*train.images[:, 0, 0, 0].tolist(), 90, 190]) == [10 * i for i in range(25)]
+    assert train.image_shape == (3, 4, 4) and (train.split, test.split) == ("train", "test")
