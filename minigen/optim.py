@@ -27,6 +27,10 @@ class Optimizer:
         self.parameters = list(parameters)
         if not self.parameters:
             raise ValueError(f"{type(self).__name__}: got no parameters")
+        if isinstance(parameters, Tensor) or not all(isinstance(p, Parameter) for p in self.parameters):
+            raise TypeError(f"{type(self).__name__}: takes parameters, such as `module.parameters()`")
+        if len({id(p) for p in self.parameters}) < len(self.parameters):
+            raise ValueError(f"{type(self).__name__}: got the same parameter twice")
         _check(self, lr=(lr, lr > 0, "> 0"), weight_decay=(weight_decay, weight_decay >= 0, ">= 0"))
         self.lr, self.weight_decay = lr, weight_decay
         self.steps = 0
@@ -164,6 +168,8 @@ class RMSprop(Optimizer):
 
 def clip_grad_norm(parameters: Iterable[Parameter], max_norm: float) -> float:
     """Scale all gradients down together so that their common norm is at most `max_norm`; returns what it was."""
+    if max_norm <= 0:
+        raise ValueError(f"clip_grad_norm: takes max_norm > 0, got {max_norm}")
     gradients = [p.grad for p in parameters if p.grad is not None]
     norm = math.sqrt(sum(float((g.data.astype(np.float64) ** 2).sum()) for g in gradients))
     if norm > max_norm:

@@ -303,7 +303,10 @@ def test_weights_and_checkpoints_are_not_mixed_up(tmp_path: Path) -> None:
     ("other", "message"),
     [
         ({"model": 2}, r"holds the state of \['model'\], but here are \['model', 'optimizer'\]"),
-        ({"model": 2, "optimizer": 2, "generator": 2}, r"holds the state of \['generator', 'model', 'optimizer'\], but"),
+        (
+            {"model": 2, "optimizer": 2, "generator": 2},
+            r"holds the state of \['generator', 'model', 'optimizer'\], but",
+        ),
         ({"generator": 2, "optimizer": 2}, r"holds the state of \['generator', 'optimizer'\], but here are"),
         ({"model": 5, "optimizer": 5}, "Sequential: .*2.weight is"),
         ({"model": 2, "optimizer": 5}, "Adam: .*4.exp_avg is"),  # the second part fails after the first was loaded

@@ -493,3 +493,17 @@ def test_ema_state_that_does_not_fit(state: dict, message: str, device: Device) 
 def test_ema_decay(decay: float) -> None:
     with pytest.raises(ValueError, match=rf"^WeightEMA: takes decay in \[0, 1\), got {decay}$"):
         WeightEMA(nn.Linear(1, 1), decay)
+
+
+def test_only_parameters_and_each_once() -> None:
+    layer = nn.Linear(2, 3)
+    for wrong in (layer.weight, layer.named_parameters(), [layer.weight, tensor([1.0])]):
+        with pytest.raises(TypeError, match=r"^Adam: takes parameters, such as"):
+            Adam(wrong)
+    with pytest.raises(ValueError, match=r"^Adam: got the same parameter twice$"):
+        Adam([layer.weight, layer.bias, layer.weight])
+
+
+def test_clip_grad_norm_takes_a_positive_norm() -> None:
+    with pytest.raises(ValueError, match=r"^clip_grad_norm: takes max_norm > 0, got -1.0$"):
+        clip_grad_norm([], -1.0)

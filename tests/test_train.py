@@ -193,10 +193,14 @@ def test_ctrl_c_saves_and_resume_goes_on(
     step: int, tmp_path: Path, uninterrupted: dict, capsys: pytest.CaptureFixture
 ) -> None:
     number = signal.SIGTERM if step % 2 else signal.SIGINT
-    handler = signal.getsignal(number)
-    with pytest.raises(SystemExit) as stopped:
-        run(tmp_path, at(step, number))
-    assert stopped.value.code == 130 and signal.getsignal(number) is handler
+    handler = lambda number, frame: pytest.fail("the signal came through")
+    usual = signal.signal(number, handler)
+    try:
+        with pytest.raises(SystemExit) as stopped:
+            run(tmp_path, at(step, number))
+        assert stopped.value.code == 130 and signal.getsignal(number) is handler
+    finally:
+        signal.signal(number, usual)
     expected = f"Interrupted in epoch {step // STEPS + 1}. All is saved in {tmp_path}; --resume goes on.\n"
     assert capsys.readouterr().err == expected
     progress = load_progress(tmp_path / "checkpoint.safetensors")
@@ -359,7 +363,8 @@ def test_a_folder_without_a_run_is_used_as_it_is(tmp_path: Path) -> None:
 # -- losses that are not finite ----------------------------------------------------------------------------------------
 
 
-QUIET = np.errstate(all="ignore")
+def quiet() -> np.errstate:
+    return np.errstate(all="ignore")
 
 
 def poison(vae: VAE, step: int, value: float = math.nan) -> Callable[[int], None]:
@@ -376,7 +381,7 @@ def poison(vae: VAE, step: int, value: float = math.nan) -> Callable[[int], None
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_a_bad_parameter_is_named(value: float, tmp_path: Path) -> None:
     vae = VAE((1, 4, 4), 2, 6)
-    with pytest.raises(Diverged) as error, QUIET:
+    with pytest.raises(Diverged) as error, quiet():
         run(tmp_path, poison(vae, STEPS + 2, value), vae=vae)
     text = str(error.value)
     assert text.startswith("epoch 2, step 3: the loss is nan; the parameter encoder.1.weight has values that are NaN")
@@ -385,7 +390,7 @@ def test_a_bad_parameter_is_named(value: float, tmp_path: Path) -> None:
 
 def test_without_a_checkpoint_the_message_says_so(tmp_path: Path) -> None:
     vae = VAE((1, 4, 4), 2, 6)
-    with pytest.raises(Diverged, match=r"^epoch 1, step 2: the loss is nan; .*; there is no checkpoint yet$"), QUIET:
+    with pytest.raises(Diverged, match=r"^epoch 1, step 2: the loss is nan; .*; there is no checkpoint yet$"), quiet():
         run(tmp_path, poison(vae, 1), vae=vae)
 
 
@@ -403,7 +408,7 @@ class Fragile(nn.Module):
 def fragile(out: Path, before: Callable[[int, Fragile], Any], **options: Any) -> None:
     model = Fragile()
     step = Watched(MaximumLikelihood(model, SGD(model.parameters(), 1e-3)), lambda number: before(number, model))
-    with QUIET:
+    with quiet():
         train(step, Loader(dataset(28), 8), epochs=EPOCHS, out=out, **options)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from minigen import ops
@@ -47,7 +48,7 @@ class Flatten(Module):
     """(N, ...) -> (N, everything else)."""
 
     def forward(self, x: Any) -> Any:
-        return ops.reshape(x, (x.shape[0], -1))
+        return ops.reshape(x, (x.shape[0], math.prod(x.shape[1:])))
 
 
 class Unflatten(Module):

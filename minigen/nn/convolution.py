@@ -51,7 +51,7 @@ class Conv2d(_Convolution):
         groups: int = 1,
         bias: bool = True,
     ) -> None:
-        if in_channels % groups or out_channels % groups:
+        if groups < 1 or in_channels % groups or out_channels % groups:
             raise ValueError(f"Conv2d: groups={groups} must divide {in_channels} and {out_channels} channels")
         shape = (out_channels, in_channels // groups, *_pair(kernel_size))
         super().__init__(shape, out_channels, bias, stride=stride, padding=padding, dilation=dilation, groups=groups)
@@ -78,7 +78,7 @@ class ConvTranspose2d(_Convolution):
         bias: bool = True,
         dilation: Size = 1,
     ) -> None:
-        if in_channels % groups or out_channels % groups:
+        if groups < 1 or in_channels % groups or out_channels % groups:
             raise ValueError(f"ConvTranspose2d: groups={groups} must divide {in_channels} and {out_channels} channels")
         super().__init__(
             (in_channels, out_channels // groups, *_pair(kernel_size)),
@@ -122,9 +122,10 @@ class MaskedConv2d(_Convolution):
             raise ValueError(f'MaskedConv2d: mask is {mask!r}; takes "A" (first layer) or "B"')
         if height % 2 == 0 or width % 2 == 0:
             raise ValueError(f"MaskedConv2d: kernel_size must be odd, got {kernel_size}")
-        if out_channels % splits or min(in_channels, out_channels // splits) < colours:
+        if splits < 1 or out_channels % splits or min(in_channels, out_channels // splits) < colours:
             raise ValueError(
-                f"MaskedConv2d: {in_channels} -> {out_channels} channels in {splits} splits for {colours} colours"
+                f"MaskedConv2d: takes at least one channel for each of {colours} colours, in and out, and {splits} "
+                f"equal splits of the output; got {in_channels} -> {out_channels} channels"
             )
         shape = (out_channels, in_channels, height, width)
         super().__init__(shape, out_channels, bias, padding=(height // 2, width // 2))

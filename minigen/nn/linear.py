@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from minigen import ops
 from minigen.autograd import Tensor
 from minigen.backend import is_array, normal
@@ -35,7 +37,11 @@ class Embedding(Module):
     def forward(self, x: Any) -> Tensor:
         index = x.data if isinstance(x, Tensor) else x
         if not is_array(index) or index.dtype.kind not in "iu":
-            raise TypeError(f"Embedding: takes integers, got {getattr(index, 'dtype', type(index).__name__)}")
+            raise TypeError(
+                f"Embedding: takes an array of integers, got {getattr(index, 'dtype', type(index).__name__)}"
+            )
+        if isinstance(index, np.ndarray) and index.size and index.min() < 0:
+            raise IndexError(f"Embedding: takes integers 0 ... {len(self.weight) - 1}, got {index.min()}")
         return self.weight[index]
 
     def extra_repr(self) -> str:

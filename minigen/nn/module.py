@@ -48,17 +48,21 @@ class Module:
         for _, child in self.children():
             yield from child.modules()
 
-    def _tensors(self, prefix: str = "") -> Iterator[tuple[Module, str, str, Tensor]]:
-        """(owner, attribute, full name, tensor) of every tensor in this module and within."""
+    def _tensors(self, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
+        """(full name, tensor) of every tensor in this module and within."""
         for name, x in vars(self).items():
             if isinstance(x, Tensor):
-                yield self, name, prefix + name, x
+                yield prefix + name, x
             elif isinstance(x, Module):
                 yield from x._tensors(f"{prefix}{name}.")
 
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
-        """(name, parameter) of every parameter, such as ("0.weight", ...)."""
-        return ((name, x) for _, _, name, x in self._tensors() if isinstance(x, Parameter))
+        """(name, parameter) of every parameter, such as ("0.weight", ...); one that is shared comes once."""
+        seen: set[int] = set()
+        for name, x in self._tensors():
+            if isinstance(x, Parameter) and id(x) not in seen:
+                seen.add(id(x))
+                yield name, x
 
     def parameters(self) -> Iterator[Parameter]:
         """Every parameter."""
@@ -95,13 +99,10 @@ class Module:
         return self
 
     def to(self, target: str | Device) -> Self:
-        """Move every tensor to a device; to be done before an optimizer takes the parameters."""
+        """Move every tensor to a device, and forget the gradients; before an optimizer makes its state."""
         target = device(target)
-        for owner, attribute, _, x in list(self._tensors()):
-            if x.device != target:
-                moved = target.asarray(x.data)
-                new = Parameter(moved, x.requires_grad) if isinstance(x, Parameter) else Tensor(moved)
-                setattr(owner, attribute, new)
+        for _, x in self._tensors():
+            x._data, x.grad = target.asarray(x._data), None
         return self
 
     @property
@@ -114,11 +115,11 @@ class Module:
 
     def state_dict(self) -> dict[str, Array]:
         """Every parameter and buffer by name: the arrays themselves, not copies."""
-        return {name: x.data for _, _, name, x in self._tensors()}
+        return {name: x.data for name, x in self._tensors()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Copy values in from a `state_dict`. `ValueError`, with nothing changed, if names, shapes or kinds differ."""
-        load_arrays({name: x for _, _, name, x in self._tensors()}, state, type(self).__name__)
+        load_arrays(dict(self._tensors()), state, type(self).__name__)
 
     def __repr__(self) -> str:
         lines = [f"  ({name}): " + repr(child).replace("\n", "\n  ") for name, child in self.children()]

@@ -6,7 +6,7 @@ from typing import Any
 
 from minigen import ops
 from minigen.autograd import Tensor
-from minigen.backend import Shape
+from minigen.backend import Shape, array_module
 from minigen.nn.init import fan_in_uniform
 from minigen.nn.module import Module
 
@@ -14,7 +14,8 @@ State = tuple[Any, Any]
 
 
 def _zeros(x: Any, n: int, hidden: int) -> Tensor:
-    return Tensor(x.device.module.zeros((n, hidden), dtype=x.dtype))
+    data = x.data if isinstance(x, Tensor) else x
+    return Tensor(array_module(data).zeros((n, hidden), dtype=x.dtype))
 
 
 class LSTMCell(Module):

@@ -53,7 +53,7 @@ mse_loss.derivatives(
 
 
 def _plain_binary_cross_entropy(logits: Any, target: Any, *, reduction: str = "mean") -> Any:
-    return _reduced(softplus(logits) - logits * target, reduction)
+    return _reduced(softplus(logits) - logits * target.astype(logits.dtype), reduction)
 
 
 @primitive(plain=_plain_binary_cross_entropy)

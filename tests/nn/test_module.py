@@ -612,3 +612,12 @@ def test_pytorch_takes_our_files(tmp_path: Path) -> None:
     theirs.load_state_dict(load_into_torch(tmp_path / "model.safetensors"), strict=True)
     assert list(theirs.state_dict()) == list(model.state_dict())
     assert_close(model.eval()(tensor(images)), theirs.eval()(torch.from_numpy(images)).detach().numpy())
+
+
+def test_a_shared_parameter_is_one_parameter(gpu_standin: Device) -> None:
+    module = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
+    module[1].weight = module[0].weight
+    assert [name for name, _ in module.named_parameters()] == ["0.weight", "0.bias", "1.bias"]
+    assert list(module.state_dict()) == ["0.weight", "0.bias", "1.weight", "1.bias"]
+    module.to(gpu_standin)
+    assert module[1].weight is module[0].weight and module[0].weight.device == gpu_standin

@@ -281,12 +281,20 @@ def test_the_mask_is_not_saved_and_the_layer_moves(gpu_standin: Device) -> None:
         ((1, 2, (4, 3), "A"), r"kernel_size must be odd, got \(4, 3\)"),
         ((1, 2, 3, "C"), 'mask is \'C\'; takes "A" .* or "B"'),
         ((1, 2, 3, "a"), "mask is 'a'; takes"),
-        ((2, 6, 3, "A", 3), "2 -> 6 channels in 1 splits for 3 colours"),
-        ((6, 2, 3, "A", 3), "6 -> 2 channels in 1 splits for 3 colours"),
-        ((6, 8, 3, "A", 3, 4), "6 -> 8 channels in 4 splits for 3 colours"),  # two channels a gate
-        ((6, 9, 3, "A", 1, 2), "6 -> 9 channels in 2 splits for 1 colours"),
+        ((2, 6, 3, "A", 3), "takes at least one channel .* and 1 equal splits .* got 2 -> 6 channels"),
+        ((6, 2, 3, "A", 3), ".* got 6 -> 2 channels"),
+        ((6, 8, 3, "A", 3, 4), ".* 4 equal splits .* got 6 -> 8 channels"),  # two channels a gate
+        ((6, 9, 3, "A", 1, 2), ".* 2 equal splits .* got 6 -> 9 channels"),
     ],
 )
 def test_masked_conv2d_errors(arguments: tuple, message: str) -> None:
     with pytest.raises(ValueError, match=f"^MaskedConv2d: {message}"):
         nn.MaskedConv2d(*arguments)
+
+
+def test_zero_groups_are_refused() -> None:
+    for layer in (nn.Conv2d, nn.ConvTranspose2d):
+        with pytest.raises(ValueError, match=f"^{layer.__name__}: groups=0 must divide 2 and 4 channels"):
+            layer(2, 4, 3, groups=0)
+    with pytest.raises(ValueError, match="0 equal splits"):
+        nn.MaskedConv2d(2, 4, 3, "A", splits=0)

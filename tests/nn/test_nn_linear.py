@@ -102,10 +102,15 @@ def test_embedding_takes_rows(
     ids=["floats", "booleans", "list", "number", "tensor of floats"],
 )
 def test_embedding_takes_integers(x: Any, got: str) -> None:
-    with pytest.raises(TypeError, match=f"^Embedding: takes integers, got {got}$"):
+    with pytest.raises(TypeError, match=f"^Embedding: takes an array of integers, got {got}$"):
         nn.Embedding(3, 2)(x)
 
 
 def test_embedding_out_of_range() -> None:
     with pytest.raises(IndexError, match=r"index 3 is out of bounds .*with size 3"):
         nn.Embedding(3, 2)(np.array([0, 3]))
+
+
+def test_embedding_does_not_wrap_around() -> None:
+    with pytest.raises(IndexError, match=r"^Embedding: takes integers 0 ... 4, got -1$"):
+        nn.Embedding(5, 2)(np.array([0, -1]))
