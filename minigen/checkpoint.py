@@ -25,7 +25,7 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
     """A temporary path to write to: it becomes `path` in one step when the block ends, or vanishes if it fails."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.tmp")  # the next write replaces what a kill left of it
     try:
         yield temporary
         with open(temporary, "rb") as file:

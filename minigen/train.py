@@ -309,7 +309,10 @@ def argument_parser(description: str | None, *, out: str, epochs: int, batch_siz
 
 
 class _Formatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
-    """Shows defaults and leaves the description's lines as they are."""
+    """Shows defaults that say something, and leaves the description's lines as they are."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        return action.help if action.default in (None, False) else super()._get_help_string(action)
 
 
 def positive(text: str) -> int:

@@ -16,6 +16,7 @@ from PIL import Image
 
 import minigen
 from minigen.models import VAE
+from minigen.optim import Adam
 
 ROOT = Path(__file__).parents[1]
 DEMOS = [path for path in sorted((ROOT / "demos").glob("*.py")) if "argument_parser(" in path.read_text()]
@@ -70,6 +71,9 @@ def test_vae_from_the_command_line(photographs: Path, tmp_path: Path) -> None:
     ]
     assert size(out / "samples.png") == (2 * (10 * 34 + 2),) * 2
     assert size(out / "reconstructions.png") == (2 * (5 * 34 + 2), 2 * (2 * 34 + 2))
+    with Image.open(out / "reconstructions.png") as image:  # the first image, at twice its size, beside a gap
+        first = np.asarray(image.convert("RGB"))[4 : 4 + 64 : 2, 4 : 4 + 64 : 2]
+    np.testing.assert_array_equal(first.transpose(2, 0, 1), minigen.data.load(photographs, "test").images[0])
     assert size(out / "manifold.png") == (20 * 34 + 2,) * 2
     assert size(out / "curves.png") == (600, 400)
 
@@ -90,17 +94,30 @@ def test_vae_from_the_command_line(photographs: Path, tmp_path: Path) -> None:
     assert log.startswith(before) and len(log.splitlines()) == 2
 
 
-@pytest.mark.parametrize(
-    "flags", [["--likelihood", "gaussian", "--architecture", "conv", "--beta", "0.5"], ["--lr", "0.01", "--seed", "3"]]
-)
-def test_vae_with_other_flags(flags: list, photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    run_here(VAE_DEMO, *TINY, "--dataset", photographs, "--latent-dim", 3, "--out", tmp_path, *flags)
-    assert "manifold.png" not in os.listdir(tmp_path) and (tmp_path / "weights.safetensors").exists()
-    text = capsys.readouterr().out
+@pytest.mark.parametrize("architecture", ["conv", "mlp"])
+def test_the_flags_reach_the_model(
+    architecture: str, photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list = []
+    for cls in (VAE, Adam):
+        init = cls.__init__
+        monkeypatch.setattr(
+            cls, "__init__", lambda self, *a, init=init, **k: (made.append(self), init(self, *a, **k))[1]
+        )
+    likelihood = "gaussian" if architecture == "conv" else "bernoulli"
+    flags = ["--architecture", architecture, "--likelihood", likelihood, "--beta", 0.5, "--lr", 0.02, "--latent-dim", 3]
+    run_here(VAE_DEMO, *TINY, *flags, "--dataset", photographs, "--out", tmp_path)
+    vae, adam = made
+    assert (vae.beta, vae.latent_dim, vae.likelihood, adam.lr) == (0.5, 3, likelihood, 0.02)
+    assert len(vae.decoder) == (6 if architecture == "conv" else 3) and vae.image_shape == (3, 32, 32)
+    assert architecture == "conv" or vae.encoder[1].weight.shape[0] == 8
+    assert "manifold.png" not in os.listdir(tmp_path)
     task = (
-        "log density of real-valued pixels" if "gaussian" in flags else "dynamic binarization for training, one fixed"
+        "log density of real-valued pixels"
+        if architecture == "conv"
+        else "dynamic binarization for training, one fixed"
     )
-    assert text.count(task) == 2
+    assert capsys.readouterr().out.count(task) == 2
 
 
 def test_vae_learns_the_digits(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
@@ -157,13 +174,22 @@ def test_help_names_every_flag(demo: Path, capsys: pytest.CaptureFixture) -> Non
     with pytest.raises(SystemExit) as ended:
         run_here(demo, "--help")
     text = capsys.readouterr().out
-    flags = {"--device", "--dataset", "--data-dir", "--epochs", "--batch-size", "--seed", "--out", "--resume"}
+    flags = {
+        "--device",
+        "--dataset",
+        "--image-size",
+        "--data-dir",
+        "--epochs",
+        "--batch-size",
+        "--seed",
+        "--out",
+        "--resume",
+    }
     flags |= set(re.findall(r'add_argument\(\s*"(--[\w-]+)"', demo.read_text()))
     assert ended.value.code == 0
     for flag in flags:
         entry = re.search(rf"^  {flag}\b.*\n(?:    .*\n)*", text, re.MULTILINE)
         assert entry, f"{flag} is not in the help"
-        assert "None)" not in entry[0] or flag == "--data-dir"
         words = re.sub(rf"^  {flag}( [A-Z_]+| {{.*?}})?", "", entry[0])
         assert len(words.split()) >= 3, f"{flag} is not explained"
     assert demo.read_text().split('"""')[1].splitlines()[0] in text  # what it is about, with the paper

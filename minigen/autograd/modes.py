@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 
 class Mode(NamedTuple):
+    """What operations on tensors do besides computing."""
+
     recording: bool = True
     detecting: bool = False
 
@@ -19,6 +21,7 @@ MODE: ContextVar[Mode] = ContextVar("mode", default=Mode())  # noqa: B039
 
 @contextmanager
 def changed_mode(**changes: bool) -> Iterator[None]:
+    """The mode with these changes, inside the block."""
     token = MODE.set(MODE.get()._replace(**changes))
     try:
         yield

@@ -64,7 +64,9 @@ class VAE(nn.Module):
         self.image_shape, self.latent_dim, self.likelihood = tuple(image_shape), latent_dim, likelihood
         self.levels, self.beta = levels, beta
         channels, height, width = image_shape
-        maps = 2 * channels if likelihood == "levels" else channels  # a mean, and for levels a scale, for each pixel
+        self.maps = maps = (
+            2 * channels if likelihood == "levels" else channels
+        )  # a mean, and for levels a scale, for each pixel
         if architecture == "mlp":
             pixels = channels * height * width
             self.encoder = nn.Sequential(
@@ -109,7 +111,7 @@ class VAE(nn.Module):
     def decode(self, z: Any) -> Bernoulli | Normal | DiscretizedLogistic:
         """p(x | z), of shape (N, C, H, W), for z (N, latent_dim)."""
         out = self.decoder(z)
-        out = ops.reshape(out, (out.shape[0], -1, *self.image_shape[1:]))
+        out = ops.reshape(out, (out.shape[0], self.maps, *self.image_shape[1:]))
         if self.likelihood == "bernoulli":
             return Bernoulli(out)
         if self.likelihood == "gaussian":
@@ -182,6 +184,8 @@ class VAE(nn.Module):
 
     def _target(self, x: Any) -> Tensor:
         x = self._checked(x)
+        if self.likelihood == "bernoulli" and not bool(((x.data == 0) | (x.data == 1)).all()):
+            raise ValueError('VAE: likelihood="bernoulli" takes pixels 0 and 1; grey ones have no Bernoulli likelihood')
         return x if self.likelihood == "levels" else x.astype(self._dtype)
 
 

@@ -1,0 +1,185 @@
+"""The package as a whole: what it imports, which names it offers, and that each floor knows only those below it."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+import minigen
+from minigen import Tensor
+
+PACKAGE = Path(minigen.__file__).parent
+FILES = {
+    ".".join(("minigen", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__"): path
+    for path in sorted(PACKAGE.rglob("*.py"))
+}
+TREES = {name: ast.parse(path.read_text()) for name, path in FILES.items()}
+PACKAGES = [name for name, path in FILES.items() if path.name == "__init__.py"]
+
+# -- the house: imports run downwards ----------------------------------------------------------------------------------
+
+FLOORS = [
+    {"backend"},
+    {"autograd", "data"},
+    {"gradcheck", "ops"},
+    {"nn", "optim", "distributions", "checkpoint"},
+    {"models"},
+    {"evaluate", "plot"},
+    {"train"},
+]
+FLOOR = {part: number for number, parts in enumerate(FLOORS) for part in parts}
+
+
+def imports(name: str) -> Iterator[str]:
+    """Every file of minigen that this one imports, also inside functions, but not for type hints only."""
+    hints_only = {
+        id(node)
+        for block in ast.walk(TREES[name])
+        if isinstance(block, ast.If) and "TYPE_CHECKING" in ast.unparse(block.test)
+        for statement in block.body
+        for node in ast.walk(statement)
+    }
+    for node in ast.walk(TREES[name]):
+        if id(node) in hints_only:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name.partition(".")[0] == "minigen")
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name}: a relative import"
+            if node.module and node.module.partition(".")[0] == "minigen":
+                for alias in node.names:
+                    file = f"{node.module}.{alias.name}"
+                    yield file if file in FILES else node.module
+
+
+def test_every_part_has_its_floor() -> None:
+    assert {name.split(".")[1] for name in FILES if name != "minigen"} == FLOOR.keys()
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if name != "minigen"])
+def test_nothing_imports_upwards(name: str) -> None:
+    part = name.split(".")[1]
+    for imported in imports(name):
+        assert imported != "minigen", f"{name} imports from the top"
+        other = imported.split(".")[1]
+        assert other == part or FLOOR[other] <= FLOOR[part], f"{name} imports {imported}, which is above it"
+    if part == "data":
+        others = {imported.split(".")[1] for imported in imports(name)}
+        assert others <= {"data", "backend"}, f"{name} needs more than the backend"
+
+
+def test_nothing_imports_in_a_circle() -> None:
+    graph = {name: set(imports(name)) - {name} for name in FILES}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(f"a circle of imports: {' -> '.join(error.args[1])}")
+
+
+def test_importing_minigen_loads_only_numpy() -> None:
+    code = """
+import sys
+import numpy, numpy.random
+before = set(sys.modules)
+import minigen
+print(*{name.partition(".")[0] for name in set(sys.modules) - before} - set(sys.stdlib_module_names) - {"numpy"})
+"""
+    environment = {**os.environ, "PYTHONPATH": str(PACKAGE.parent)}
+    result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60)
+    assert (result.stdout.split(), result.stderr) == (["minigen"], "")
+
+
+# -- names -------------------------------------------------------------------------------------------------------------
+
+NAMES = {
+    "minigen": """Tensor tensor no_grad grad gradcheck detect_anomaly manual_seed default_dtype device save load
+        ops nn optim data models train evaluate plot distributions autograd backend""",
+    "minigen.ops": """add subtract multiply divide negative pow abs exp log log1p sqrt square maximum minimum
+        clip where tanh sigmoid relu leaky_relu softplus sum mean max min var logsumexp softmax log_softmax
+        reshape permute_dims squeeze expand_dims broadcast_to concat stack split pad flip getitem matmul linear
+        conv2d conv_transpose2d masked_conv2d batch_norm lstm_cell dropout
+        cross_entropy binary_cross_entropy_with_logits mse_loss""",
+    "minigen.nn": """Module Parameter Sequential ModuleList Linear Conv2d MaskedConv2d ConvTranspose2d
+        BatchNorm1d BatchNorm2d LSTM LSTMCell ReLU LeakyReLU Tanh Sigmoid Flatten Unflatten Dropout Embedding""",
+    "minigen.optim": "SGD Adam RMSprop clip_grad_norm WeightEMA",
+    "minigen.distributions": "Bernoulli Normal DiscretizedLogistic",
+    "minigen.models": "VAE",
+    "minigen.data": "load Loader Dataset NAMES load_folder toy",
+    "minigen.evaluate": "bits_per_dim mean_over",
+    "minigen.plot": "mosaic save_grid save_pairs save_curves",
+    "minigen.train": "train MaximumLikelihood Diverged argument_parser",
+}
+
+
+@pytest.mark.parametrize("module", NAMES)
+def test_the_public_names_exist(module: str) -> None:
+    found = importlib.import_module(module)
+    missing = [name for name in NAMES[module].split() if not hasattr(found, name)]
+    assert not missing
+    if hasattr(found, "__all__"):
+        assert set(NAMES[module].split()) <= set(found.__all__)
+
+
+def test_the_public_parts_of_a_tensor() -> None:
+    names = """data grad shape ndim dtype device requires_grad backward detach numpy item to
+        sum mean max min var reshape permute_dims astype T"""
+    x = minigen.tensor([1.0])
+    assert not [name for name in names.split() if not hasattr(x, name)]
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_all_is_what_the_package_imports(name: str) -> None:
+    module, tree = importlib.import_module(name), TREES[name]
+    nodes = [node for node in tree.body if isinstance(node, ast.ImportFrom) and node.module != "__future__"]
+    imported = [alias.asname or alias.name for node in nodes for alias in node.names]
+    assert sorted(imported) == sorted(module.__all__)
+    assert len(set(module.__all__)) == len(module.__all__)
+
+
+def public_definitions(name: str) -> Iterator[ast.FunctionDef | ast.ClassDef]:
+    """What a file defines for others: in a package, what the package offers."""
+    package = name.rpartition(".")[0]
+    offered = importlib.import_module(package).__all__ if package in PACKAGES and package != "minigen" else None
+    for node in TREES[name].body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            public = not node.name.startswith("_") if offered is None else node.name in offered
+            if public:
+                yield node
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_file_and_public_name_says_what_it_is(name: str) -> None:
+    assert ast.get_docstring(TREES[name]), f"{name} has no docstring"
+    missing = [node.name for node in public_definitions(name) if not ast.get_docstring(node)]
+    assert not missing, f"{name}: no docstring"
+
+
+def test_every_public_function_has_type_hints() -> None:
+    missing = []
+    for name in FILES:
+        for node in public_definitions(name):
+            functions = [node] if isinstance(node, ast.FunctionDef) else []
+            if isinstance(node, ast.ClassDef):
+                functions = [f for f in node.body if isinstance(f, ast.FunctionDef)]
+            for f in functions:
+                arguments = [*f.args.posonlyargs, *f.args.args, *f.args.kwonlyargs]
+                unhinted = [a.arg for a in arguments if a.annotation is None and a.arg not in ("self", "cls")]
+                if unhinted or f.returns is None:
+                    missing.append(f"{name}.{node.name}.{f.name}: {unhinted or 'what it returns'}")
+    assert not missing
+
+
+def test_the_version_is_that_of_the_project() -> None:
+    project = PACKAGE.parent / "pyproject.toml"
+    if not project.exists():
+        pytest.skip("not in the repository")
+    assert f'version = "{minigen.__version__}"' in project.read_text()
+    assert isinstance(minigen.tensor([1.0]), Tensor)
