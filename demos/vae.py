@@ -21,7 +21,7 @@ PIXELS = {"bernoulli": "binary", "gaussian": "unit", "levels": "levels"}
 
 
 def main() -> None:
-    parser = train.argument_parser(__doc__, out="runs/vae", epochs=60, batch_size=128)
+    parser = train.argument_parser(__doc__, out="runs/vae", epochs=40, batch_size=128)
     group = parser.add_argument_group("the model")
     group.add_argument(
         "--latent-dim", type=train.positive, default=20, help="length of the code z; 2 draws the manifold"
@@ -30,8 +30,8 @@ def main() -> None:
     group.add_argument("--architecture", choices=ARCHITECTURES, default="mlp", help="fully connected or convolutional")
     group.add_argument("--likelihood", choices=LIKELIHOODS, default="bernoulli", help="what a pixel is; see VAE")
     group.add_argument("--beta", type=float, default=1.0, help="weight of the KL term")
-    group.add_argument("--lr", type=float, default=1e-3, help="Adam's learning rate")
-    group.add_argument("--importance-samples", type=train.positive, default=200, help="K of the final bound")
+    group.add_argument("--lr", type=float, default=2e-3, help="Adam's learning rate")
+    group.add_argument("--importance-samples", type=train.positive, default=100, help="K of the final bound")
     args = parser.parse_args()
     with train.errors_without_traceback(), minigen.device(args.device):
         run(args)

@@ -227,5 +227,5 @@ def normal(shape: Shape, mean: float = 0.0, std: float = 1.0, *, dtype: Any = No
 
 def blocks(x: Array) -> Iterator[slice]:
     """Slices that cover `x` flattened: on a CPU so short that many passes over one stay in its cache."""
-    length = 1 << 15 if isinstance(x, np.ndarray) else max(x.size, 1)
+    length = 1 << 16 if isinstance(x, np.ndarray) else max(x.size, 1)
     return (slice(start, start + length) for start in range(0, x.size, length))

@@ -121,11 +121,12 @@ class Adam(Optimizer):
     def update(self, p: Array, g: Array, *state: Array) -> None:
         m, v = state
         b1, b2 = self.betas
+        t = (1 - b1) * g  # one temporary array for everything
         m *= b1
-        m += (1 - b1) * g
-        v *= b2
-        t = g * g
+        m += t
+        array_module(g).multiply(g, g, out=t)
         t *= 1 - b2
+        v *= b2
         v += t
         # lr m' / (sqrt(v') + eps), with the two corrections taken out of the arrays
         correction = math.sqrt(1 - b2**self.steps)

@@ -35,10 +35,11 @@ def mosaic(images: Any, columns: int | None = None, gap: int = 2, scale: int = 2
 
 def save_grid(images: Any, path: str | Path, columns: int | None = None, scale: int = 2) -> None:
     """Write images (N, C, H, W) as one PNG, side by side in rows."""
-    from matplotlib.image import imsave
+    from PIL import Image  # which Matplotlib brings
 
+    picture = Image.fromarray(mosaic(images, columns, scale=scale))
     with atomic_write(path) as temporary:
-        imsave(temporary, mosaic(images, columns, scale=scale), format="png")
+        (picture.convert("L") if images.shape[1] == 1 else picture).save(temporary, format="png")
 
 
 def save_pairs(originals: Any, others: Any, path: str | Path, columns: int = 12, scale: int = 2) -> None:

@@ -237,4 +237,4 @@ def test_resume_refuses_other_flags(photographs: Path, tmp_path: Path) -> None:
     flags = [*TINY, "--dataset", photographs, "--out", tmp_path / "vae"]
     run_here(VAE_DEMO, *flags)
     message = in_one_line(VAE_DEMO, *flags, "--latent-dim", 3, "--lr", 0.5, "--resume")
-    assert "cannot resume with other settings (the run has latent_dim=20, now 3, lr=0.001, now 0.5)" in message
+    assert "cannot resume with other settings (the run has latent_dim=20, now 3, lr=0.002, now 0.5)" in message
