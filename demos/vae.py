@@ -12,7 +12,7 @@ import argparse
 import numpy as np
 
 import minigen
-from minigen import data, evaluate, optim, plot, train
+from minigen import command_line, data, evaluate, optim, plot, train
 from minigen.autograd import Tensor, no_grad
 from minigen.models import VAE
 from minigen.models.vae import ARCHITECTURES, LIKELIHOODS
@@ -21,19 +21,19 @@ PIXELS = {"bernoulli": "binary", "gaussian": "unit", "levels": "levels"}
 
 
 def main() -> None:
-    parser = train.argument_parser(__doc__, out="runs/vae", epochs=40, batch_size=128)
+    parser = command_line.argument_parser(__doc__, out="runs/vae", epochs=40, batch_size=128)
     group = parser.add_argument_group("the model")
     group.add_argument(
-        "--latent-dim", type=train.positive, default=20, help="length of the code z; 2 draws the manifold"
+        "--latent-dim", type=command_line.positive, default=20, help="length of the code z; 2 draws the manifold"
     )
-    group.add_argument("--hidden", type=train.positive, default=400, help="units of the hidden layers (mlp)")
+    group.add_argument("--hidden", type=command_line.positive, default=400, help="units of the hidden layers (mlp)")
     group.add_argument("--architecture", choices=ARCHITECTURES, default="mlp", help="fully connected or convolutional")
     group.add_argument("--likelihood", choices=LIKELIHOODS, default="bernoulli", help="what a pixel is; see VAE")
     group.add_argument("--beta", type=float, default=1.0, help="weight of the KL term")
     group.add_argument("--lr", type=float, default=2e-3, help="Adam's learning rate")
-    group.add_argument("--importance-samples", type=train.positive, default=100, help="K of the final bound")
+    group.add_argument("--importance-samples", type=command_line.positive, default=100, help="K of the final bound")
     args = parser.parse_args()
-    with train.errors_without_traceback(), minigen.device(args.device):
+    with command_line.errors_without_traceback(), minigen.device(args.device):
         run(args)
 
 
@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> None:
         draw=draw,
         report=report,
         resume=args.resume,
-        settings=train.settings_of(args),
+        settings=command_line.settings_of(args),
     )
     minigen.save(vae, args.out / "weights.safetensors")
 

@@ -116,15 +116,7 @@ def _compare(
     for i, g in zip(wanted, gradients, strict=True):
         data = leaves[i].data
         analytic = np.zeros(data.shape) if g is None else to_numpy(g.data)
-        numeric = np.zeros(data.shape)
-        for index in np.ndindex(data.shape):
-            original = float(data[index])
-            data[index] = original + step
-            above = value()
-            data[index] = original - step
-            below = value()
-            data[index] = original
-            numeric[index] = (above - below) / (2 * step)
+        numeric = _central_differences(value, data, step)
         error = np.abs(analytic - numeric)
         finite = np.isfinite(error)
         largest = max(np.abs(analytic[finite]).max(initial=0.0), np.abs(numeric[finite]).max(initial=0.0))
@@ -139,3 +131,17 @@ def _compare(
                 f"{analytic[worst]:.10g}, central differences give {numeric[worst]:.10g} "
                 f"({int(wrong.sum())} of {error.size} entries are off by more than {allowed:.3g})\n{shown}"
             )
+
+
+def _central_differences(value: Callable[[], float], data: Any, step: float) -> np.ndarray:
+    """The derivative of `value()` with respect to each entry of `data`, which `value` reads."""
+    result = np.zeros(data.shape)
+    for index in np.ndindex(data.shape):
+        original = float(data[index])
+        data[index] = original + step
+        above = value()
+        data[index] = original - step
+        below = value()
+        data[index] = original
+        result[index] = (above - below) / (2 * step)
+    return result

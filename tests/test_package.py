@@ -33,7 +33,7 @@ FLOORS = [
     {"nn", "optim", "distributions", "checkpoint"},
     {"models"},
     {"evaluate", "plot"},
-    {"train"},
+    {"train", "command_line"},
 ]
 FLOOR = {part: number for number, parts in enumerate(FLOORS) for part in parts}
 
@@ -115,7 +115,7 @@ NAMES = {
     "minigen.data": "load Loader Dataset NAMES load_folder toy",
     "minigen.evaluate": "bits_per_dim mean_over",
     "minigen.plot": "mosaic save_grid save_pairs save_curves",
-    "minigen.train": "train MaximumLikelihood Diverged argument_parser",
+    "minigen.train": "train MaximumLikelihood Diverged",
 }
 
 

@@ -63,38 +63,10 @@ class VAE(nn.Module):
             )
         self.image_shape, self.latent_dim, self.likelihood = tuple(image_shape), latent_dim, likelihood
         self.levels, self.beta = levels, beta
-        channels, height, width = image_shape
-        self.maps = maps = (
-            2 * channels if likelihood == "levels" else channels
-        )  # a mean, and for levels a scale, for each pixel
-        if architecture == "mlp":
-            pixels = channels * height * width
-            self.encoder = nn.Sequential(
-                nn.Flatten(), nn.Linear(pixels, hidden), nn.ReLU(), nn.Linear(hidden, 2 * latent_dim)
-            )
-            self.decoder = nn.Sequential(
-                nn.Linear(latent_dim, hidden), nn.ReLU(), nn.Linear(hidden, maps * height * width)
-            )
-        else:
-            if height % 4 or width % 4:
-                raise ValueError(f'VAE: architecture="conv" takes sides divisible by 4, got {height} x {width}')
-            small = (64, height // 4, width // 4)
-            self.encoder = nn.Sequential(
-                nn.Conv2d(channels, 32, 4, stride=2, padding=1),
-                nn.ReLU(),
-                nn.Conv2d(32, 64, 4, stride=2, padding=1),
-                nn.ReLU(),
-                nn.Flatten(),
-                nn.Linear(math.prod(small), 2 * latent_dim),
-            )
-            self.decoder = nn.Sequential(
-                nn.Linear(latent_dim, math.prod(small)),
-                nn.ReLU(),
-                nn.Unflatten(small),
-                nn.ConvTranspose2d(64, 32, 4, stride=2, padding=1),
-                nn.ReLU(),
-                nn.ConvTranspose2d(32, maps, 4, stride=2, padding=1),
-            )
+        # for each value of a pixel a mean, and for levels also a scale
+        self.maps = maps = image_shape[0] * (2 if likelihood == "levels" else 1)
+        halves = _mlp if architecture == "mlp" else _conv
+        self.encoder, self.decoder = halves(tuple(image_shape), maps, latent_dim, hidden)
         if likelihood == "gaussian":
             self.log_var = constant((), -2.0)
 
@@ -187,6 +159,41 @@ class VAE(nn.Module):
         if self.likelihood == "bernoulli" and not bool(((x.data == 0) | (x.data == 1)).all()):
             raise ValueError('VAE: likelihood="bernoulli" takes pixels 0 and 1; grey ones have no Bernoulli likelihood')
         return x if self.likelihood == "levels" else x.astype(self._dtype)
+
+
+def _mlp(image_shape: Shape, maps: int, latent_dim: int, hidden: int) -> tuple[nn.Sequential, nn.Sequential]:
+    """Encoder (N, C, H, W) -> (N, 2 latent_dim) and decoder (N, latent_dim) -> (N, maps H W), one hidden layer each."""
+    channels, height, width = image_shape
+    encoder = nn.Sequential(
+        nn.Flatten(), nn.Linear(channels * height * width, hidden), nn.ReLU(), nn.Linear(hidden, 2 * latent_dim)
+    )
+    decoder = nn.Sequential(nn.Linear(latent_dim, hidden), nn.ReLU(), nn.Linear(hidden, maps * height * width))
+    return encoder, decoder
+
+
+def _conv(image_shape: Shape, maps: int, latent_dim: int, hidden: int) -> tuple[nn.Sequential, nn.Sequential]:
+    """The same with two strided convolutions, and two transposed ones back to (N, maps, H, W)."""
+    channels, height, width = image_shape
+    if height % 4 or width % 4:
+        raise ValueError(f'VAE: architecture="conv" takes sides divisible by 4, got {height} x {width}')
+    small = (64, height // 4, width // 4)
+    encoder = nn.Sequential(
+        nn.Conv2d(channels, 32, 4, stride=2, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(32, 64, 4, stride=2, padding=1),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(math.prod(small), 2 * latent_dim),
+    )
+    decoder = nn.Sequential(
+        nn.Linear(latent_dim, math.prod(small)),
+        nn.ReLU(),
+        nn.Unflatten(small),
+        nn.ConvTranspose2d(64, 32, 4, stride=2, padding=1),
+        nn.ReLU(),
+        nn.ConvTranspose2d(32, maps, 4, stride=2, padding=1),
+    )
+    return encoder, decoder
 
 
 def _sum_over_all_but_first(x: Tensor) -> Tensor:
