@@ -5,11 +5,17 @@ The floors, each knowing only those below it: `backend` (NumPy or CuPy), `autogr
 `evaluate`, `train` and `plot`. `data` stands beside them.
 """
 
-from minigen import autograd, backend, data, distributions, evaluate, models, nn, ops, optim, plot, train
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from minigen import autograd, backend, nn, ops, optim
 from minigen.autograd import Tensor, detect_anomaly, grad, no_grad, tensor
 from minigen.backend import default_dtype, device, manual_seed
 from minigen.checkpoint import load, save
 from minigen.gradcheck import gradcheck
+
+if TYPE_CHECKING:
+    from minigen import data, distributions, evaluate, models, plot, train
 
 __version__ = "0.1.0"
 
@@ -37,3 +43,14 @@ __all__ = [
     "tensor",
     "train",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """The upper floors, `minigen.train` and the like, are imported when first used."""
+    if name in __all__:
+        return import_module(f"minigen.{name}")
+    raise AttributeError(f"module 'minigen' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

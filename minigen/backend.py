@@ -167,7 +167,7 @@ def default_dtype(dtype: Any) -> Iterator[None]:
 
 # -- random numbers --------------------------------------------------------------------------------------------
 
-_random = np.random.default_rng()
+_random: np.random.Generator | None = None  # made when first used: NumPy takes a while to import its own
 
 
 def manual_seed(seed: int) -> None:
@@ -178,17 +178,20 @@ def manual_seed(seed: int) -> None:
 
 def random_generator() -> np.random.Generator:
     """The generator behind every random number that minigen draws."""
+    global _random
+    if _random is None:
+        _random = np.random.default_rng()
     return _random
 
 
 def random_state() -> dict[str, Any]:
     """The generator's state, of JSON's types, for `set_random_state`."""
-    return dict(_random.bit_generator.state)
+    return dict(random_generator().bit_generator.state)
 
 
 def set_random_state(state: dict[str, Any]) -> None:
     """Continue the random numbers from a state that `random_state` gave."""
-    _random.bit_generator.state = state
+    random_generator().bit_generator.state = state
 
 
 @contextmanager
@@ -205,7 +208,7 @@ def separate_random(seed: int) -> Iterator[None]:
 def uniform(shape: Shape, low: float = 0.0, high: float = 1.0, *, dtype: Any = None, on: Any = None) -> Array:
     """Uniform numbers in [low, high), as an array of `shape` on the device `on` (default: the current one)."""
     dtype = np.dtype(dtype or current_dtype())
-    x = _random.random(shape, dtype=dtype)
+    x = random_generator().random(shape, dtype=dtype)
     if (low, high) != (0.0, 1.0):
         x *= dtype.type(high - low)
         x += dtype.type(low)
@@ -215,7 +218,7 @@ def uniform(shape: Shape, low: float = 0.0, high: float = 1.0, *, dtype: Any = N
 def normal(shape: Shape, mean: float = 0.0, std: float = 1.0, *, dtype: Any = None, on: Any = None) -> Array:
     """Normal numbers, as an array of `shape` on the device `on` (default: the current one)."""
     dtype = np.dtype(dtype or current_dtype())
-    x = _random.standard_normal(shape, dtype=dtype)
+    x = random_generator().standard_normal(shape, dtype=dtype)
     if (mean, std) != (0.0, 1.0):
         x *= dtype.type(std)
         x += dtype.type(mean)

@@ -138,10 +138,20 @@ def test_the_public_parts_of_a_tensor() -> None:
 @pytest.mark.parametrize("name", PACKAGES)
 def test_all_is_what_the_package_imports(name: str) -> None:
     module, tree = importlib.import_module(name), TREES[name]
-    nodes = [node for node in tree.body if isinstance(node, ast.ImportFrom) and node.module != "__future__"]
-    imported = [alias.asname or alias.name for node in nodes for alias in node.names]
+    nodes = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]  # also those made when first used
+    ours = [node for node in nodes if (node.module or "").startswith("minigen")]
+    imported = [alias.asname or alias.name for node in ours for alias in node.names]
     assert sorted(imported) == sorted(module.__all__)
     assert len(set(module.__all__)) == len(module.__all__)
+
+
+def test_the_upper_floors_are_imported_when_first_used() -> None:
+    code = "import sys, minigen; before = 'minigen.train' in sys.modules; minigen.train.train; print(before)"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (result.stdout, result.stderr) == ("False\n", "")
+    with pytest.raises(AttributeError, match="module 'minigen' has no attribute 'trian'"):
+        _ = minigen.trian  # type: ignore[attr-defined]
+    assert set(dir(minigen)) == set(minigen.__all__)
 
 
 def public_definitions(name: str) -> Iterator[ast.FunctionDef | ast.ClassDef]:

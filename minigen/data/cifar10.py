@@ -6,7 +6,6 @@ holds 10,000 records. The files are read out of the archive (or its unpacked fol
 
 from __future__ import annotations
 
-import tarfile
 import zlib
 from pathlib import Path
 
@@ -64,6 +63,8 @@ def _read_folder(folder: Path, names: tuple[str, ...]) -> dict[str, bytes]:
 
 
 def _read_archive(path: Path, names: tuple[str, ...]) -> dict[str, bytes]:
+    import tarfile  # slow to import
+
     members = {f"{FOLDER}/{name}": name for name in names}
     contents = {}
     try:

@@ -7,7 +7,6 @@ nothing is used whose SHA-256 is not the published one. A download goes to the f
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sys
 import zlib
@@ -36,6 +35,8 @@ class RemoteFile:
 
     def fault(self, path: Path) -> str | None:
         """What is wrong with the content of `path`; None if it is this file."""
+        import hashlib  # slow to import
+
         try:
             with open_plain(path) if self.gzipped else path.open("rb") as file:
                 found = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
