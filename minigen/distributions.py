@@ -10,7 +10,12 @@ from typing import Any
 
 from minigen import ops
 from minigen.autograd import Tensor
-from minigen.backend import Array, array_module, normal, uniform
+from minigen.backend import Array, Shape, array_module, normal, uniform
+
+
+def bits_per_dim(nats: float, image_shape: Shape) -> float:
+    """Nats for a whole image as bits for each of its C x H x W values: nats / (dimensions log 2)."""
+    return nats / (math.prod(image_shape) * math.log(2))
 
 
 def _noise(draw: Any, like: Tensor) -> Array:

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from minigen import backend
 from minigen.autograd import no_grad
-from minigen.backend import Shape
 from minigen.data import Loader
+from minigen.distributions import bits_per_dim
 from minigen.nn import Module
+from minigen.nn.module import evaluating
 
-
-def bits_per_dim(nats: float, image_shape: Shape) -> float:
-    """Nats for a whole image as bits for each of its C x H x W values: nats / (dimensions log 2)."""
-    return nats / (math.prod(image_shape) * math.log(2))
+__all__ = ["bits_per_dim", "evaluating", "mean_over"]
 
 
 def mean_over(loader: Loader, fn: Callable[[Any], Any], model: Module, *, progress: str = "") -> float:
@@ -37,15 +33,3 @@ def mean_over(loader: Loader, fn: Callable[[Any], Any], model: Module, *, progre
         for images, _ in batches:
             values.append(fn(images).numpy().astype(np.float64))
     return float(np.concatenate(values).mean())
-
-
-@contextmanager
-def evaluating(model: Module) -> Iterator[None]:
-    """The model is in evaluation mode inside the block, and afterwards each part in the mode that it was in."""
-    before = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, training in before:
-            module.training = training

@@ -7,7 +7,7 @@ to stay in a CPU's cache, which is more than twice as fast as pass after pass ov
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -165,6 +165,16 @@ class RMSprop(Optimizer):
         array_module(v).divide(g, t, out=t)
         t *= self.lr
         p -= t
+
+
+def linear_decay(lr: float, steps: int) -> Callable[[int], float]:
+    """A learning rate for each of `steps` steps: `lr` for the first half, then down to zero in a straight line.
+
+    >>> schedule = linear_decay(1e-3, steps=1000)
+    >>> schedule(0), schedule(750), schedule(1000)
+    (0.001, 0.0005, 0.0)
+    """
+    return lambda step: lr * min(1.0, max(0.0, 2 * (steps - step) / steps))
 
 
 def clip_grad_norm(parameters: Iterable[Parameter], max_norm: float) -> float:

@@ -42,6 +42,18 @@ def save_grid(images: Any, path: str | Path, columns: int | None = None, scale: 
         (picture.convert("L") if images.shape[1] == 1 else picture).save(temporary, format="png")
 
 
+def save_animation(frames: Sequence[np.ndarray], path: str | Path, milliseconds: int = 80) -> None:
+    """Write RGB images (height, width, 3) of bytes as an animated GIF that stops at the last one for two seconds."""
+    from PIL import Image  # which Matplotlib brings
+
+    if not len(frames):
+        raise ValueError("save_animation: takes at least one frame")
+    pictures = [Image.fromarray(frame).quantize(64) for frame in frames]
+    durations = [milliseconds] * (len(frames) - 1) + [2000]
+    with atomic_write(path) as temporary:
+        pictures[0].save(temporary, format="gif", save_all=True, append_images=pictures[1:], duration=durations, loop=0)
+
+
 def save_pairs(originals: Any, others: Any, path: str | Path, columns: int = 12, scale: int = 2) -> None:
     """Write originals and, below each, its other version, as one PNG."""
     both = [x.numpy() if isinstance(x, Tensor) else to_numpy(x) for x in (originals, others)]

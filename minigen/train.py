@@ -49,10 +49,20 @@ class Step(Protocol):
 
 
 class MaximumLikelihood:
-    """A step down the gradient of `model.loss(images)`, in nats an image."""
+    """A step down the gradient of `model.loss(images)`, in nats an image.
 
-    def __init__(self, model: Any, optimizer: Optimizer, max_norm: float | None = None) -> None:
-        self.model, self.optimizer, self.max_norm = model, optimizer, max_norm
+    max_norm    what the gradient's norm is clipped to
+    schedule    gives the learning rate for the number of steps that were made, such as `optim.linear_decay`
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        optimizer: Optimizer,
+        max_norm: float | None = None,
+        schedule: Callable[[int], float] | None = None,
+    ) -> None:
+        self.model, self.optimizer, self.max_norm, self.schedule = model, optimizer, max_norm, schedule
         self.parts = {"model": model, "optimizer": optimizer}
 
     def __call__(self, images: Any, labels: Any) -> Figures:
@@ -64,6 +74,8 @@ class MaximumLikelihood:
         loss.backward()
         if self.max_norm is not None:
             clip_grad_norm(self.model.parameters(), self.max_norm)
+        if self.schedule is not None:
+            self.optimizer.lr = self.schedule(self.optimizer.steps)
         self.optimizer.step()
         return {"loss": value}
 

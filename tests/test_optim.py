@@ -16,7 +16,7 @@ from minigen import nn
 from minigen.autograd import Tensor, tensor
 from minigen.backend import Device, blocks, to_numpy
 from minigen.nn import Parameter
-from minigen.optim import SGD, Adam, Optimizer, RMSprop, WeightEMA, clip_grad_norm
+from minigen.optim import SGD, Adam, Optimizer, RMSprop, WeightEMA, clip_grad_norm, linear_decay
 
 # -- the formulas, for one number and its gradients --------------------------------------------------------------------
 
@@ -502,6 +502,11 @@ def test_only_parameters_and_each_once() -> None:
             Adam(wrong)
     with pytest.raises(ValueError, match=r"^Adam: got the same parameter twice$"):
         Adam([layer.weight, layer.bias, layer.weight])
+
+
+def test_linear_decay() -> None:
+    schedule = linear_decay(0.4, steps=8)
+    assert [schedule(step) for step in (0, 3, 4, 5, 6, 7, 8, 9)] == pytest.approx([0.4, 0.4, 0.4, 0.3, 0.2, 0.1, 0, 0])
 
 
 def test_clip_grad_norm_takes_a_positive_norm() -> None:

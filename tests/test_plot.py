@@ -135,3 +135,16 @@ def test_a_figure_that_fails_leaves_the_old_one(tmp_path: Path, monkeypatch: pyt
     with pytest.raises(OSError, match="disk full"):
         plot.save_grid(random_images(3), path)
     assert path.read_bytes() == before and os.listdir(tmp_path) == ["samples.png"]
+
+
+def test_save_animation(tmp_path: Path) -> None:
+    frames = [np.full((6, 8, 3), value, np.uint8) for value in (0, 128, 255)]
+    plot.save_animation(frames, tmp_path / "a.gif", milliseconds=50)
+    with Image.open(tmp_path / "a.gif") as animation:
+        assert (animation.format, animation.n_frames, animation.size) == ("GIF", 3, (8, 6))
+        for i, frame in enumerate(frames):
+            animation.seek(i)
+            np.testing.assert_array_equal(np.asarray(animation.convert("RGB")), frame)
+            assert animation.info["duration"] == (2000 if i == 2 else 50)
+    with pytest.raises(ValueError, match=r"^save_animation: takes at least one frame$"):
+        plot.save_animation([], tmp_path / "b.gif")

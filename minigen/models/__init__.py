@@ -1,5 +1,6 @@
 """The models: one file a paper."""
 
+from minigen.models.pixelcnn import PixelCNN
 from minigen.models.vae import VAE
 
-__all__ = ["VAE"]
+__all__ = ["VAE", "PixelCNN"]

@@ -7,6 +7,7 @@ Names and shapes are those of the equivalent PyTorch module, so that saved weigh
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Self
 
 import numpy as np
@@ -183,3 +184,15 @@ class ModuleList(Sequential):
 
     def forward(self, x: Any) -> Any:
         raise NotImplementedError("ModuleList is a list; Sequential applies its modules in order")
+
+
+@contextmanager
+def evaluating(module: Module) -> Iterator[None]:
+    """The module is in evaluation mode inside the block, and afterwards each part in the mode that it was in."""
+    before = [(part, part.training) for part in module.modules()]
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, training in before:
+            part.training = training

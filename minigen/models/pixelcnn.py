@@ -1,0 +1,91 @@
+"""PixelCNN (van den Oord, Kalchbrenner and Kavukcuoglu 2016, arXiv 1601.06759, sections 3.3 to 3.5 and figure 5).
+
+Masked convolutions see only the pixels before, in raster order, so one pass gives the conditional distributions of
+all pixels. The first layer, with mask A, does not see the pixel itself; the others, with mask B, may see what was
+computed at its place, which does not contain it:
+
+    mask A, 7 x 7      1 1 1 1 1 1 1        mask B, 3 x 3     1 1 1
+                       1 1 1 1 1 1 1                          1 1 0
+                       1 1 1 1 1 1 1                          0 0 0
+                       1 1 1 0 0 0 0
+                       0 0 0 0 0 0 0
+                       ...
+
+A stack of these has a blind spot: pixels above and to the right are not seen, where the path to them would have to
+go right by more than it goes up. `GatedPixelCNN` has none.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from minigen import nn, ops
+from minigen.autograd import Tensor
+from minigen.backend import Array, Shape
+from minigen.models.autoregressive import Autoregressive, NextLogits
+from minigen.models.cache import MaskedColumn
+
+
+class Block(nn.Module):
+    """x + (ReLU, 1x1 to half the features, ReLU, 3x3, ReLU, 1x1 back), all with mask B (figure 5, left)."""
+
+    def __init__(self, features: int, kernel_size: int, colours: int) -> None:
+        half = features // 2
+        self.reduce = nn.MaskedConv2d(features, half, 1, "B", colours)
+        self.conv = nn.MaskedConv2d(half, half, kernel_size, "B", colours)
+        self.expand = nn.MaskedConv2d(half, features, 1, "B", colours)
+
+    def forward(self, x: Any) -> Any:
+        y = self.reduce(ops.relu(x))
+        y = self.conv(ops.relu(y))
+        return x + self.expand(ops.relu(y))
+
+
+class PixelCNN(Autoregressive):
+    """A PixelCNN for integer images (C, H, W) with `levels` values.
+
+    hidden       h: the residual blocks carry 2h features
+    blocks       number of residual blocks (the paper: 15)
+    kernel_size  of the first layer; the blocks' is 3
+    head         features of the two 1x1 layers before the output (the paper: 32 for MNIST, 1024 for CIFAR-10)
+    """
+
+    def __init__(
+        self,
+        image_shape: Shape = (1, 28, 28),
+        levels: int = 2,
+        hidden: int = 16,
+        blocks: int = 7,
+        kernel_size: int = 7,
+        head: int = 32,
+    ) -> None:
+        super().__init__(image_shape, levels)
+        colours = self.image_shape[0]
+        self.first = nn.MaskedConv2d(colours, 2 * hidden, kernel_size, "A", colours)
+        self.blocks = nn.Sequential(*(Block(2 * hidden, 3, colours) for _ in range(blocks)))
+        self.head = nn.MaskedConv2d(2 * hidden, head, 1, "B", colours)
+        self.last = nn.MaskedConv2d(head, colours * self.outputs, 1, "B", colours)
+
+    def logits(self, x: Any) -> Tensor:
+        h = self.blocks(self.first(self._scaled(self._checked(x))))
+        return self._arranged(self.last(ops.relu(self.head(ops.relu(h)))))
+
+    def next_logits(self, n: int) -> NextLogits:
+        """Only the column of features at the next pixel is computed; each convolution keeps what it saw before."""
+        column = lambda layer: MaskedColumn(layer, n, self.image_shape[1:])
+        first, head, last = column(self.first), column(self.head), column(self.last)
+        blocks = [(column(b.reduce), column(b.conv), column(b.expand)) for b in self.blocks]  # type: ignore[attr-defined]
+
+        def step(i: int, j: int, colour: int, x: Array) -> Array:
+            if colour == 0 and (i, j) != (0, 0):  # the pixel before is complete only now
+                before = divmod(i * self.image_shape[2] + j - 1, self.image_shape[2])
+                first.put(*before, self._scaled(x[:, :, before[0], before[1]]).data)
+            h = first(i, j, self._scaled(x[:, :, i, j]).data)
+            for reduce, conv, expand in blocks:
+                y = reduce(i, j, ops.relu(h))
+                y = conv(i, j, ops.relu(y))
+                h = h + expand(i, j, ops.relu(y))
+            out = last(i, j, ops.relu(head(i, j, ops.relu(h))))
+            return out.reshape(n, -1, self.outputs)[:, colour]
+
+        return step
