@@ -18,7 +18,7 @@ from minigen.models import PixelCNN
 
 
 def main() -> None:
-    parser = command_line.argument_parser(__doc__, out="runs/pixelcnn", epochs=4, batch_size=64)
+    parser = command_line.argument_parser(__doc__, out="runs/pixelcnn", epochs=3, batch_size=64)
     group = parser.add_argument_group("the model")
     group.add_argument(
         "--levels", type=command_line.positive, default=2, help="values of a pixel and colour, 2 ... 256"

@@ -23,6 +23,7 @@ import numpy as np
 
 from minigen.autograd import Tensor, primitive
 from minigen.backend import Array, array_module, device_of, to_numpy
+from minigen.ops.reductions import sum_per_channel
 from minigen.ops.taps import (
     Pair,
     Window,
@@ -95,12 +96,12 @@ def convolve_weight(x: Array, y: Array, *, window: Window) -> Array:
 convolve.derivatives(
     x=lambda g, weight, window: convolve_transposed(g, weight, window=window),
     weight=lambda g, x, window: convolve_weight(x, g, window=window),
-    bias=lambda g: g.sum(axis=(0, 2, 3)),
+    bias=lambda g: sum_per_channel(g),
 )
 convolve_transposed.derivatives(
     y=lambda g, weight, window: convolve(g, weight, window=window),
     weight=lambda g, y, window: convolve_weight(g, y, window=window),
-    bias=lambda g: g.sum(axis=(0, 2, 3)),
+    bias=lambda g: sum_per_channel(g),
 )
 convolve_weight.derivatives(
     x=lambda g, y, window: convolve_transposed(y, g, window=window),

@@ -8,7 +8,7 @@ from minigen import backend
 from minigen.autograd import primitive
 from minigen.backend import Array, array_module, device_of
 from minigen.ops.elementwise import sqrt
-from minigen.ops.reductions import mean, var
+from minigen.ops.reductions import mean, sum_per_channel, var
 from minigen.ops.shaping import reshape
 
 # -- batch normalisation (Ioffe and Szegedy 2015, arXiv 1502.03167) --------------------------------------------------
@@ -38,14 +38,14 @@ def _plain_batch_norm(x: Any, weight: Any, bias: Any, *, eps: float, running: An
 @primitive(plain=_plain_batch_norm, keeps=("normalized", "inverse_std", "sums"))
 def _batch_norm_of_batch(x: Array, weight: Array | None, bias: Array | None, *, eps: float, running: Any = None) -> Any:
     """`_plain_batch_norm` in fewer passes; moves the running statistics (mean, var, momentum) towards the batch's."""
-    batch_mean = x.mean(axis=_axes(x))
+    n = x.size // x.shape[1]
+    batch_mean = sum_per_channel(x) / n
     normalized = x - _per_channel(batch_mean, x)
-    batch_var = (normalized * normalized).mean(axis=_axes(x))
+    batch_var = sum_per_channel(normalized * normalized) / n
     inverse_std = 1.0 / array_module(x).sqrt(batch_var + eps)
     normalized *= _per_channel(inverse_std, x)
     if running is not None:
         running_mean, running_var, momentum = running
-        n = x.size // x.shape[1]
         running_mean += momentum * (batch_mean - running_mean)
         running_var += momentum * (batch_var * (n / (n - 1)) - running_var)
     return _affine(normalized, weight, bias), normalized, inverse_std, []
@@ -54,7 +54,7 @@ def _batch_norm_of_batch(x: Array, weight: Array | None, bias: Array | None, *, 
 def _sums(g: Array, normalized: Array, sums: list) -> tuple[Array, Array]:
     """sum g and sum g normalized over the batch, (C,) each; all three derivatives need them, so they are kept."""
     if not sums or sums[0] is not g:
-        sums[:] = [g, g.sum(axis=_axes(g)), (g * normalized).sum(axis=_axes(g))]
+        sums[:] = [g, sum_per_channel(g), sum_per_channel(g * normalized)]
     return sums[1], sums[2]
 
 

@@ -40,6 +40,19 @@ sum.derivatives(x=lambda g, x_shape, axis: broadcast_to(_kept(g, x_shape, axis),
 
 
 @primitive
+def sum_per_channel(x: Array) -> Array:
+    """The sum over all axes but the second, (N, C, ...) -> (C,); quicker than `sum` if channels lie last in memory."""
+    last = x.transpose((0, *range(2, x.ndim), 1))
+    if not last.flags.c_contiguous:
+        return x.sum(axis=(0, *range(2, x.ndim)))
+    rows = last.reshape(-1, x.shape[1])
+    return array_module(x).ones(len(rows), dtype=x.dtype) @ rows
+
+
+sum_per_channel.derivatives(x=lambda g, x_shape: broadcast_to(g.reshape((1, -1) + (1,) * (len(x_shape) - 2)), x_shape))
+
+
+@primitive
 def mean(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     """The arithmetic mean."""
     return x.mean(axis=axis, keepdims=keepdims)

@@ -73,7 +73,17 @@ def dropouts(draw: st.DrawFn) -> Case:
     return draw(laid_out(fn, [draw(uniform(draw(shapes())))]))
 
 
-CASES: Cases = {"_batch_norm_of_batch": batch_norms(), "_drop": dropouts()}
+@st.composite
+def sums_per_channel(draw: st.DrawFn) -> Case:
+    """Also with the channels last in memory, where another way is taken."""
+    x = draw(batches())[0]
+    if draw(st.booleans()):
+        return draw(laid_out(ops.reductions.sum_per_channel, [x]))
+    order = (0, x.ndim - 1, *range(1, x.ndim - 1))
+    return Case(lambda x: ops.reductions.sum_per_channel(ops.permute_dims(x, order)), [x])
+
+
+CASES: Cases = {"_batch_norm_of_batch": batch_norms(), "_drop": dropouts(), "sum_per_channel": sums_per_channel()}
 ALL_CASES: Cases = {**CASES, "batch_norm in evaluation": batch_norms_in_evaluation()}
 
 
@@ -240,3 +250,12 @@ def test_dropout_takes_its_numbers_from_the_seed() -> None:
 def test_dropout_of_no_probability(p: float) -> None:
     with pytest.raises(ValueError, match=rf"dropout: takes a probability 0 <= p < 1, got {p}"):
         ops.dropout(tensor([1.0]), p)
+
+
+@given(x=batches())
+def test_sum_per_channel_in_either_memory_order(x: list[np.ndarray]) -> None:
+    first = x[0]
+    last = np.ascontiguousarray(np.moveaxis(first, 1, -1))
+    for there in (first, np.moveaxis(last, -1, 1)):
+        expected = [there[:, c].sum() for c in range(there.shape[1])]
+        np.testing.assert_allclose(ops.reductions.sum_per_channel(there), expected, rtol=1e-12, atol=1e-12)
