@@ -49,7 +49,7 @@ class Step(Protocol):
 
 
 class MaximumLikelihood:
-    """A step down the gradient of `model.loss(images)`, in nats an image.
+    """A step down the gradient of `model.loss(images)`, in nats an image; `loss(images, labels)` if it has classes.
 
     max_norm    what the gradient's norm is clipped to
     schedule    gives the learning rate for the number of steps that were made, such as `optim.linear_decay`
@@ -66,10 +66,11 @@ class MaximumLikelihood:
         self.parts = {"model": model, "optimizer": optimizer}
 
     def __call__(self, images: Any, labels: Any) -> Figures:
-        loss = self.model.loss(images)
+        batch = (images,) if getattr(self.model, "classes", None) is None else (images, labels)
+        loss = self.model.loss(*batch)
         value = loss.item()
         if not math.isfinite(value):
-            raise Diverged(f"the loss is {value}; {_first_bad_value(self.model, images)}")
+            raise Diverged(f"the loss is {value}; {_first_bad_value(self.model, batch)}")
         self.optimizer.zero_grad()
         loss.backward()
         if self.max_norm is not None:
@@ -264,13 +265,13 @@ def _bad_parameter(model: Module) -> str:
     return ""
 
 
-def _first_bad_value(model: Any, images: Any) -> str:
-    """Where the NaN or infinity in `model.loss(images)` comes from."""
+def _first_bad_value(model: Any, batch: tuple) -> str:
+    """Where the NaN or infinity in `model.loss(*batch)` comes from."""
     if bad := _bad_parameter(model):
         return bad
     try:
         with detect_anomaly():
-            model.loss(images)
+            model.loss(*batch)
     except FloatingPointError as error:
         return str(error)
     return "computed once more, with other random numbers, it is finite"

@@ -108,7 +108,8 @@ NAMES = {
         conv2d conv_transpose2d masked_conv2d batch_norm lstm_cell dropout
         cross_entropy binary_cross_entropy_with_logits mse_loss""",
     "minigen.nn": """Module Parameter Sequential ModuleList Linear Conv2d MaskedConv2d ConvTranspose2d
-        BatchNorm1d BatchNorm2d LSTM LSTMCell ReLU LeakyReLU Tanh Sigmoid Flatten Unflatten Dropout Embedding""",
+        BatchNorm1d BatchNorm2d LSTM LSTMCell RowLSTM DiagonalBiLSTM ReLU LeakyReLU Tanh Sigmoid Flatten Unflatten
+        Dropout Embedding""",
     "minigen.optim": "SGD Adam RMSprop clip_grad_norm WeightEMA",
     "minigen.distributions": "Bernoulli Normal DiscretizedLogistic",
     "minigen.models": "VAE",

@@ -31,7 +31,11 @@ class Autoregressive(nn.Module):
     """Base of the models of integer images x (N, C, H, W) with values 0 ... levels - 1.
 
     A subclass computes `logits(x)`: (N, levels, C, H, W), or (N, 1, C, H, W) with the logit of 1 where levels is 2.
+    If it sets `classes`, it is a model p(x | label), and `logits(x, labels)` and `next_logits(n, labels)` take labels
+    0 ... classes - 1, (N,).
     """
+
+    classes: int | None = None
 
     def __init__(self, image_shape: Shape, levels: int) -> None:
         if len(image_shape) != 3 or min(image_shape) < 1 or not 2 <= levels <= 256:
@@ -48,10 +52,10 @@ class Autoregressive(nn.Module):
 
     # -- likelihood --------------------------------------------------------------------------------------------------
 
-    def log_prob(self, x: Any) -> Tensor:
-        """log p(x) in nats, (N,), exact."""
+    def log_prob(self, x: Any, labels: Any = None) -> Tensor:
+        """log p(x), or log p(x | label) of a model with classes, in nats, (N,), exact."""
         x = self._checked(x)
-        logits = self.logits(x)
+        logits = self.logits(x, *self._condition(labels, len(x)))
         if self.levels == 2:
             logits = ops.reshape(logits, x.shape)
             nats = ops.binary_cross_entropy_with_logits(logits, x.astype(logits.dtype), reduction="none")
@@ -59,14 +63,14 @@ class Autoregressive(nn.Module):
             nats = ops.cross_entropy(logits, x, reduction="none")
         return -ops.sum(nats, axis=(1, 2, 3))
 
-    def bits_per_dim(self, x: Any) -> float:
+    def bits_per_dim(self, x: Any, labels: Any = None) -> float:
         """The mean of -log2 p(x) over images, for each of their C x H x W values."""
         with no_grad():
-            return bits_per_dim(-float(ops.mean(self.log_prob(x))), self.image_shape)
+            return bits_per_dim(-float(ops.mean(self.log_prob(x, labels))), self.image_shape)
 
-    def loss(self, x: Any) -> Tensor:
+    def loss(self, x: Any, labels: Any = None) -> Tensor:
         """What training minimises: the mean of -log p(x) over images, in nats."""
-        return -ops.mean(self.log_prob(x))
+        return -ops.mean(self.log_prob(x, labels))
 
     # -- sampling ----------------------------------------------------------------------------------------------------
 
@@ -75,15 +79,16 @@ class Autoregressive(nn.Module):
 
         This is the definition: the whole image goes through the model for every value.
         """
-        return self._naive_next_logits
+        return self._naive_next_logits()
 
-    def _naive_next_logits(self, row: int, column: int, colour: int, x: Array) -> Array:
-        return self.logits(x).data[:, :, colour, row, column]
+    def _naive_next_logits(self, *condition: Array) -> NextLogits:
+        return lambda row, column, colour, x: self.logits(x, *condition).data[:, :, colour, row, column]
 
     @no_grad()
     def sample(
         self,
         n: int | None = None,
+        labels: Any = None,
         *,
         temperature: float = 1.0,
         given: Any = None,
@@ -94,6 +99,7 @@ class Autoregressive(nn.Module):
     ) -> Tensor:
         """Draw `n` images, (n, C, H, W) integers, one value after the other.
 
+        labels        (n,), for a model with classes: what each image is to be
         temperature   the logits are divided by it: below 1 likelier images, above 1 wilder ones
         given, known  complete images: where the booleans `known`, (H, W) or (n, C, H, W), hold, the value of the
                       images `given` (n, C, H, W) is taken in place of a draw
@@ -110,6 +116,7 @@ class Autoregressive(nn.Module):
             n = len(given)
         if n is None or n < 1 or (given is None) != (known is None):
             raise ValueError(f"sample: takes n >= 1, or given together with known; got n={n}")
+        condition = self._condition(labels, n)
         channels, height, width = self.image_shape
         device = self.device
         xp = device.module
@@ -124,7 +131,7 @@ class Autoregressive(nn.Module):
 
             rows = tqdm(rows, desc=f"drawing {n} images", unit="row", leave=False, disable=None)
         with evaluating(self):
-            next_logits = self.next_logits(n) if cached else self._naive_next_logits
+            next_logits = self.next_logits(n, *condition) if cached else self._naive_next_logits(*condition)
             for i in rows:
                 for j in range(width):
                     for c in range(channels):
@@ -149,6 +156,25 @@ class Autoregressive(nn.Module):
         if x.size and int(x.data.max()) >= self.levels:
             raise ValueError(f"{type(self).__name__}: takes integers 0 ... {self.levels - 1}, got {int(x.data.max())}")
         return x
+
+    def _condition(self, labels: Any, n: int) -> tuple[Array, ...]:
+        """What the model takes beside n images: the labels (n,), or nothing if it has no classes."""
+        name, classes = type(self).__name__, self.classes
+        if classes is None:
+            if labels is not None:
+                raise ValueError(f"{name}: takes no labels, it has no classes")
+            return ()
+        takes = f"takes labels ({n},), integers 0 ... {classes - 1}"
+        if labels is None:
+            raise ValueError(f"{name}: {takes}, got none")
+        labels = self.device.asarray(labels.data if isinstance(labels, Tensor) else labels)
+        if labels.dtype.kind not in "iu":
+            raise TypeError(f"{name}: {takes}, got {labels.dtype}")
+        if labels.shape != (n,):
+            raise ValueError(f"{name}: {takes}, got {labels.shape}")
+        if n and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
+            raise ValueError(f"{name}: {takes}, got {int(labels.min())} ... {int(labels.max())}")
+        return (labels,)
 
     def _scaled(self, x: Any) -> Tensor:
         """Integers as numbers in [-1, 1], of the parameters' dtype; the zeros of a padding are none of the extremes."""

@@ -6,6 +6,7 @@ from minigen.nn.convolution import Conv2d, ConvTranspose2d, MaskedConv2d
 from minigen.nn.linear import Embedding, Linear
 from minigen.nn.module import Module, ModuleList, Parameter, Sequential
 from minigen.nn.normalization import BatchNorm1d, BatchNorm2d
+from minigen.nn.pixel_recurrent import DiagonalBiLSTM, RowLSTM
 from minigen.nn.recurrent import LSTM, LSTMCell
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "BatchNorm2d",
     "Conv2d",
     "ConvTranspose2d",
+    "DiagonalBiLSTM",
     "Dropout",
     "Embedding",
     "Flatten",
@@ -25,6 +27,7 @@ __all__ = [
     "ModuleList",
     "Parameter",
     "ReLU",
+    "RowLSTM",
     "Sequential",
     "Sigmoid",
     "Tanh",

@@ -166,6 +166,21 @@ def lstm(draw: st.DrawFn) -> Case:
 
 
 @st.composite
+def pixel_recurrent(draw: st.DrawFn, layer: Callable[..., nn.Module]) -> Case:
+    """`RowLSTM` or `DiagonalBiLSTM`, whose two directions share their parameters here, so that these are few."""
+
+    def make() -> nn.Module:
+        made = layer(1)
+        if isinstance(made, nn.DiagonalBiLSTM):
+            made.right_to_left = made.left_to_right
+        for name, p in made.named_parameters():
+            p.data += 0.3 * (name[-2:] in ("h0", "c0"))  # which begin at zero
+        return made
+
+    return layer_case(make, [draw(uniform((1, 2, *draw(st.sampled_from([(1, 2), (2, 1), (2, 2)])))))])
+
+
+@st.composite
 def sequential(draw: st.DrawFn) -> Case:
     n = draw(sizes(2))
     make = lambda: nn.Sequential(nn.Linear(n, 2), nn.Sequential(nn.Tanh(), nn.Linear(2, 1)))
@@ -177,6 +192,7 @@ CASES: dict[str, st.SearchStrategy[Case]] = {
     "BatchNorm2d": batch_norm(nn.BatchNorm2d, 2, 1, 2),
     "Conv2d": convolution(nn.Conv2d),
     "ConvTranspose2d": convolution(nn.ConvTranspose2d),
+    "DiagonalBiLSTM": pixel_recurrent(nn.DiagonalBiLSTM),
     "Dropout": dropout(),
     "Embedding": embedding(),
     "Flatten": elementwise(nn.Flatten),
@@ -186,6 +202,7 @@ CASES: dict[str, st.SearchStrategy[Case]] = {
     "Linear": linear(),
     "MaskedConv2d": masked_convolution(),
     "ReLU": elementwise(nn.ReLU),
+    "RowLSTM": pixel_recurrent(nn.RowLSTM),
     "Sequential": sequential(),
     "Sigmoid": elementwise(nn.Sigmoid),
     "Tanh": elementwise(nn.Tanh),
