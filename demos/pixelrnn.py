@@ -18,7 +18,7 @@ from minigen.models import PixelRNN
 
 
 def main() -> None:
-    parser = command_line.argument_parser(__doc__, out="runs/pixelrnn", epochs=4, batch_size=64)
+    parser = command_line.argument_parser(__doc__, out="runs/pixelrnn", epochs=3, batch_size=16)
     group = parser.add_argument_group("the model")
     group.add_argument("--cell", choices=["row", "diagonal"], default="row", help="kind of the recurrent layers")
     group.add_argument(
@@ -28,7 +28,7 @@ def main() -> None:
     group.add_argument("--layers", type=command_line.positive, default=3, help="number of recurrent layers")
     group.add_argument("--head", type=command_line.positive, default=32, help="features before the output")
     group.add_argument(
-        "--lr", type=float, default=3e-3, help="Adam's learning rate, which falls to 0 in the second half"
+        "--lr", type=float, default=2e-3, help="Adam's learning rate, which falls to 0 in the second half"
     )
     group.add_argument("--temperature", type=float, default=1.0, help="of the samples: below 1 likelier ones")
     args = parser.parse_args()

@@ -60,6 +60,8 @@ class PixelCNN(Autoregressive):
         head: int = 32,
     ) -> None:
         super().__init__(image_shape, levels)
+        if kernel_size < 3:  # with mask A, one tap alone would see nothing
+            raise ValueError(f"PixelCNN: takes an odd kernel_size from 3 up, got {kernel_size}")
         colours = self.image_shape[0]
         self.first = nn.MaskedConv2d(colours, 2 * hidden, kernel_size, "A", colours)
         self.blocks = nn.Sequential(*(Block(2 * hidden, 3, colours) for _ in range(blocks)))
