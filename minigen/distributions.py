@@ -9,7 +9,7 @@ import math
 from typing import Any
 
 from minigen import ops
-from minigen.autograd import Tensor
+from minigen.autograd import Tensor, raw
 from minigen.backend import Array, Shape, array_module, normal, uniform
 
 
@@ -98,7 +98,7 @@ class DiscretizedLogistic:
         whose logarithm neither over- nor underflows; 1 - e^-t = 2 tanh(t/2) / (1 + tanh(t/2)) keeps its digits for
         small t, that is for wide distributions.
         """
-        k = x.data if isinstance(x, Tensor) else x
+        k = raw(x)
         _check_same_shape("DiscretizedLogistic", k, self.centre)
         half_bin = 1.0 / (self.levels - 1)
         centred = (k.astype(self.centre.dtype) * (2 * half_bin) - 1.0) - self.centre

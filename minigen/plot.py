@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from minigen.autograd import Tensor
+from minigen.autograd import raw
 from minigen.backend import to_numpy
 from minigen.checkpoint import atomic_write
 
@@ -20,7 +20,7 @@ def mosaic(images: Any, columns: int | None = None, gap: int = 2, scale: int = 2
 
     `gap`: pixels of white between them; `scale`: every pixel is drawn as a square of that side.
     """
-    x = images.numpy() if isinstance(images, Tensor) else to_numpy(images)
+    x = to_numpy(raw(images))
     if x.ndim != 4 or x.shape[1] not in (1, 3) or len(x) == 0:
         raise ValueError(f"mosaic: takes images (N, 1 or 3, H, W), got {x.shape}")
     n, _, height, width = x.shape
@@ -56,7 +56,7 @@ def save_animation(frames: Sequence[np.ndarray], path: str | Path, milliseconds:
 
 def save_pairs(originals: Any, others: Any, path: str | Path, columns: int = 12, scale: int = 2) -> None:
     """Write originals and, below each, its other version, as one PNG."""
-    both = [x.numpy() if isinstance(x, Tensor) else to_numpy(x) for x in (originals, others)]
+    both = [to_numpy(raw(x)) for x in (originals, others)]
     if both[0].shape != both[1].shape:
         raise ValueError(f"save_pairs: takes as many others as originals, got {both[0].shape} and {both[1].shape}")
     columns = min(columns, len(both[0]))

@@ -20,6 +20,17 @@ from minigen.autograd.modes import detect_anomaly, no_grad
 from minigen.autograd.operators import PRIMITIVES
 from minigen.autograd.primitives import Primitive, primitive
 from minigen.autograd.tape import Node, grad
-from minigen.autograd.tensors import Tensor, tensor
+from minigen.autograd.tensors import Tensor, raw, tensor
 
-__all__ = ["PRIMITIVES", "Node", "Primitive", "Tensor", "detect_anomaly", "grad", "no_grad", "primitive", "tensor"]
+__all__ = [
+    "PRIMITIVES",
+    "Node",
+    "Primitive",
+    "Tensor",
+    "detect_anomaly",
+    "grad",
+    "no_grad",
+    "primitive",
+    "raw",
+    "tensor",
+]

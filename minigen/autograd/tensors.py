@@ -119,9 +119,8 @@ class Tensor(Operators):
     def __setitem__(self, index: Any, value: Any) -> None:
         if self._requires_grad and MODE.get().recording:
             raise RuntimeError("an in-place write to a tensor that requires gradients: use `ops.where`, or `no_grad()`")
-        strip = lambda x: x._data if isinstance(x, Tensor) else x
-        index = tuple(map(strip, index)) if isinstance(index, tuple) else strip(index)
-        self._data[index] = strip(value)
+        index = tuple(map(raw, index)) if isinstance(index, tuple) else raw(index)
+        self._data[index] = raw(value)
         self._version[0] += 1
 
     def __len__(self) -> int:
@@ -165,3 +164,8 @@ def tensor(values: Any, dtype: Any = None, device: str | Device | None = None, r
         dtype = current_dtype()
     data = backend.device(device).asarray(values, dtype=dtype)
     return Tensor(data.copy() if is_array(values) else data, requires_grad)
+
+
+def raw(x: Any) -> Any:
+    """A tensor's array; anything else as it is."""
+    return x._data if isinstance(x, Tensor) else x

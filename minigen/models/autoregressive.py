@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from minigen import nn, ops
-from minigen.autograd import Tensor, no_grad
+from minigen.autograd import Tensor, no_grad, raw
 from minigen.backend import Array, Shape, array_module, uniform
 from minigen.distributions import bits_per_dim
 from minigen.nn.module import evaluating
@@ -123,8 +123,7 @@ class Autoregressive(nn.Module):
         x = xp.zeros((n, *self.image_shape), dtype=np.uint8)
         noise = uniform((height, width, channels, n), dtype=np.float64, on=device)
         if known is not None:
-            data = known.data if isinstance(known, Tensor) else known
-            known = xp.broadcast_to(device.asarray(data).astype(bool), x.shape)
+            known = xp.broadcast_to(device.asarray(raw(known)).astype(bool), x.shape)
         rows: Any = range(height)
         if progress:
             from tqdm import tqdm
@@ -167,7 +166,7 @@ class Autoregressive(nn.Module):
         takes = f"takes labels ({n},), integers 0 ... {classes - 1}"
         if labels is None:
             raise ValueError(f"{name}: {takes}, got none")
-        labels = self.device.asarray(labels.data if isinstance(labels, Tensor) else labels)
+        labels = self.device.asarray(raw(labels))
         if labels.dtype.kind not in "iu":
             raise TypeError(f"{name}: {takes}, got {labels.dtype}")
         if labels.shape != (n,):
@@ -178,7 +177,7 @@ class Autoregressive(nn.Module):
 
     def _scaled(self, x: Any) -> Tensor:
         """Integers as numbers in [-1, 1], of the parameters' dtype; the zeros of a padding are none of the extremes."""
-        x = x.data if isinstance(x, Tensor) else x
+        x = raw(x)
         dtype = next(self.parameters()).dtype
         return Tensor(x.astype(dtype) * (2.0 / (self.levels - 1)) - 1.0)
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from minigen import ops
-from minigen.autograd import Tensor
+from minigen.autograd import Tensor, raw
 from minigen.backend import is_array, normal
 from minigen.nn.init import fan_in_uniform
 from minigen.nn.module import Module, Parameter
@@ -35,7 +35,7 @@ class Embedding(Module):
         self.weight = Parameter(normal((num_embeddings, embedding_dim)))
 
     def forward(self, x: Any) -> Tensor:
-        index = x.data if isinstance(x, Tensor) else x
+        index = raw(x)
         if not is_array(index) or index.dtype.kind not in "iu":
             raise TypeError(
                 f"Embedding: takes an array of integers, got {getattr(index, 'dtype', type(index).__name__)}"

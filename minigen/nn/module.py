@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from minigen.autograd import Tensor, no_grad
+from minigen.autograd import Tensor, no_grad, raw
 from minigen.backend import Array, Device, device, is_array, to_numpy
 
 
@@ -137,7 +137,7 @@ def load_arrays(own: Mapping[str, Tensor], state: Mapping[str, Any], owner: str)
     problems += [f"{name} is not known" for name in state if name not in own]
     values = {}
     for name in own.keys() & state.keys():
-        value = state[name].data if isinstance(state[name], Tensor) else state[name]
+        value = raw(state[name])
         value = values[name] = value if is_array(value) else np.asarray(value)
         x = own[name]
         if value.shape != x.shape or value.dtype.kind != x.dtype.kind:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from minigen import ops
-from minigen.autograd import Tensor
+from minigen.autograd import Tensor, raw
 from minigen.backend import Shape, array_module
 from minigen.nn.init import fan_in_uniform
 from minigen.nn.module import Module
@@ -14,8 +14,7 @@ State = tuple[Any, Any]
 
 
 def _zeros(x: Any, n: int, hidden: int) -> Tensor:
-    data = x.data if isinstance(x, Tensor) else x
-    return Tensor(array_module(data).zeros((n, hidden), dtype=x.dtype))
+    return Tensor(array_module(raw(x)).zeros((n, hidden), dtype=x.dtype))
 
 
 class LSTMCell(Module):

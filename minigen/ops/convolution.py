@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from minigen.autograd import Tensor, primitive
+from minigen.autograd import primitive, raw
 from minigen.backend import Array, array_module, device_of, to_numpy
 from minigen.ops.reductions import sum_per_channel
 from minigen.ops.taps import (
@@ -179,7 +179,7 @@ def masked_conv2d(
     Taps that the mask switches off for all channels cost nothing, in either direction. The gradient of the weight
     is zero where the mask is. Keep the mask a NumPy array: from a GPU it is copied at every call.
     """
-    mask = to_numpy(mask.data if isinstance(mask, Tensor) else mask)
+    mask = to_numpy(raw(mask))
     shape = tuple(getattr(weight, "shape", ()))
     if mask.shape not in (shape, shape[2:]):
         raise ValueError(f"masked_conv2d: weight {shape} takes a mask {shape[2:]} or {shape}, got {mask.shape}")

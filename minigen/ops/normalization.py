@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from minigen import backend
-from minigen.autograd import primitive
+from minigen.autograd import primitive, raw
 from minigen.backend import Array, array_module, device_of
 from minigen.ops.elementwise import sqrt
 from minigen.ops.reductions import mean, sum_per_channel, var
@@ -103,18 +103,14 @@ def batch_norm(
             raise ValueError(f"batch_norm: training needs more than one value a channel, got {x.shape}")
         running = None
         if running_mean is not None:
-            running = (_raw(running_mean), _raw(running_var), momentum)
+            running = (raw(running_mean), raw(running_var), momentum)
         return _batch_norm_of_batch(x, weight, bias, eps=eps, running=running)
     if running_mean is None:
         raise ValueError("batch_norm: evaluation needs running_mean and running_var")
-    inverse_std = (_raw(running_var) + float(eps)) ** -0.5
+    inverse_std = (raw(running_var) + float(eps)) ** -0.5
     scale = inverse_std if weight is None else weight * inverse_std
-    shift = -_raw(running_mean) * scale if bias is None else bias - _raw(running_mean) * scale
+    shift = -raw(running_mean) * scale if bias is None else bias - raw(running_mean) * scale
     return _affine(x, scale, shift)
-
-
-def _raw(x: Any) -> Array:
-    return getattr(x, "_data", x)
 
 
 # -- dropout (Srivastava et al. 2014) --------------------------------------------------------------------------------

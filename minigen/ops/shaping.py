@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import accumulate
 from typing import Any
 
-from minigen.autograd import Tensor, primitive
+from minigen.autograd import primitive, raw
 from minigen.backend import Array, Shape, array_module, is_array
 
 
@@ -151,4 +151,4 @@ def _raw_index(index: Any, x: Array) -> Any:
         return tuple(_raw_index(part, x) for part in index)
     if isinstance(index, list):
         return array_module(x).asarray(index)
-    return index.data if isinstance(index, Tensor) else index
+    return raw(index)
