@@ -22,6 +22,7 @@ from minigen.autograd import Tensor
 from minigen.backend import Array, Shape, array_module
 from minigen.models.autoregressive import Autoregressive, NextLogits
 from minigen.models.cache import MaskedColumn
+from minigen.nn.pixel_recurrent import shift_down
 
 
 def gate(x: Any, of_class: Any = None) -> Any:
@@ -94,7 +95,7 @@ class GatedPixelCNN(Autoregressive):
         condition = self._condition(labels, len(x))
         h = self._scaled(x)
         # One row down: from here on, all that the vertical stack has at row i comes from the rows above i.
-        v = ops.pad(h, ((0, 0), (0, 0), (1, 0), (0, 0)))[:, :, :-1]
+        v = shift_down(h)
         for layer in self.layers:
             v, h = layer(v, h, *condition)
         return self._arranged(self.last(ops.relu(self.head(ops.relu(h)))))

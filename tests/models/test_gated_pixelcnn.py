@@ -327,13 +327,13 @@ def mutant(right: str, wrong: str) -> type[GatedPixelCNN]:
 
 
 CAUSALITY, COVERAGE, EQUATIONS, CACHE = check_causality, check_coverage, check_against_the_equations, check_cache
-SHIFT, ROW_MASK = "(1, 0), (0, 0)))[:, :, :-1]", "(1, kernel_size), mask, "
+SHIFT, ROW_MASK = "v = shift_down(h)", "(1, kernel_size), mask, "
 OUT = 'self.out = nn.MaskedConv2d(features, features, 1, "B", colours)'
 MISTAKES: dict[str, tuple[str, str, Callable]] = {
     # seen by what the logits depend on
-    "the vertical stack not shifted": (SHIFT, "(0, 0), (0, 0)))", CAUSALITY),
-    "the vertical stack shifted up": (SHIFT, "(0, 1), (0, 0)))[:, :, 1:]", CAUSALITY),
-    "the vertical stack shifted twice": (SHIFT, "(2, 0), (0, 0)))[:, :, :-2]", COVERAGE),
+    "the vertical stack not shifted": (SHIFT, "v = h", CAUSALITY),
+    "the vertical stack shifted up": (SHIFT, "v = ops.pad(h, ((0, 0), (0, 0), (0, 1), (0, 0)))[:, :, 1:]", CAUSALITY),
+    "the vertical stack shifted twice": (SHIFT, "v = shift_down(shift_down(h))", COVERAGE),
     "the vertical kernel looking down": ("((above, 0), ", "((0, above), ", CAUSALITY),
     "mask B in the first layer": (ROW_MASK, '(1, kernel_size), "B", ', CAUSALITY),
     "a residual in the first layer": ("h + y if self.residual else y", "h + y", CAUSALITY),
