@@ -190,7 +190,9 @@ def clip_grad_norm(parameters: Iterable[Parameter], max_norm: float) -> float:
 
 
 class WeightEMA:
-    """An exponential moving average of a module's parameters, often better than the last ones (Polyak averaging).
+    """An exponential moving average of a module's weights, often better than the last ones (Polyak averaging).
+
+    Running statistics of batch normalisation are averaged with the parameters.
 
     >>> ema = WeightEMA(generator, decay=0.999)
     >>> ...                                  # after every optimizer.step():
@@ -202,11 +204,14 @@ class WeightEMA:
     def __init__(self, module: Module, decay: float = 0.999) -> None:
         _check(self, decay=(decay, 0 <= decay < 1, "in [0, 1)"))
         self.module, self.decay = module, decay
-        self.average = {name: p.data.copy() for name, p in module.named_parameters()}
+        self.average = {name: x.data.copy() for name, x in self._averaged()}
+
+    def _averaged(self) -> Iterator[tuple[str, Tensor]]:
+        return ((name, x) for name, x in self.module.named_tensors() if x.dtype.kind == "f")
 
     def update(self) -> None:
-        """average = decay average + (1 - decay) parameters"""
-        for name, p in self.module.named_parameters():
+        """average = decay average + (1 - decay) weights"""
+        for name, p in self._averaged():
             average, current = self.average[name].reshape(-1), p.data.reshape(-1)
             for block in blocks(p.data):
                 average[block] += (1 - self.decay) * (current[block] - average[block])
@@ -221,14 +226,14 @@ class WeightEMA:
             self._swap()
 
     def _swap(self) -> None:
-        for name, p in self.module.named_parameters():
+        for name, p in self._averaged():
             current = p.data.copy()
             p.data[...] = self.average[name]
             p.data = p.data  # tells the tape that it changed
             self.average[name][...] = current
 
     def state_dict(self) -> dict[str, Array]:
-        """The averages by parameter name."""
+        """The averages by name."""
         return dict(self.average)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:

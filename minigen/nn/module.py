@@ -29,6 +29,7 @@ class Module:
     """Base of everything with parameters. A subclass sets attributes in `__init__` and writes `forward`."""
 
     training = True
+    frozen = False
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """The computation; called by `module(...)`."""
@@ -57,13 +58,17 @@ class Module:
             elif isinstance(x, Module):
                 yield from x._tensors(f"{prefix}{name}.")
 
-    def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
-        """(name, parameter) of every parameter, such as ("0.weight", ...); one that is shared comes once."""
+    def named_tensors(self) -> Iterator[tuple[str, Tensor]]:
+        """(name, tensor) of every parameter and buffer, such as ("0.weight", ...); one that is shared comes once."""
         seen: set[int] = set()
         for name, x in self._tensors():
-            if isinstance(x, Parameter) and id(x) not in seen:
+            if id(x) not in seen:
                 seen.add(id(x))
                 yield name, x
+
+    def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
+        """(name, parameter) of every parameter."""
+        return ((name, x) for name, x in self.named_tensors() if isinstance(x, Parameter))
 
     def parameters(self) -> Iterator[Parameter]:
         """Every parameter."""
@@ -196,3 +201,20 @@ def evaluating(module: Module) -> Iterator[None]:
     finally:
         for part, training in before:
             part.training = training
+
+
+@contextmanager
+def frozen(module: Module) -> Iterator[None]:
+    """Inside the block nothing in the module changes: no gradients for its parameters, no new running statistics."""
+    parts = [(part, part.frozen) for part in module.modules()]
+    parameters = [(p, p.requires_grad) for p in module.parameters()]
+    for part, _ in parts:
+        part.frozen = True
+    module.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for part, was in parts:
+            part.frozen = was
+        for p, required in parameters:
+            p.requires_grad = required

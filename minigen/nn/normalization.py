@@ -17,7 +17,7 @@ class _BatchNorm(Module):
     """Each channel to mean 0 and variance 1 over the batch, then scaled and shifted: `ops.batch_norm`.
 
     In evaluation the running statistics take the batch's place, so the result for one example does not depend on
-    the others.
+    the others. `frozen` keeps them as they are.
     """
 
     dimensions: tuple[int, ...] = ()
@@ -43,10 +43,10 @@ class _BatchNorm(Module):
             self.running_mean,
             self.running_var,
             training=self.training,
-            momentum=self.momentum,
+            momentum=0.0 if self.frozen else self.momentum,
             eps=self.eps,
         )
-        if self.training:
+        if self.training and not self.frozen:
             self.num_batches_tracked.data += 1
         return y
 

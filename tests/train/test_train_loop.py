@@ -27,7 +27,7 @@ from minigen.models import VAE
 from minigen.optim import SGD, Adam
 from minigen.train import Diverged, MaximumLikelihood, train
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def dataset(n: int, size: int = 4) -> Dataset:
@@ -258,8 +258,8 @@ run(out)
 
 
 def in_a_process(code: str, out: Path) -> subprocess.CompletedProcess:
-    code = f"import os, signal, sys\nfrom test_train import *\nout = Path(sys.argv[1])\n{code}"
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])}
+    code = f"import os, signal, sys\nfrom test_train_loop import *\nout = Path(sys.argv[1])\n{code}"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests"), str(Path(__file__).parent)])}
     command = [sys.executable, "-c", code, str(out)]
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
 

@@ -13,7 +13,6 @@ the seed, the epoch and their number alone, and the random numbers that the mode
 from __future__ import annotations
 
 import json
-import math
 import signal
 import sys
 import threading
@@ -24,12 +23,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from minigen import backend
-from minigen.autograd import detect_anomaly
 from minigen.backend import array_module
 from minigen.checkpoint import atomic_write, load_checkpoint, load_progress, save_checkpoint
 from minigen.data import Loader
 from minigen.nn import Module
-from minigen.optim import Optimizer, clip_grad_norm
 
 Figures = dict[str, float]
 
@@ -46,39 +43,6 @@ class Step(Protocol):
 
     def __call__(self, images: Any, labels: Any) -> Figures:
         """Update from images (N, C, H, W) and labels (N,); returns what the bar and the log show."""
-
-
-class MaximumLikelihood:
-    """A step down the gradient of `model.loss(images)`, in nats an image; `loss(images, labels)` if it has classes.
-
-    max_norm    what the gradient's norm is clipped to
-    schedule    gives the learning rate for the number of steps that were made, such as `optim.linear_decay`
-    """
-
-    def __init__(
-        self,
-        model: Any,
-        optimizer: Optimizer,
-        max_norm: float | None = None,
-        schedule: Callable[[int], float] | None = None,
-    ) -> None:
-        self.model, self.optimizer, self.max_norm, self.schedule = model, optimizer, max_norm, schedule
-        self.parts = {"model": model, "optimizer": optimizer}
-
-    def __call__(self, images: Any, labels: Any) -> Figures:
-        batch = (images,) if getattr(self.model, "classes", None) is None else (images, labels)
-        loss = self.model.loss(*batch)
-        value = loss.item()
-        if not math.isfinite(value):
-            raise Diverged(f"the loss is {value}; {_first_bad_value(self.model, batch)}")
-        self.optimizer.zero_grad()
-        loss.backward()
-        if self.max_norm is not None:
-            clip_grad_norm(self.model.parameters(), self.max_norm)
-        if self.schedule is not None:
-            self.optimizer.lr = self.schedule(self.optimizer.steps)
-        self.optimizer.step()
-        return {"loss": value}
 
 
 def train(
@@ -217,7 +181,7 @@ class _Run:
     def check_parameters(self) -> None:
         """Raise `Diverged` if a parameter has gone bad."""
         for part, owner in self.parts.items():
-            if isinstance(owner, Module) and (bad := _bad_parameter(owner)):
+            if isinstance(owner, Module) and (bad := bad_parameter(owner)):
                 raise Diverged(f"epoch {self.epoch + 1}, step {self.batch}: {part}: {bad}; {self.last_good()}")
 
     def save(self) -> None:
@@ -258,23 +222,12 @@ def _records(path: Path) -> Iterator[dict[str, Any]]:
                 raise ValueError(f"{path}: line {number} is damaged") from None
 
 
-def _bad_parameter(model: Module) -> str:
+def bad_parameter(model: Module) -> str:
+    """What is wrong with the first parameter that is not finite; empty if all are."""
     for name, p in model.named_parameters():
         if not bool(array_module(p.data).isfinite(p.data).all()):
             return f"the parameter {name} has values that are NaN or infinite"
     return ""
-
-
-def _first_bad_value(model: Any, batch: tuple) -> str:
-    """Where the NaN or infinity in `model.loss(*batch)` comes from."""
-    if bad := _bad_parameter(model):
-        return bad
-    try:
-        with detect_anomaly():
-            model.loss(*batch)
-    except FloatingPointError as error:
-        return str(error)
-    return "computed once more, with other random numbers, it is finite"
 
 
 @contextmanager

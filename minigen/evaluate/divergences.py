@@ -1,0 +1,145 @@
+r"""How far apart two densities are, and what the best discriminator makes of them: the theory of GANs in numbers.
+
+Densities are given as log-densities at the points of a grid, of any shape, and the volume `cell` that each point
+stands for; with `cell` 1 they are the log-probabilities of a discrete distribution. All results are in nats.
+
+>>> x, cell = integration_grid(-10, 10, 2000)
+>>> jensen_shannon_divergence(toy.bimodal().log_prob(x), toy.bimodal(5.0).log_prob(x), cell)
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from minigen.autograd import raw
+from minigen.backend import to_numpy
+from minigen.data.toy import GaussianMixture
+
+
+def integration_grid(low: float, high: float, n: int, dimensions: int = 1) -> tuple[np.ndarray, float]:
+    """The centres (n^D, D) of n^D equal cells that fill the cube [low, high]^D, and the volume of one.
+
+    A sum over the points times that volume is an integral (midpoint rule), very exact for a smooth density that is
+    zero at the borders.
+    """
+    if not (low < high and n >= 1 and dimensions >= 1):
+        raise ValueError(
+            f"integration_grid: takes low < high, n >= 1 and dimensions >= 1, got {low}, {high}, {n}, {dimensions}"
+        )
+    side = (high - low) / n
+    line = low + side * (np.arange(n) + 0.5)
+    points = np.stack(np.meshgrid(*[line] * dimensions, indexing="ij"), axis=-1)
+    return points.reshape(-1, dimensions), side**dimensions
+
+
+@np.errstate(invalid="ignore")  # of -inf - -inf, which counts for nothing
+def kl_divergence(log_p: Any, log_q: Any, cell: float = 1.0) -> float:
+    r"""KL(p || q) = \int p log(p / q), with 0 log 0 = 0; infinite where p is positive and q is zero."""
+    p, q = _densities("kl_divergence", cell, log_p, log_q)
+    return _expectation(p, p - q, cell)
+
+
+@np.errstate(invalid="ignore")
+def jensen_shannon_divergence(log_p: Any, log_q: Any, cell: float = 1.0) -> float:
+    """JSD(p || q) = KL(p || m) / 2 + KL(q || m) / 2 with m = (p + q) / 2 (the lecture, definition 1).
+
+    Symmetric; from 0, where p = q, to log 2, where p and q nowhere overlap.
+    """
+    p, q = _densities("jensen_shannon_divergence", cell, log_p, log_q)
+    m = np.logaddexp(p, q) - math.log(2)
+    return (_expectation(p, p - m, cell) + _expectation(q, q - m, cell)) / 2
+
+
+@np.errstate(invalid="ignore")
+def optimal_discriminator(log_p_data: Any, log_p_g: Any) -> np.ndarray:
+    """D*(x) = p_data(x) / (p_data(x) + p_g(x)) = sigmoid(log p_data(x) - log p_g(x)).
+
+    Goodfellow et al. 2014, proposition 1 (the lecture, proposition 2). Where both densities are zero, D may be
+    anything; here it is 1/2. Densities on a grid or at any points, normalised or not.
+    """
+    p, q = (_float64(x) for x in (log_p_data, log_p_g))
+    if p.shape != q.shape:
+        raise ValueError(f"optimal_discriminator: takes two arrays of one shape, got {p.shape} and {q.shape}")
+    return np.where(np.isneginf(p) & np.isneginf(q), 0.5, np.exp(-np.logaddexp(0, q - p)))
+
+
+@np.errstate(invalid="ignore")
+def value_function(log_p_data: Any, log_p_g: Any, logits: Any, cell: float = 1.0) -> float:
+    r"""V(G, D) = \int p_data log D + p_g log(1 - D) for the discriminator D = sigmoid(logits) at the grid's points.
+
+    The optimal one has logits log p_data - log p_g, and V(G, D*) = -log 4 + 2 JSD(p_data || p_g).
+    """
+    p, q, s = _densities("value_function", cell, log_p_data, log_p_g, logits)
+    real = _expectation(p, -np.logaddexp(0, -s), cell)  # log sigmoid(s)
+    return real + _expectation(q, -np.logaddexp(0, s), cell)  # log(1 - sigmoid(s))
+
+
+def wasserstein_1d(a: Any, b: Any) -> float:
+    r"""The exact Wasserstein-1 distance of two samples (N,) and (M,) on a line: \int |F_a(x) - F_b(x)| dx.
+
+    F is the share of a sample that is at most x. For N = M this is the mean distance of the sorted samples, the
+    smallest there falls to the smallest here and so on. Samples may also be (N, 1).
+    """
+    a, b = (_one_sample(x) for x in (a, b))
+    x = np.sort(np.concatenate([a, b]))
+    share = lambda sample: np.searchsorted(np.sort(sample), x[:-1], side="right") / len(sample)
+    return float(np.abs(share(a) - share(b)) @ np.diff(x))
+
+
+def wasserstein_1d_of_densities(log_p: Any, log_q: Any, cell: float) -> float:
+    r"""The Wasserstein-1 distance \int |F_p(x) - F_q(x)| dx of two densities on a line, at points `cell` apart (N,)."""
+    p, q = _densities("wasserstein_1d_of_densities", cell, log_p, log_q)
+    if p.ndim != 1:
+        raise ValueError(f"wasserstein_1d_of_densities: takes densities on a line (N,), got {p.shape}")
+    return float(np.abs(np.cumsum(np.exp(p) - np.exp(q))).sum() * cell**2)
+
+
+def modes_covered(samples: Any, mixture: GaussianMixture, at_least: int = 1) -> tuple[float, int]:
+    """How well `samples` (N, D) cover a mixture: (share of good samples, number of modes covered).
+
+    A sample is good if it is within three standard deviations of a mode (of the mixture's own samples in 2-D, 98.9 %
+    are). A mode is covered if it is the nearest of at least that many good samples (1 in Srivastava et al. 2017).
+    """
+    x = _float64(samples)
+    dimensions = mixture.means.shape[1]
+    if x.ndim != 2 or x.shape[1] != dimensions or len(x) == 0:
+        raise ValueError(f"modes_covered: takes samples (N, {dimensions}), got {x.shape}")
+    if at_least < 1:
+        raise ValueError(f"modes_covered: takes at_least >= 1, got {at_least}")
+    deviations = np.linalg.norm(x[:, None] - mixture.means, axis=-1) / mixture.std  # (N, K)
+    good = deviations.min(axis=1) <= 3
+    counts = np.bincount(deviations.argmin(axis=1)[good], minlength=len(mixture.means))
+    return float(good.mean()), int((counts >= at_least).sum())
+
+
+def _float64(x: Any) -> np.ndarray:
+    return to_numpy(raw(x)).astype(np.float64)
+
+
+def _densities(name: str, cell: float, *arrays: Any) -> list[np.ndarray]:
+    """The arrays in float64: two log-densities, which must integrate to 1, and whatever else has their shape."""
+    result = [_float64(x) for x in arrays]
+    if len({x.shape for x in result}) > 1:
+        raise ValueError(f"{name}: takes arrays of one shape, got {' and '.join(str(x.shape) for x in result)}")
+    for log_density in result[:2]:
+        mass = float(np.exp(log_density).sum() * cell)
+        if not abs(mass - 1) < 1e-3:
+            raise ValueError(f"{name}: a density must integrate to 1, got {mass:.4g}: is the grid too small or coarse?")
+    return result
+
+
+@np.errstate(invalid="ignore")
+def _expectation(log_p: np.ndarray, f: np.ndarray, cell: float) -> float:
+    r"""\int p f, where f counts for nothing if p is 0, even if it is infinite."""
+    p = np.exp(log_p)
+    return float(np.where(p > 0, p * f, 0).sum() * cell)
+
+
+def _one_sample(x: Any) -> np.ndarray:
+    x = _float64(x)
+    if x.size == 0 or x.shape not in ((x.size,), (x.size, 1)):
+        raise ValueError(f"wasserstein_1d: takes samples (N,) or (N, 1), got {x.shape}")
+    return x.reshape(-1)
