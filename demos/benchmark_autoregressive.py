@@ -49,16 +49,17 @@ def run(args: argparse.Namespace) -> None:
     print(f"A training step on {args.device}, {threads} threads; the median of {args.repeat}")
     for name in MODELS if args.model == "all" else [args.model]:
         print(f"\n{name:10}{'size':>8}{'images':>8}{'ms/step':>10}{'ns/pixel':>10}")
-        grow = lambda cases, name=name: [report(MODELS[name], *case, args.repeat) for case in cases]
-        exponent("pixels", [n * n for n in args.sizes], grow([(n, args.batch_size) for n in args.sizes]))
-        exponent("images", args.batch_sizes, grow([(args.size, n) for n in args.batch_sizes]))
+        seconds = [report(name, size, args.batch_size, args.repeat) for size in args.sizes]
+        report_exponent("pixels", [size * size for size in args.sizes], seconds)
+        seconds = [report(name, args.size, images, args.repeat) for images in args.batch_sizes]
+        report_exponent("images", args.batch_sizes, seconds)
 
 
-def report(make: Callable[[tuple[int, int, int]], Autoregressive], size: int, images: int, repeat: int) -> float:
-    """Times and prints one case; seconds a step."""
-    seconds = time_of_step(make((1, size, size)), images, repeat)
-    pixel = seconds / (images * size * size)
-    print(f"{f'{size} x {size}':>18}{images:8}{1e3 * seconds:10.1f}{1e9 * pixel:10.0f}", flush=True)
+def report(name: str, size: int, images: int, repeat: int) -> float:
+    """Times and prints one case; returns the seconds of a step."""
+    seconds = time_of_step(MODELS[name]((1, size, size)), images, repeat)
+    per_pixel = 1e9 * seconds / (images * size * size)
+    print(f"{f'{size} x {size}':>18}{images:8}{1e3 * seconds:10.1f}{per_pixel:10.0f}", flush=True)
     return seconds
 
 
@@ -79,10 +80,11 @@ def time_of_step(model: Autoregressive, images: int, repeat: int) -> float:
     return median(seconds[1:])
 
 
-def exponent(what: str, n: list[int], seconds: list[float]) -> None:
+def report_exponent(what: str, n: list[int], seconds: list[float]) -> None:
     """Prints the slope of log(seconds) over log(n), which takes two values of n."""
     if len(set(n)) > 1:
-        print(f"{'':10}seconds ~ {what}^{np.polyfit(np.log(n), np.log(seconds), 1)[0]:.2f}")
+        slope = np.polyfit(np.log(n), np.log(seconds), 1)[0]
+        print(f"{'':10}seconds ~ {what}^{slope:.2f}")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
 """Which pixels each autoregressive model sees: its receptive field, measured, not drawn from theory.
 
 PixelCNN and PixelRNN (van den Oord et al. 2016, arXiv 1601.06759, figure 4) and the Gated PixelCNN (arXiv 1606.05328,
-figure 1) predict a pixel from those before it, but not each model sees all of them. Here, models with random weights get
-random images, and the gradient of one pixel's logit with respect to every pixel of the image says which ones matter and
-how much. What comes after the pixel must have a gradient of exactly zero; what comes before it and has none is a blind
-spot. Prints the counts and draws the four receptive fields in --out.
+figure 1) predict a pixel from those before it, but not each model sees all of them. Here, models with random weights
+get random images, and the gradient of one pixel's logit with respect to every pixel of the image says which ones matter
+and how much. What comes after the pixel must have a gradient of exactly zero; what comes before it and has none is a
+blind spot. Prints the counts and draws the four receptive fields in --out.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ def draw(fields: dict[str, np.ndarray], row: int, column: int, path: Path) -> No
     figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False, fontsize=12)
     figure.savefig(file := BytesIO(), dpi=100, format="png")
     with atomic_write(path) as temporary:
-        Image.open(file).quantize(128).save(temporary, format="png")  # a third of the bytes
+        Image.open(file).convert("RGB").quantize(128).save(temporary, format="png")  # a third of the bytes
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument("--model", choices=[*MODELS, "all"], default="pixelcnn", help="which model draws")
     parser.add_argument("--batch-sizes", type=number, nargs="+", default=[1, 4, 16, 64, 100], help="images at a time")
     parser.add_argument("--size", type=number, default=28, help="height and width of the images")
-    parser.add_argument("--naive-seconds", type=float, default=20.0, help="then the naive loop stops, after a row")
+    parser.add_argument("--naive-seconds", type=float, default=20.0, help="for its rows; see above")
     parser.add_argument("--full", action="store_true", help="let the naive loop finish, however long it takes")
     parser.add_argument("--weights", type=Path, help="of one model, from its demo's default settings")
     parser.add_argument("--device", default="cpu", help='"cpu", "gpu" or "gpu:N"')
@@ -76,20 +76,21 @@ def measure(name: str, model: Autoregressive, batch_sizes: list[int], limit: flo
     sample(model, 1, seed, cached=True)  # warms up
     sample(model, 1, seed, cached=False, limit=0)
     print(f"\n{name}, seconds (~ extrapolated from the rows drawn)")
-    print(f"{'images':>8}{'naive rows':>12}{'naive':>10}{'cached':>10}{'speedup':>10}{'ms/image':>10}  same pixels")
+    print(f"{'images':>8}{'naive rows':>12}{'naive':>10}{'cached':>10}{'speedup':>10}{'ms/image':>10}  same images")
     timings = []
     for n in batch_sizes:
         cached, images = sample(model, n, seed, cached=True)
         naive, some = sample(model, n, seed, cached=False, limit=limit)
         done = some.shape[2]
-        if not np.array_equal(some, images[:, :, :done]):
-            raise RuntimeError(f"{name}: with the cache, {n} images are others than without")
+        same = int((some == images[:, :, :done]).all(axis=(1, 2, 3)).sum())
+        if n - same > n // 50:  # rarely, rounding turns a draw, and with it the rest of the image
+            raise RuntimeError(f"{name}: with the cache, {n - same} of {n} images are others than without")
         naive *= height / done
         timings.append((n, naive, cached, done < height))
         about = "~" if done < height else ""
         rows_drawn, seconds, speedup = f"{done} of {height}", f"{about}{naive:.2f}", f"{about}{naive / cached:.1f}"
         columns = f"{n:8}{rows_drawn:>12}{seconds:>10}{cached:10.2f}{speedup:>10}{1000 * cached / n:10.1f}"
-        print(f"{columns}  yes, in {done} rows", flush=True)
+        print(f"{columns}  {same} of {n}", flush=True)
     return timings
 
 

@@ -7,11 +7,13 @@ adversarial networks" (2017), the grid of 25 from Srivastava et al., "VEEGAN" (2
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from minigen.backend import current_dtype, random_generator, to_numpy
+from minigen.backend import Array, current_dtype, random_generator, to_numpy
+from minigen.backend import device as find_device
 
 
 class GaussianMixture:
@@ -45,6 +47,32 @@ class GaussianMixture:
         k = generator.choice(len(self.means), size=n, p=self.weights)
         noise = generator.standard_normal((n, self.means.shape[1]))
         return (self.means[k] + self.std[k, None] * noise).astype(current_dtype())
+
+
+class Draws:
+    """Fresh draws from a density in place of a `Loader`: an epoch is `batches` batches (x (batch_size, D), zeros).
+
+    All that is random in batch b of epoch e comes from (seed, e, b) alone.
+    """
+
+    def __init__(self, density: GaussianMixture, batch_size: int, batches: int, seed: int = 0) -> None:
+        if min(batch_size, batches) < 1 or seed < 0:
+            raise ValueError(
+                f"Draws: takes batch_size and batches >= 1 and seed >= 0, got {batch_size}, {batches}, {seed}"
+            )
+        self.density, self.batch_size, self.batches, self.seed = density, batch_size, batches, seed
+        self.device = find_device()
+
+    def __len__(self) -> int:
+        """Batches in an epoch."""
+        return self.batches
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[tuple[Array, Array]]:
+        """The batches of that epoch, from number `start` on."""
+        labels = self.device.asarray(np.zeros(self.batch_size, np.int64))
+        for b in range(start, self.batches):
+            generator = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(epoch, b)))
+            yield self.device.asarray(self.density.sample(self.batch_size, generator)), labels
 
 
 def bimodal(distance: float = 4.0, std: float = 0.5) -> GaussianMixture:
