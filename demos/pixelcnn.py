@@ -23,11 +23,13 @@ def main() -> None:
     group.add_argument("--gated", action="store_true", help="the Gated PixelCNN, which has no blind spot")
     group.add_argument("--classes", action="store_true", help="model p(image | class), with --gated")
     group.add_argument(
-        "--hidden", type=command_line.positive, default=16, help="h: the blocks carry 2h features, both gated stacks h"
+        "--hidden", type=command_line.positive, default=16, help="h, for each colour: a block carries 2h features"
     )
     group.add_argument("--blocks", type=command_line.positive, default=7, help="residual blocks, without --gated")
     group.add_argument("--layers", type=command_line.positive, default=8, help="gated layers, with --gated")
-    group.add_argument("--head", type=command_line.positive, default=32, help="features before the output")
+    group.add_argument(
+        "--head", type=command_line.positive, default=32, help="features before the output, for each colour"
+    )
     args = parser.parse_args()
     with command_line.errors_without_traceback(), minigen.device(args.device):
         run(args)
@@ -38,14 +40,14 @@ def run(args: argparse.Namespace) -> None:
         raise ValueError("--classes needs --gated")
     minigen.manual_seed(args.seed)
     images, test_images = autoregressive.datasets(args)
+    colours = images.image_shape[0]
+    hidden, head = colours * args.hidden, colours * args.head
     model: Autoregressive
     if args.gated:
         classes = len(images.classes) if args.classes else None
-        model = GatedPixelCNN(
-            images.image_shape, args.levels, args.hidden, args.layers, head=args.head, classes=classes
-        )
+        model = GatedPixelCNN(images.image_shape, args.levels, hidden, args.layers, head=head, classes=classes)
     else:
-        model = PixelCNN(images.image_shape, args.levels, args.hidden, args.blocks, head=args.head)
+        model = PixelCNN(images.image_shape, args.levels, hidden, args.blocks, head=head)
     autoregressive.train_and_show(model, type(model).__name__, images, test_images, args)
 
 

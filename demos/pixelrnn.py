@@ -20,9 +20,13 @@ def main() -> None:
     parser = command_line.argument_parser(__doc__, out="runs/pixelrnn", epochs=2, batch_size=16)
     group = autoregressive.add_arguments(parser)
     group.add_argument("--cell", choices=["row", "diagonal"], default="row", help="kind of the recurrent layers")
-    group.add_argument("--hidden", type=command_line.positive, default=16, help="h: features of the states")
+    group.add_argument(
+        "--hidden", type=command_line.positive, default=16, help="h: features of the states, for each colour"
+    )
     group.add_argument("--layers", type=command_line.positive, default=3, help="number of recurrent layers")
-    group.add_argument("--head", type=command_line.positive, default=32, help="features before the output")
+    group.add_argument(
+        "--head", type=command_line.positive, default=32, help="features before the output, for each colour"
+    )
     args = parser.parse_args()
     with command_line.errors_without_traceback(), minigen.device(args.device):
         run(args)
@@ -31,7 +35,10 @@ def main() -> None:
 def run(args: argparse.Namespace) -> None:
     minigen.manual_seed(args.seed)
     images, test_images = autoregressive.datasets(args)
-    model = PixelRNN(images.image_shape, args.levels, args.cell, args.hidden, args.layers, head=args.head)
+    colours = images.image_shape[0]
+    model = PixelRNN(
+        images.image_shape, args.levels, args.cell, colours * args.hidden, args.layers, head=colours * args.head
+    )
     autoregressive.train_and_show(model, f"PixelRNN ({args.cell})", images, test_images, args)
 
 

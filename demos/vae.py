@@ -14,6 +14,7 @@ import numpy as np
 import minigen
 from minigen import command_line, data, evaluate, optim, plot, train
 from minigen.autograd import Tensor, no_grad
+from minigen.command_line.judge import save_samples
 from minigen.models import VAE
 from minigen.models.vae import ARCHITECTURES, LIKELIHOODS
 
@@ -62,7 +63,7 @@ def run(args: argparse.Namespace) -> None:
         plot.save_pairs(*pairs, args.out / "reconstructions.png")
         if args.latent_dim == 2:
             plot.save_grid(manifold(vae) * scale, args.out / "manifold.png", columns=20, scale=1)
-        plot.save_curves(args.out / "log.jsonl", args.out / "curves.png", ["loss", "-elbo"], "nats per image")
+        plot.save_curves(args.out / "log.jsonl", args.out / "curves.png", {"nats per image": ["loss", "-elbo"]})
 
     def report(record: dict) -> str:
         loss, nats = record["train"]["loss"], record["test"]["-elbo"]
@@ -83,6 +84,7 @@ def run(args: argparse.Namespace) -> None:
         settings=command_line.settings_of(args),
     )
     minigen.save(vae, args.out / "weights.safetensors")
+    save_samples(vae.sample(1000, mean=True).numpy() * (1 / 255 if pixels == "levels" else 1), args.out)
 
     k = args.importance_samples
     elbo = -evaluate.mean_over(test, vae.elbo, vae)

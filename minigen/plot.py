@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,21 +69,24 @@ def save_pairs(originals: Any, others: Any, path: str | Path, columns: int = 12,
     save_grid(np.concatenate(rows), path, columns, scale)
 
 
-def save_curves(log: str | Path, path: str | Path, keys: Sequence[str], ylabel: str) -> None:
-    """Write the curves of a training log (JSON lines): each of `keys` over the epochs, training dashed."""
+def save_curves(log: str | Path, path: str | Path, panels: Mapping[str, Sequence[str]]) -> None:
+    """Write the curves of a training log (JSON lines) over the epochs, training dashed.
+
+    `panels`: the label of each panel's axis, and the figures of the log that it shows.
+    """
     from matplotlib.figure import Figure
 
     records = [json.loads(line) for line in Path(log).read_text().splitlines()]
-    figure = Figure(figsize=(6, 4), layout="constrained")
-    axes = figure.add_subplot()
-    for color, key in enumerate(keys):
-        for split, style in (("train", "--"), ("test", "-")):
-            points = [(r["epoch"], r[split][key]) for r in records if key in r.get(split, {})]
-            if points:
-                axes.plot(*zip(*points, strict=True), style, color=f"C{color}", label=f"{split}: {key}")
-    axes.set_xlabel("epoch")
-    axes.set_ylabel(ylabel)
-    axes.grid(alpha=0.3)
-    axes.legend()
+    figure = Figure(figsize=(6 * len(panels), 4), layout="constrained")
+    for axes, (label, keys) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
+        for color, key in enumerate(keys):
+            for split, style in (("train", "--"), ("test", "-")):
+                points = [(r["epoch"], r[split][key]) for r in records if key in r.get(split, {})]
+                if points:
+                    axes.plot(*zip(*points, strict=True), style, color=f"C{color}", label=f"{split}: {key}")
+        axes.set_xlabel("epoch")
+        axes.set_ylabel(label)
+        axes.grid(alpha=0.3)
+        axes.legend()
     with atomic_write(path) as temporary:
         figure.savefig(temporary, dpi=100, format="png")

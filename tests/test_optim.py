@@ -452,9 +452,25 @@ def test_ema_is_seen_by_the_tape(device: Device) -> None:
         y.sum().backward()
 
 
-def test_ema_is_of_the_parameters_alone(device: Device) -> None:
-    layer = nn.BatchNorm1d(2)
-    assert list(WeightEMA(layer).state_dict()) == ["weight", "bias"]
+def test_ema_of_running_statistics(device: Device) -> None:
+    """They are averaged with the parameters, the count of batches is not: it stays the module's own."""
+    layer, random = nn.BatchNorm1d(2), np.random.default_rng(0)
+    ema = WeightEMA(layer, 0.75)
+    assert list(ema.state_dict()) == ["weight", "bias", "running_mean", "running_var"]
+    mean, var = np.zeros(2), np.ones(2)
+    for _ in range(3):
+        layer(tensor(random.normal(3, 2, size=(4, 2)).astype("float32")))
+        ema.update()
+        mean = 0.75 * mean + 0.25 * layer.running_mean.numpy()
+        var = 0.75 * var + 0.25 * layer.running_var.numpy()
+    np.testing.assert_allclose(to_numpy(ema.average["running_mean"]), mean, rtol=1e-5)
+    np.testing.assert_allclose(to_numpy(ema.average["running_var"]), var, rtol=1e-5)
+    own, x = as_bytes(layer.state_dict().values()), random.normal(size=(5, 2)).astype("float32")
+    layer.eval()
+    with ema.applied():
+        np.testing.assert_allclose(layer(tensor(x)).numpy(), (x - mean) / np.sqrt(var + 1e-5), rtol=1e-4, atol=1e-5)
+        assert layer.num_batches_tracked.item() == 3
+    assert as_bytes(layer.state_dict().values()) == own
 
 
 def test_ema_state(device: Device) -> None:

@@ -117,7 +117,7 @@ def test_save_curves_draws_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     savefig = Figure.savefig
     monkeypatch.setattr(Figure, "savefig", lambda self, *a, **k: (drawn.extend(self.axes), savefig(self, *a, **k))[1])
     (tmp_path / "log.jsonl").write_text("".join(json.dumps(record) + "\n" for record in LOG))
-    plot.save_curves(tmp_path / "log.jsonl", tmp_path / "curves.png", ["loss", "-elbo"], "nats per image")
+    plot.save_curves(tmp_path / "log.jsonl", tmp_path / "curves.png", {"nats per image": ["loss", "-elbo"]})
     (axes,) = drawn
     lines = {line.get_label(): (line.get_linestyle(), line.get_xydata().tolist()) for line in axes.get_lines()}
     assert lines == {"train: loss": ("--", [[1, 3.0], [2, 2.0], [3, 1.0]]), "test: -elbo": ("-", [[1, 4.0], [3, 2.5]])}

@@ -47,7 +47,7 @@ def positive(text: str) -> int:
 
 def settings_of(arguments: argparse.Namespace) -> dict[str, Any]:
     """The arguments that define a run: all but where it runs, how long, and where its files are."""
-    free = {"device", "epochs", "out", "resume", "data_dir"}
+    free = {"device", "epochs", "out", "resume", "data_dir", "beside", "seeds", "objectives"}
     return {name: value for name, value in vars(arguments).items() if name not in free}
 
 

@@ -56,7 +56,7 @@ def train_and_show(
 
     def draw(epoch: int) -> None:
         plot.save_grid(shown(sample(100)), args.out / "samples.png")
-        plot.save_curves(args.out / "log.jsonl", args.out / "curves.png", ["loss", "nats"], "nats per image")
+        plot.save_curves(args.out / "log.jsonl", args.out / "curves.png", {"nats per image": ["loss", "nats"]})
 
     def report(record: dict) -> str:
         loss, nats = record["train"]["loss"], record["test"]["nats"]

@@ -186,14 +186,3 @@ def report_on(samples: Any, classifier: Classifier, real: Any) -> dict[str, Any]
         "confident": confident_share(probabilities),
         "confident_real": confident_share(real_probabilities),
     }
-
-
-def describe(report: dict[str, Any]) -> str:
-    """What `report_on` found, in three lines."""
-    sure, sure_of_real = report["confident"], report["confident_real"]
-    return (
-        f"Frechet distance {report['frechet']:.2f} (floor: {report['floor']:.2f}, one half of the real test images to "
-        f"the other; {report['compared']} images each)\n"
-        f"the classifier is over 0.9 sure of {sure:.1%} (of real test images: {sure_of_real:.1%})\n"
-        f"classes, %: {' '.join(f'{100 * share:.1f}' for share in report['shares'])}"
-    )

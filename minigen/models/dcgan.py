@@ -107,7 +107,7 @@ class DCGAN(GAN):
     ) -> None:
         if len(image_shape) != 3 or image_shape[1] != image_shape[2] or image_shape[1] < 8:
             raise ValueError(f"DCGAN: takes square images (C, side, side) from 8 x 8 up, got {tuple(image_shape)}")
-        if min(image_shape[0], latent_dim, features, classes or 1) < 1:
+        if min(image_shape[0], latent_dim, features, 1 if classes is None else classes) < 1:
             raise ValueError(
                 f"DCGAN: got {image_shape[0]} channels, latent_dim={latent_dim}, features={features}, "
                 f"classes={classes}; takes 1 or more"

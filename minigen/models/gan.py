@@ -75,6 +75,10 @@ class GAN(nn.Module):
             )
         if label_smoothing and not self.objective.labelled:
             raise ValueError(f"GAN: objective={objective!r} has no labels that could be smoothed")
+        if getattr(discriminator, "classes", self.classes) != self.classes:
+            raise ValueError(
+                f"GAN: the generator has classes={self.classes}, the discriminator classes={discriminator.classes}"  # type: ignore[attr-defined]
+            )
         self.noise_kind, self.label_smoothing, self.label_flips = noise, label_smoothing, label_flips
         self.instance_noise, self.mixed_batch = instance_noise, mixed_batch
 
@@ -179,7 +183,7 @@ class Maxout(nn.Module):
 
     def forward(self, x: Any) -> Any:
         y = self.linear(x)  # (N, pieces out_features)
-        return ops.max(ops.reshape(y, (len(y), -1, self.pieces)), axis=2)
+        return ops.max(ops.reshape(y, (len(y), self.pieces, -1)), axis=1)
 
 
 class Generator(nn.Module):

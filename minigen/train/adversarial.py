@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
@@ -22,10 +22,12 @@ class GANWarning(UserWarning):
 
 
 class Adversarial:
-    """One iteration of the algorithm, from a batch of k m images.
+    """One iteration of the algorithm, from a batch of k m images (fewer than k more are left out).
 
-    average             decay of a running average of the generator's weights, 0.999, say: `averaged` draws with them
-    instance_noise_steps   iterations in which the GAN's instance noise decays to nothing, in a straight line
+    average               decay of a running average of the generator's weights, 0.999, say: `averaged` draws with them
+    schedule              gives what both learning rates are multiplied by, for the number of iterations that were made,
+                          such as `optim.linear_decay(1.0, iterations)`
+    instance_noise_steps  iterations in which the GAN's instance noise decays to nothing, in a straight line
 
     Figures for the log: `d_loss` and `g_loss`; `D(x)` and `D(G(z))`, the mean probabilities of "data", or for a critic
     `wasserstein`, its estimate mean critic(x) - mean critic(G(z)) (up to the critic's slope); `d_grad` and `g_grad`,
@@ -39,14 +41,23 @@ class Adversarial:
         generator_optimizer: Optimizer,
         *,
         average: float | None = None,
+        schedule: Callable[[int], float] | None = None,
         instance_noise_steps: int = 1000,
     ) -> None:
         self.gan, self.d_optimizer, self.g_optimizer = gan, discriminator_optimizer, generator_optimizer
         self.average = WeightEMA(gan.generator, average) if average is not None else None
+        if instance_noise_steps < 1:
+            raise ValueError(f"Adversarial: takes instance_noise_steps >= 1, got {instance_noise_steps}")
+        self.schedule, self.rates = schedule, [(o, o.lr) for o in (discriminator_optimizer, generator_optimizer)]
         self.instance_noise, self.instance_noise_steps = gan.instance_noise, instance_noise_steps
-        self.parts = {"gan": gan, "discriminator_optimizer": self.d_optimizer, "generator_optimizer": self.g_optimizer}
+        parts: dict[str, Any] = {
+            "gan": gan,
+            "discriminator_optimizer": self.d_optimizer,
+            "generator_optimizer": self.g_optimizer,
+        }
         if self.average is not None:
-            self.parts["average"] = self.average
+            parts["average"] = self.average
+        self.parts: Mapping[str, Any] = parts
         self.suspicions = Suspicions(gan.objective)
 
     def __call__(self, images: Any, labels: Any = None) -> Figures:
@@ -54,6 +65,9 @@ class Adversarial:
         labels = None if gan.classes is None else labels
         done = self.g_optimizer.steps
         gan.instance_noise = self.instance_noise * max(0.0, 1 - done / self.instance_noise_steps)
+        if self.schedule is not None:
+            for optimizer, rate in self.rates:
+                optimizer.lr = rate * self.schedule(done)
         m = len(images) // gan.k
         if m == 0:
             raise ValueError(f"Adversarial: takes at least k={gan.k} images, one for each step, got {len(images)}")

@@ -25,7 +25,6 @@ from typing import Any, Protocol
 from minigen import backend
 from minigen.backend import array_module
 from minigen.checkpoint import atomic_write, load_checkpoint, load_progress, save_checkpoint
-from minigen.data import Loader
 from minigen.nn import Module
 
 Figures = dict[str, float]
@@ -45,9 +44,19 @@ class Step(Protocol):
         """Update from images (N, C, H, W) and labels (N,); returns what the bar and the log show."""
 
 
+class Batches(Protocol):
+    """What gives the batches of each epoch: a `data.Loader` or `data.toy.Draws`."""
+
+    def __len__(self) -> int:
+        """Batches in an epoch."""
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[tuple[Any, Any]]:
+        """(images, labels) of the batches of that epoch, from number `start` on."""
+
+
 def train(
     step: Step,
-    loader: Loader,
+    loader: Batches,
     *,
     epochs: int,
     out: str | Path,

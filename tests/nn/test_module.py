@@ -40,6 +40,7 @@ from safetensors.numpy import load_file, save_file
 from minigen import nn
 from minigen.autograd import Tensor, tensor
 from minigen.backend import Device, default_dtype, device_of, manual_seed, to_numpy
+from minigen.nn.module import frozen
 from minigen.optim import SGD, Adam, RMSprop
 
 # -- every layer: its derivatives by its parameters and its inputs -----------------------------------------------------
@@ -359,6 +360,53 @@ def test_apply_goes_from_the_inside_out() -> None:
     seen: list[nn.Module] = []
     assert module.apply(seen.append) is module
     assert seen == [inner, module[0], outer, module]
+
+
+def test_named_tensors_are_parameters_and_buffers_each_once(device: Device) -> None:
+    model = nn.Sequential(nn.Linear(2, 2, bias=False), nn.BatchNorm1d(2), nn.Linear(2, 2, bias=False))
+    setattr(model, "2", model[0])  # shared: two names, one tensor
+    names = ["0.weight", "1.weight", "1.bias", "1.running_mean", "1.running_var", "1.num_batches_tracked"]
+    assert [name for name, _ in model.named_tensors()] == names
+    assert all(x.data is model.state_dict()[name] for name, x in model.named_tensors())
+    assert list(model.state_dict()) == [*names, "2.weight"]
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_frozen(fails: bool, device: Device) -> None:
+    """Inside, the results and the gradient of the input are as ever, but nothing in the module changes."""
+    model = nn.Sequential(nn.Linear(2, 3), nn.Sequential(nn.BatchNorm1d(3), nn.Tanh()), nn.BatchNorm1d(3).eval())
+    model[0].bias.requires_grad = False
+    values, x = as_bytes(model), np.random.default_rng(0).normal(size=(4, 2)).astype("float32")
+    inputs = [tensor(x, requires_grad=True) for _ in range(2)]
+    try:
+        with frozen(model), frozen(model[1]):  # also one within the other
+            y = model(inputs[0])
+            assert not any(p.requires_grad for p in model.parameters())
+            assert all(part.frozen for part in model.modules()) and model[1].training and not model[2].training
+            if fails:
+                raise KeyError("inside the block")
+    except KeyError:
+        assert fails
+    y.square().sum().backward()
+    assert all(p.grad is None for p in model.parameters()) and as_bytes(model) == values
+    assert [p.requires_grad for p in model.parameters()] == [True, False, True, True, True, True]
+    assert not any(part.frozen for part in model.modules())
+    z = model(inputs[1])  # and now everything does
+    z.square().sum().backward()
+    np.testing.assert_array_equal(z.numpy(), y.numpy())
+    np.testing.assert_allclose(inputs[1].grad.numpy(), inputs[0].grad.numpy(), rtol=1e-6)
+    assert [p.grad is None for p in model.parameters()] == [False, True, False, False, False, False]
+    changed = {name for name, x in as_bytes(model).items() if x != values[name]}
+    assert changed == {f"1.0.{name}" for name in ("running_mean", "running_var", "num_batches_tracked")}
+
+
+def test_frozen_within_frozen_stays_until_the_outer_ends() -> None:
+    model = nn.Sequential(nn.Linear(1, 1))
+    with frozen(model):
+        with frozen(model[0]):
+            pass
+        assert model[0].frozen and not model[0].weight.requires_grad
+    assert not model[0].frozen and model[0].weight.requires_grad
 
 
 def test_parameters_are_in_row_major_memory(device: Device) -> None:

@@ -1,0 +1,150 @@
+"""The latent space of a generator: paths between points, the point of a given image, and arithmetic.
+
+A generator is any function that makes images, a tensor (N, C, H, W), of points z (N, latent_dim), such as
+`gan.generator`, in evaluation mode. Points are arrays of NumPy or CuPy (..., latent_dim); so are the results, of the
+same dtype.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from minigen import ops
+from minigen.autograd import Tensor, grad, no_grad, raw
+from minigen.backend import Array, array_module, normal
+from minigen.nn import Parameter
+from minigen.optim import Adam
+
+Interpolation = Callable[[Any, Any, int], Array]
+
+
+# -- paths -------------------------------------------------------------------------------------------------------------
+
+
+def linear(z1: Any, z2: Any, steps: int) -> Array:
+    """(1 - t) z1 + t z2 for `steps` values of t from 0 to 1: (steps, ..., latent_dim).
+
+    The middle of two Gaussian points is nearer to 0 than almost any Gaussian point, by sqrt(2): see `spherical`.
+    """
+    z1, z2, t = _ends("linear", z1, z2, steps)
+    return ((1 - t) * z1 + t * z2).astype(z1.dtype)
+
+
+def spherical(z1: Any, z2: Any, steps: int) -> Array:
+    """Along the great circle from z1 to z2 by equal angles, while the norm changes evenly: (steps, ..., latent_dim).
+
+        sin((1 - t) angle) / sin(angle) z1 + sin(t angle) / sin(angle) z2        for z1 and z2 of norm 1
+
+    Points stay where a Gaussian (or uniform on the sphere) generator was trained (White 2016, arXiv 1609.04468). In
+    line with each other, or one of them 0, two points have no such circle: the path is then `linear`.
+    """
+    z1, z2, t = _ends("spherical", z1, z2, steps)
+    xp = array_module(z1)
+    a, b = z1.astype(np.float64), z2.astype(np.float64)
+    norm_of = lambda z: xp.sqrt((z * z).sum(axis=-1, keepdims=True))
+    norm_a, norm_b = norm_of(a), norm_of(b)
+    u, v = a / xp.where(norm_a > 0, norm_a, 1.0), b / xp.where(norm_b > 0, norm_b, 1.0)
+    angle = 2 * xp.arctan2(norm_of(u - v), norm_of(u + v))  # exact also where the arc cosine is not, near 0 and pi
+    sine = xp.sin(angle)
+    in_line = (sine < 1e-6) | (norm_a == 0) | (norm_b == 0)
+    sine = xp.where(in_line, 1.0, sine)
+    norm = (1 - t) * norm_a + t * norm_b
+    path = norm * (xp.sin((1 - t) * angle) / sine * u + xp.sin(t * angle) / sine * v)
+    path[0], path[-1] = a, b
+    return xp.where(in_line, (1 - t) * a + t * b, path).astype(z1.dtype)
+
+
+def walk(points: Any, steps: int, interpolate: Interpolation = spherical) -> Array:
+    """From each point (P, ..., latent_dim) to the next in `steps` equal steps: ((P - 1) steps + 1, ..., latent_dim).
+
+    With the first point once more at the end it is a round trip.
+    """
+    points = raw(points)
+    if len(points) < 2 or steps < 1:
+        raise ValueError(f"walk: takes two or more points and steps >= 1, got {len(points)} points, steps={steps}")
+    legs = [interpolate(z1, z2, steps + 1)[:-1] for z1, z2 in pairwise(points)]
+    return array_module(points).concatenate([*legs, points[-1:]])
+
+
+def grid(
+    top_left: Any,
+    top_right: Any,
+    bottom_left: Any,
+    bottom_right: Any,
+    rows: int,
+    columns: int,
+    interpolate: Interpolation = spherical,
+) -> Array:
+    """Points between four corners (latent_dim,), first down both sides, then across: (rows, columns, latent_dim)."""
+    left, right = interpolate(top_left, bottom_left, rows), interpolate(top_right, bottom_right, rows)
+    return interpolate(left, right, columns).swapaxes(0, 1)
+
+
+def _ends(name: str, z1: Any, z2: Any, steps: int) -> tuple[Array, Array, Array]:
+    """The two ends, and t (steps, 1, ...), checked."""
+    z1, z2 = raw(z1), raw(z2)
+    if z1.shape != z2.shape or z1.ndim < 1 or z1.dtype.kind != "f" or steps < 2:
+        raise ValueError(
+            f"{name}: takes two points (..., latent_dim) of floats and steps >= 2, "
+            f"got {z1.shape} {z1.dtype}, {z2.shape} {z2.dtype}, steps={steps}"
+        )
+    return z1, z2, array_module(z1).linspace(0, 1, steps).reshape(-1, *[1] * z1.ndim)
+
+
+# -- points ------------------------------------------------------------------------------------------------------------
+
+
+def project(
+    generate: Callable[[Tensor], Tensor],
+    images: Any,
+    latent_dim: int,
+    *,
+    steps: int = 300,
+    lr: float = 0.2,
+    restarts: int = 4,
+) -> tuple[Array, Array]:
+    """The points whose images come nearest to `images` (N, C, H, W): z (N, latent_dim), and their errors (N,).
+
+    Gradient descent on z (Adam) from `restarts` random points for each image, of which the best is kept. The error is
+    the mean squared one of a pixel. The generator and its gradients stay as they are.
+    """
+    target = raw(images)
+    if steps < 1 or restarts < 1 or latent_dim < 1 or target.dtype.kind != "f" or target.size == 0:
+        raise ValueError(
+            f"project: takes images (N, C, H, W) of floats, and latent_dim, steps and restarts >= 1; "
+            f"got {target.shape} {target.dtype}, {latent_dim}, {steps} and {restarts}"
+        )
+    n, xp = len(target), array_module(target)
+    z = Parameter(normal((restarts * n, latent_dim), dtype=target.dtype, on=Tensor(target).device))
+    target = xp.concatenate([target] * restarts)
+    optimizer = Adam([z], lr)
+
+    def errors() -> Tensor:
+        """(restarts N,)"""
+        squares = ops.mse_loss(generate(z), target, reduction="none")
+        return ops.mean(ops.reshape(squares, (restarts * n, -1)), axis=1)
+
+    for _ in range(steps):
+        (z.grad,) = grad(ops.sum(errors()), z)  # each point has its own image: the sum keeps their gradients apart
+        optimizer.step()
+    with no_grad():
+        error = errors().data.reshape(restarts, n)
+    best = error.argmin(axis=0), xp.arange(n)
+    return z.data.reshape(restarts, n, latent_dim)[best], error[best]
+
+
+def arithmetic(positive: Any, minus: Any, plus: Any) -> Array:
+    """mean(positive) - mean(minus) + mean(plus), each (K, latent_dim): "glasses man - man + woman" (latent_dim,).
+
+    The means over several points that show the same are what makes it work (Radford et al. 2016, arXiv 1511.06434,
+    section 6.3.2).
+    """
+    points = [raw(z) for z in (positive, minus, plus)]
+    if any(z.ndim != 2 or z.shape[1] != points[0].shape[-1] or len(z) == 0 for z in points):
+        raise ValueError(f"arithmetic: takes three arrays (K, latent_dim), got {[z.shape for z in points]}")
+    a, b, c = (z.mean(axis=0) for z in points)
+    return a - b + c
