@@ -18,8 +18,10 @@ from minigen.models.gan import NOISES
 from minigen.models.objectives import OBJECTIVES
 
 
-def add_arguments(parser: argparse.ArgumentParser, objective: str, objectives: Iterable[str] = OBJECTIVES) -> Any:
-    """The flags of every such demo; returns the group for those of the networks."""
+def add_arguments(
+    parser: argparse.ArgumentParser, objective: str, objectives: Iterable[str] = OBJECTIVES, judged: bool = True
+) -> Any:
+    """The flags of every such demo, and with `judged` those that `judge` needs; returns the networks' group."""
     game = parser.add_argument_group("the game")
     game.add_argument("--objective", choices=list(objectives), default=objective, help="what the players minimise")
     game.add_argument("--k", type=command_line.positive, help="discriminator steps for each of the generator's")
@@ -33,6 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser, objective: str, objectives: I
     tips.add_argument("--mixed-batch", action="store_true", help="data and samples in one batch through D, not apart")
     networks = parser.add_argument_group("the networks")
     networks.add_argument("--latent-dim", type=command_line.positive, default=64, help="length of z")
+    if not judged:
+        return networks
     networks.add_argument("--classes", action="store_true", help="learn p(image | class); a row for each class")
     parser.add_argument_group("at the end").add_argument(
         "--beside",

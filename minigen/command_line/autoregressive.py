@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-import minigen
 from minigen import command_line, data, evaluate, optim, plot, train
 from minigen.backend import Array, to_numpy
+from minigen.checkpoint import save
 from minigen.models.autoregressive import Autoregressive
 
 
@@ -80,7 +80,7 @@ def train_and_show(
         resume=args.resume,
         settings=command_line.settings_of(args),
     )
-    minigen.save(model, args.out / "weights.safetensors")
+    save(model, args.out / "weights.safetensors")
     nats = log[-1]["test"]["nats"]
     likelihood = "-log p(x | class)" if classes else "-log p(x)"
     print(f"\nOn {len(test_images)} test images ({task}):")

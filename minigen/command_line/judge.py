@@ -24,31 +24,11 @@ def judge(samples: np.ndarray, images: data.Dataset, test_images: data.Dataset, 
     The `samples.npy` of the folders `args.beside` are judged in the same way.
     """
     save_samples(samples, args.out)
-    print()
-    classifier = trained_classifier(images, test_images, args.out.parent / "classifier" / f"{images.name}.safetensors")
-    real = data.Loader(test_images, len(test_images), pixels="signed", shuffle=False)
-    real_images, _ = next(real.epoch(0))
-    print(f"\n{'':24}  Fréchet  sure of  rarest class  shares of the classes, %")
-    for folder in [args.out, *(folder for folder in args.beside if folder != args.out)]:
-        file = folder / "samples.npy"
-        if not file.exists():
-            print(f"{folder!s:24}  no samples.npy there: run its demo to compare")
-            continue
-        drawn = np.load(file, allow_pickle=False)
-        found = evaluate.report_on(drawn.astype(np.float32) / 127.5 - 1, classifier, real_images)
-        shares = [100 * share for share in found["shares"]]
-        print(
-            f"{folder!s:24}  {found['frechet']:7.2f}  {found['confident']:7.1%}  {min(shares):11.1f}%  "
-            + " ".join(f"{share:.0f}" for share in shares)
-        )
-    print(f"{'real test images':24}  {found['floor']:7.2f}  {found['confident_real']:7.1%}")
-    print(
-        f"Fréchet: distance in the classifier's features to {found['compared']} test images; of others, the floor. "
-        "Sure: probability over 0.9."
-    )
-
-    test = test_images.images[:1000] / 255.0
-    sigma = evaluate.best_sigma(test_images.images[1000:1500] / 255.0, samples)
+    if len(images.classes) > 1:
+        compare([args.out, *(folder for folder in args.beside if folder != args.out)], images, test_images, args)
+    half = min(len(test_images) // 2, 1000)
+    test, validation = (test_images.images[start : start + half] / 255.0 for start in (0, half))
+    sigma = evaluate.best_sigma(validation, samples)
     parzen = float(evaluate.parzen_log_prob(test, samples, sigma).mean())
     print(
         f"Parzen window, sigma {sigma:.2f}: {parzen:.0f} nats (the first GAN paper's measure; it ranks models wrongly, "
@@ -59,4 +39,33 @@ def judge(samples: np.ndarray, images: data.Dataset, test_images: data.Dataset, 
     plot.save_pairs(shown, images.images[indices[:, 0]] / 255.0, args.out / "nearest.png")
     print(
         f"Figures, log and weights are in {args.out}/; nearest.png: samples, and below each the nearest training image"
+    )
+
+
+def compare(folders: list[Path], images: data.Dataset, test_images: data.Dataset, args: argparse.Namespace) -> None:
+    """Print what a classifier of these images sees in the `samples.npy` of each folder."""
+    print()
+    classifier = trained_classifier(images, test_images, args.out.parent / "classifier" / f"{images.name}.safetensors")
+    real = data.Loader(test_images, len(test_images), pixels="signed", shuffle=False)
+    real_images, _ = next(real.epoch(0))
+    print(f"\n{'':24}  Fréchet  sure of  rarest class  shares of the classes, %")
+    for folder in folders:
+        file = folder / "samples.npy"
+        if not file.exists():
+            print(f"{folder!s:24}  no samples.npy there: run its demo to compare")
+            continue
+        drawn = np.load(file, allow_pickle=False)
+        if drawn.shape[1:] != images.image_shape:
+            print(f"{folder!s:24}  its samples are of other images, {drawn.shape[1:]}")
+            continue
+        found = evaluate.report_on(drawn.astype(np.float32) / 127.5 - 1, classifier, real_images)
+        shares = [100 * share for share in found["shares"]]
+        print(
+            f"{folder!s:24}  {found['frechet']:7.2f}  {found['confident']:7.1%}  {min(shares):11.1f}%  "
+            + " ".join(f"{share:.0f}" for share in shares)
+        )
+    print(f"{'real test images':24}  {found['floor']:7.2f}  {found['confident_real']:7.1%}")
+    print(
+        f"Fréchet: distance in the classifier's features to {found['compared']} test images; of others, the floor. "
+        "Sure: probability over 0.9."
     )

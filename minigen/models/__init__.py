@@ -1,5 +1,6 @@
 """The models: one file a paper."""
 
+from minigen.models.classifier import Classifier
 from minigen.models.dcgan import DCGAN
 from minigen.models.gan import GAN
 from minigen.models.gated_pixelcnn import GatedPixelCNN
@@ -7,4 +8,4 @@ from minigen.models.pixelcnn import PixelCNN
 from minigen.models.pixelrnn import PixelRNN
 from minigen.models.vae import VAE
 
-__all__ = ["DCGAN", "GAN", "VAE", "GatedPixelCNN", "PixelCNN", "PixelRNN"]
+__all__ = ["DCGAN", "GAN", "VAE", "Classifier", "GatedPixelCNN", "PixelCNN", "PixelRNN"]

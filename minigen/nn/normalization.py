@@ -36,17 +36,12 @@ class _BatchNorm(Module):
             raise ValueError(
                 f"{type(self).__name__}: takes {' or '.join(map(str, self.dimensions))} axes, got {x.shape}"
             )
+        untouched = self.training and self.frozen
+        running = (None, None) if untouched else (self.running_mean, self.running_var)
         y = ops.batch_norm(
-            x,
-            self.weight,
-            self.bias,
-            self.running_mean,
-            self.running_var,
-            training=self.training,
-            momentum=0.0 if self.frozen else self.momentum,
-            eps=self.eps,
+            x, self.weight, self.bias, *running, training=self.training, momentum=self.momentum, eps=self.eps
         )
-        if self.training and not self.frozen:
+        if self.training and not untouched:
             self.num_batches_tracked.data += 1
         return y
 

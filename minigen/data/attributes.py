@@ -1,0 +1,49 @@
+"""Faces, or whatever else, with named attributes in a file of CelebA's format (Liu et al. 2015, arXiv 1411.7766).
+
+202599                                  the number of images (may be missing)
+5_o_Clock_Shadow Arched_Eyebrows ...    the attributes' names
+000001.jpg -1  1 ...                    an image's file, and 1 or -1 for each attribute
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+from minigen.data.dataset import Dataset
+from minigen.data.images import read_image
+
+
+def load_attributes(
+    folder: str | Path, file: str | Path, attributes: tuple[str, str], split: str = "train", *, size: int = 32
+) -> Dataset:
+    """The images of `folder` that `file` lists, (N, 3, size, size), with two attributes as labels 0 and 1.
+
+    The first attribute gives `labels`, the second `colours` (a data set's second label). Every tenth image is in
+    "test", the others in "train". `ValueError`, naming the file and the line, if something does not fit.
+    """
+    folder, file = Path(folder).expanduser(), Path(file).expanduser()
+    lines = [re.split(r"[,\s]+", line.strip()) for line in file.read_text().splitlines() if line.strip()]
+    start = 1 if lines and len(lines[0]) == 1 and lines[0][0].isdigit() else 0
+    if len(lines) < start + 2:
+        raise ValueError(f"load_attributes: {file} lists no images")
+    names = [name for name in lines[start] if name not in ("", "image_id")]
+    for attribute in attributes:
+        if attribute not in names:
+            raise ValueError(f"load_attributes: {file} has no attribute {attribute!r}; it has {' '.join(names)}")
+    columns = [1 + names.index(attribute) for attribute in attributes]
+    rows = lines[start + 1 :]
+    chosen = [row for i, row in enumerate(rows) if (i % 10 == 9) == (split == "test")]
+    images = np.empty((len(chosen), 3, size, size), np.uint8)
+    labels = np.empty((2, len(chosen)), np.int64)
+    for i, row in enumerate(chosen):
+        if len(row) != 1 + len(names) or any(row[c] not in ("-1", "0", "1") for c in columns):
+            raise ValueError(
+                f"load_attributes: {file}: the line of {row[0]!r} is not a name and {len(names)} times 1 or -1"
+            )
+        images[i] = read_image(folder / row[0], size)
+        labels[:, i] = [row[c] == "1" for c in columns]
+    first, second = ((f"not {name}", name) for name in attributes)
+    return Dataset(images, labels[0], first, folder.resolve().name, split, labels[1], second)
