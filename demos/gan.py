@@ -39,7 +39,7 @@ def main() -> None:
         help="those to compare",
     )
     toy.add_argument("--seeds", type=command_line.positive, default=5, help="runs of each")
-    toy.add_argument("--iterations", type=command_line.positive, default=3000, help="generator steps of each run")
+    toy.add_argument("--iterations", type=command_line.positive, default=5000, help="generator steps of each run")
     args = parser.parse_args()
     with command_line.errors_without_traceback(), minigen.device(args.device):
         (compare if args.dataset in TOYS else run)(args)
@@ -83,9 +83,12 @@ def learn(mixture: data.toy.GaussianMixture, objective: str, seed: int, args: ar
     minigen.manual_seed(seed)
     generator = Generator((2,), latent_dim=2, hidden=128, tanh=False)
     discriminator = Discriminator((2,), hidden=128, pieces=2, dropout=0.0)
-    gan = GAN(generator, discriminator, **adversarial.options(args, objective=objective))
+    changes: dict[str, Any] = {"objective": objective}
+    if OBJECTIVES[objective].penalty:  # a small one is quicker, and enough in two dimensions
+        changes |= {"k": args.k or 2, "penalty": args.penalty or 0.1}
+    gan = GAN(generator, discriminator, **adversarial.options(args, **changes))
     draws = data.toy.Draws(mixture, 256 * gan.k, args.iterations, seed)
-    step = adversarial.adversarial_step(gan, args, args.iterations)
+    step = adversarial.adversarial_step(gan, args.iterations, args.lr or 1e-3, args.average)
     out = args.out / f"{objective}-{seed}"
     resume = args.resume and (out / "checkpoint.safetensors").exists()
     train.train(step, draws, epochs=1, out=out, resume=resume, settings=command_line.settings_of(args))

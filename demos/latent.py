@@ -93,9 +93,8 @@ def draw_projections(gan: DCGAN, test_images: data.Dataset, out: Path) -> None:
         z, errors = latent.project(gan.generator, originals, gan.latent_dim)
     found = gan.sample(z=minigen.Tensor(z)).data
     plot.save_pairs(adversarial.shown(originals), adversarial.shown(found), out / "projections.png")
-    print(
-        f"\nProjection of 24 test images: mean squared error of a pixel {float(errors.mean()):.4f}, pixels in [-1, 1]"
-    )
+    error = float(errors.mean())
+    print(f"\nProjection of {len(z)} test images: mean squared error of a pixel {error:.4f}, pixels in [-1, 1]")
 
 
 # -- the arithmetic ----------------------------------------------------------------------------------------------------
@@ -127,7 +126,8 @@ def measure_analogies(gan: DCGAN, images: data.Dataset, test_images: data.Datase
     random = np.random.default_rng(args.seed)
     analogies = [analogies[i] for i in random.permutation(len(analogies))[: args.analogies]]
     chosen = [[random.choice(exemplars[pair], args.exemplars, replace=False) for pair in each] for each in analogies]
-    z = np.stack([on_the_sphere(latent.arithmetic(*points)) for points in chosen])
+    length = float(np.sqrt((pool * pool).sum(axis=1).mean()))
+    z = np.stack([on_the_sphere(latent.arithmetic(*points), length) for points in chosen])
     p = read(gan.device.asarray(z))
     wanted = np.array([(f, t) for (f, _), _, (_, t) in analogies])
     first_right = p.sum(axis=2).argmax(axis=1) == wanted[:, 0]
@@ -152,9 +152,9 @@ def joint(dataset: data.Dataset) -> data.Dataset:
     return replace(dataset, labels=labels, classes=classes, colours=None, colour_names=())
 
 
-def on_the_sphere(z: np.ndarray) -> np.ndarray:
-    """z scaled to the length sqrt(latent_dim) that nearly all points have for which the generator was trained."""
-    return z * np.sqrt(len(z) / (z @ z))
+def on_the_sphere(z: np.ndarray, length: float) -> np.ndarray:
+    """z scaled to the length that nearly all points have for which the generator was trained."""
+    return z * (length / np.sqrt(z @ z))
 
 
 def draw_analogies(gan: DCGAN, images: data.Dataset, analogies: Any, chosen: Any, z: np.ndarray, out: Path) -> None:
@@ -167,10 +167,10 @@ def draw_analogies(gan: DCGAN, images: data.Dataset, analogies: Any, chosen: Any
     name = lambda pair: f"{images.colour_names[pair[1]]} {images.classes[pair[0]]}"
     for row, pairs, points, result in zip(panels, analogies, chosen, z, strict=True):
         for axes, sign, pair, kind in zip(row, ("", "- ", "+ "), pairs, points, strict=False):
-            mean = on_the_sphere(kind.mean(axis=0))
+            mean = on_the_sphere(kind.mean(axis=0), float(np.sqrt(result @ result)))
             axes.imshow(plot.mosaic(drawn(np.concatenate([kind[:3], [mean]]).astype(z.dtype)), columns=4))
             axes.set_title(sign + name(pair), fontsize=9)
-        nearby = result + 0.25 * minigen.backend.normal((9, len(result)), dtype=z.dtype)
+        nearby = result + 0.25 * to_numpy(minigen.backend.normal((9, len(result)), dtype=z.dtype))
         nearby[4] = result  # in the middle
         row[3].imshow(plot.mosaic(drawn(nearby), columns=3))
         row[3].set_title(f"= {name((pairs[0][0], pairs[2][1]))}?", fontsize=9)

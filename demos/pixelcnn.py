@@ -18,7 +18,7 @@ from minigen.models.autoregressive import Autoregressive
 
 
 def main() -> None:
-    parser = command_line.argument_parser(__doc__, out="runs/pixelcnn", epochs=2, batch_size=16)
+    parser = command_line.argument_parser(__doc__, out="runs/pixelcnn", epochs=3, batch_size=16)
     group = autoregressive.add_arguments(parser)
     group.add_argument("--gated", action="store_true", help="the Gated PixelCNN, which has no blind spot")
     group.add_argument("--classes", action="store_true", help="model p(image | class), with --gated")

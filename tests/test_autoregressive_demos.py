@@ -1,12 +1,15 @@
-"""The demos that measure the autoregressive models: what they see, and how long drawing and learning take.
+"""The demos of the autoregressive models: PixelCNN and PixelRNN, what they see, and how long they take.
 
 Times are never compared: where a table of times is checked, the clock is the test's own.
 """
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import runpy
+import signal
 import sys
 import time
 from pathlib import Path
@@ -19,14 +22,16 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import minigen
-from minigen.models import PixelCNN
+from minigen import train
+from minigen.models import GatedPixelCNN, PixelCNN, PixelRNN
 from minigen.models.autoregressive import Autoregressive
 from minigen.nn import convolution
 from minigen.optim import Adam
 
 DEMOS = Path(__file__).parents[1] / "demos"
-RECEPTIVE_FIELD, SAMPLING_SPEED, BENCHMARK = (
-    DEMOS / f"{name}.py" for name in ("receptive_field", "sampling_speed", "benchmark_autoregressive")
+PIXELCNN, PIXELRNN, RECEPTIVE_FIELD, SAMPLING_SPEED, BENCHMARK = (
+    DEMOS / f"{name}.py"
+    for name in ("pixelcnn", "pixelrnn", "receptive_field", "sampling_speed", "benchmark_autoregressive")
 )
 
 
@@ -50,6 +55,203 @@ class Clock:
     def __call__(self) -> float:
         self.now += self.tick
         return self.now
+
+
+# -- learning and drawing ----------------------------------------------------------------------------------------------
+
+SMALL = ["--image-size", 6, "--epochs", 2, "--batch-size", 4, "--hidden", 1, "--layers", 1, "--head", 1]
+MODELS: dict[str, tuple[Path, list]] = {
+    "gated with classes": (PIXELCNN, [*SMALL, "--gated", "--classes", "--levels", 4]),
+    "diagonal": (PIXELRNN, [*SMALL, "--cell", "diagonal", "--levels", 4]),
+    "plain, of two levels": (PIXELCNN, [*SMALL, "--blocks", 1, "--levels", 2]),
+}
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with six images of each of two classes to learn from, and three to test with."""
+    folder, random = tmp_path_factory.mktemp("data") / "photographs", np.random.default_rng(0)
+    for split, n in (("train", 6), ("test", 3)):
+        for name in ("bright", "dark"):
+            (folder / split / name).mkdir(parents=True)
+            for i in range(n):
+                Image.fromarray(random.integers(0, 256, (6, 6, 3), np.uint8)).save(folder / split / name / f"{i}.png")
+    return folder
+
+
+@pytest.fixture
+def sampled(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """What `sample` of every model was asked for, and what it drew."""
+    calls: list[dict[str, Any]] = []
+    sample = Autoregressive.sample
+
+    def spy(model: Autoregressive, n: int | None = None, labels: Any = None, **options: Any) -> Any:
+        x = sample(model, n, labels, **options)
+        calls.append({"n": n, "labels": labels, **options, "x": x.numpy().copy()})
+        return x
+
+    monkeypatch.setattr(Autoregressive, "sample", spy)
+    return calls
+
+
+def cells(picture: np.ndarray, side: int = 6) -> np.ndarray:
+    """The images of a grid, (rows, columns, C, side, side)."""
+    rows, columns = (picture.shape[0] - 4) // (2 * side + 4), (picture.shape[1] - 4) // (2 * side + 4)
+    small = picture[::2, ::2].transpose(2, 0, 1)
+    at = lambda i, j: small[:, 2 + i * (side + 2) :, 2 + j * (side + 2) :][:, :side, :side]
+    return np.array([[at(i, j) for j in range(columns)] for i in range(rows)])
+
+
+def read(path: Path) -> np.ndarray:
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_table_and_figures(
+    name: str, photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture, sampled: list
+) -> None:
+    demo, flags = MODELS[name]
+    out, classes, levels = tmp_path / "run", "classes" in name, flags[-1]
+    run(demo, *flags, "--dataset", photographs, "--temperature", 0.9, "--out", out)
+    text = capsys.readouterr().out
+    assert sorted(os.listdir(out)) == [
+        *("checkpoint.safetensors", "completions.png", "curves.png", "log.jsonl", "samples.gif", "samples.png"),
+        "weights.safetensors",
+    ]
+
+    # the table: its numbers agree with the log, with each other, and with the sentence at the end
+    task = f"{levels} levels" if levels > 2 else "dynamic binarization for training, one fixed draw of the test images"
+    assert f" on {photographs}, 12 training and 6 test images; {task}\n" in text
+    rows = re.findall(r"^ +(\d) +(\S+) +(\S+) +(\S+) +\S+$", text, re.MULTILINE)
+    log = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    assert len(rows) == len(log) == 2
+    for row, record in zip(rows, log, strict=True):
+        train, nats = record["train"]["loss"], record["test"]["nats"]
+        assert row == (str(record["epoch"]), f"{train:.2f}", f"{nats:.2f}", f"{nats / 108 / np.log(2):.4f}")
+        assert 0.5 < float(row[3]) / np.log2(levels) < 1.5
+    what = r"-log p\(x \| class\)" if classes else r"-log p\(x\)"
+    (end,) = re.findall(rf"^  {what} +(\S+) nats per image +(\S+) bits per dimension$", text, re.MULTILINE)
+    assert end == rows[-1][2:]
+
+    # samples after every epoch, with a row for each class or more; and as they appear, row by row
+    assert all(call["temperature"] == 0.9 for call in sampled)
+    _, last, appearing, *completions = sampled
+    for call, n in ((last, 100), (appearing, 36)):
+        assert call["n"] == len(call["x"]) == n
+        assert call["labels"].tolist() == [0] * (n // 2) + [1] * (n // 2) if classes else call["labels"] is None
+    shown = lambda x: np.rint(x / (levels - 1) * 255)
+    np.testing.assert_array_equal(cells(read(out / "samples.png")).reshape(100, 3, 6, 6), shown(last["x"]))
+    assert read(out / "curves.png").shape == (400, 600, 3)
+    with Image.open(out / "samples.gif") as animation:
+        assert animation.n_frames == 6
+        for row in range(6):
+            animation.seek(row)
+            drawn = cells(np.asarray(animation.convert("RGB"))).reshape(36, 3, 6, 6)
+            known = appearing["x"] * (np.arange(6) <= row)[:, None]
+            print("ERR", np.abs(drawn - shown(known)).mean(),  np.abs(drawn - shown(known)).max())
+
+    # completions: covered images, four completions that keep what was given, and the images
+    images, labels = minigen.data.load(photographs, "test", size=6).images, [0, 0, 0, 1, 1, 1]
+    picture = cells(read(out / "completions.png"))
+    assert picture.shape == (6, 6, 3, 6, 6) and len(completions) == 4
+    original = shown(images.astype(int) * levels // 256) if levels > 2 else picture[5]
+    np.testing.assert_array_equal(picture[5], original)
+    assert set(np.unique(picture[5])) == set(shown(np.arange(levels)))
+    for row in range(5):
+        np.testing.assert_array_equal(picture[row, :, :, :3], original[:, :, :3])
+    assert (picture[0, :, :, 3:] == 128).all()
+    for row, call in enumerate(completions, start=1):
+        np.testing.assert_array_equal(picture[row], shown(call["x"]))
+        assert call["labels"].tolist() == labels if classes else call["labels"] is None
+    assert len({call["x"].tobytes() for call in completions}) == 4
+
+
+@pytest.mark.parametrize("name", ["gated with classes", "diagonal"])
+def test_interrupted_and_resumed(name: str, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To the same bits of weights and figures as without a break."""
+    demo, flags = MODELS[name]
+    flags = [*flags, "--dataset", photographs, "--out"]
+    monkeypatch.setattr(minigen.plot, "save_curves", lambda *arguments: None)
+    step, calls = train.MaximumLikelihood.__call__, []
+
+    def interrupt(self: train.MaximumLikelihood, *batch: Any) -> dict[str, float]:
+        calls.append(1)
+        if len(calls) == 5:  # in the second epoch of three steps
+            os.kill(os.getpid(), signal.SIGINT)
+        return step(self, *batch)
+
+    run(demo, *flags, tmp_path / "whole")
+    monkeypatch.setattr(train.MaximumLikelihood, "__call__", interrupt)
+    with pytest.raises(SystemExit, match="130"):
+        run(demo, *flags, tmp_path / "broken")
+    run(demo, *flags, tmp_path / "broken", "--resume")
+    assert len(calls) == 6
+    for file in ("weights.safetensors", "samples.png", "samples.gif", "completions.png"):
+        assert (tmp_path / "whole" / file).read_bytes() == (tmp_path / "broken" / file).read_bytes(), file
+
+
+class Stopped(Exception):
+    """In place of training."""
+
+
+def untrained(patch: pytest.MonkeyPatch, demo: Path, *flags: object) -> tuple[Any, Any]:
+    """The step and the loader with which a demo begins to train."""
+
+    def stopped(step: Any, loader: Any, **options: Any) -> None:
+        raise Stopped(step, loader)
+
+    patch.setattr(train, "train", stopped)
+    with pytest.raises(Stopped) as caught:
+        run(demo, *flags)
+    return caught.value.args[0], caught.value.args[1]
+
+
+def test_the_flags_reach_the_model(photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Widths are for each colour; the levels are by default 2 of grey images and 256 of colours."""
+    common = ["--out", tmp_path, "--epochs", 10, "--batch-size", 2, "--lr", 0.5, "--hidden", 2, "--head", 3]
+    colour = [*common, "--dataset", photographs, "--image-size", 6]
+    begin = lambda demo, *flags: untrained(monkeypatch, demo, *flags)
+    step, loader = begin(PIXELCNN, *colour, "--gated", "--classes", "--layers", 4)
+    model = step.model
+    assert isinstance(model, GatedPixelCNN) and (model.levels, model.classes, len(model.layers)) == (256, 2, 4)
+    assert (model.image_shape, loader.pixels, loader.batch_size) == ((3, 6, 6), "levels", 2)
+    step, loader = begin(PIXELCNN, *colour, "--blocks", 5, "--levels", 2)
+    assert type(step.model) is PixelCNN and step.model.levels == 2 and step.model.classes is None
+    assert len(step.model.blocks) == 5 and (loader.pixels, loader.binarization) == ("binary", "dynamic")
+    assert isinstance(step.optimizer, Adam)
+    assert [step.schedule(n) for n in (0, 30, 45, 60)] == pytest.approx([0.5, 0.5, 0.25, 0])  # of 10 epochs of 6
+
+    shapes = {name: p.shape for name, p in step.model.named_parameters()}
+    expected = PixelCNN((3, 6, 6), 2, 6, 5, head=9)
+    assert shapes == {name: p.shape for name, p in expected.named_parameters()}
+    for cell in ("row", "diagonal"):
+        step, _ = begin(PIXELRNN, *colour, "--cell", cell, "--layers", 2, "--levels", 8)
+        expected_rnn = PixelRNN((3, 6, 6), 8, cell, 6, 2, head=9)
+        shapes = {name: p.shape for name, p in step.model.named_parameters()}
+        assert shapes == {name: p.shape for name, p in expected_rnn.named_parameters()} and step.model.levels == 8
+        step, loader = begin(PIXELRNN, *common, "--cell", cell)
+        assert (step.model.levels, loader.pixels, loader.dataset.name) == (2, "binary", "digits")
+
+
+def test_wrong_flags_of_the_models(photographs: Path, tmp_path: Path) -> None:
+    flags = ["--dataset", photographs, "--out", tmp_path / "run"]
+    with pytest.raises(SystemExit, match=r"^pixelcnn\.py: --classes needs --gated$"):
+        run(PIXELCNN, *flags, "--classes")
+    for levels in (1, 257):
+        with pytest.raises(
+            SystemExit, match=rf"^pixelrnn\.py: PixelRNN: got .*levels={levels}; takes .* 2 \.\.\. 256 levels$"
+        ):
+            run(PIXELRNN, *flags, "--levels", levels)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_model_learns_and_draws_on_a_gpu(
+    photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture, gpu_standin: minigen.backend.Device
+) -> None:
+    demo, flags = MODELS["gated with classes"]
+    run(demo, *flags, "--epochs", 1, "--dataset", photographs, "--device", "gpu", "--out", tmp_path)
+    assert " bits per dimension\n" in capsys.readouterr().out
 
 
 # -- the receptive fields ----------------------------------------------------------------------------------------------

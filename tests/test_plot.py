@@ -127,6 +127,28 @@ def test_save_curves_draws_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert sorted(os.listdir(tmp_path)) == ["curves.png", "log.jsonl"]
 
 
+def test_save_curves_in_panels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Side by side, in the given order; what the log does not have (yet) is left out."""
+    drawn: list[Axes] = []
+    savefig = Figure.savefig
+    monkeypatch.setattr(Figure, "savefig", lambda self, *a, **k: (drawn.extend(self.axes), savefig(self, *a, **k))[1])
+    keys = ["d_loss", "g_loss", "D(x)"]
+    records = [{"epoch": e, "train": {key: e * 10.0 + i for i, key in enumerate(keys)}, "test": {}} for e in (1, 2)]
+    (tmp_path / "log.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    panels = {"loss": ["d_loss", "g_loss"], "probability": ["D(x)", "nothing"]}
+    plot.save_curves(tmp_path / "log.jsonl", tmp_path / "curves.png", panels)
+    assert [axes.get_ylabel() for axes in drawn] == ["loss", "probability"]
+    assert drawn[0].get_position().x1 < drawn[1].get_position().x0
+    lines = [{line.get_label(): line.get_xydata().tolist() for line in axes.get_lines()} for axes in drawn]
+    assert lines == [
+        {"train: d_loss": [[1, 10], [2, 20]], "train: g_loss": [[1, 11], [2, 21]]},
+        {"train: D(x)": [[1, 12], [2, 22]]},
+    ]
+    colours = [[line.get_color() for line in axes.get_lines()] for axes in drawn]
+    assert colours == [["C0", "C1"], ["C0"]]
+    assert read(tmp_path / "curves.png").shape == (400, 1200, 3)
+
+
 def test_a_figure_that_fails_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "samples.png"
     plot.save_grid(random_images(2), path)

@@ -25,6 +25,7 @@ def add_arguments(
     game = parser.add_argument_group("the game")
     game.add_argument("--objective", choices=list(objectives), default=objective, help="what the players minimise")
     game.add_argument("--k", type=command_line.positive, help="discriminator steps for each of the generator's")
+    game.add_argument("--penalty", type=float, help="weight of the gradient penalty (default: the objective's own)")
     game.add_argument("--lr", type=float, help="learning rate (default: the objective's own)")
     game.add_argument("--average", type=float, default=0.995, help="decay of the generator's weight average; 0: none")
     tips = parser.add_argument_group("folklore that sometimes helps, off by default")
@@ -50,25 +51,25 @@ def add_arguments(
 
 def options(args: argparse.Namespace, **changes: Any) -> dict[str, Any]:
     """The GAN's keyword arguments that are flags, with `changes`."""
-    names = ("objective", "k", "noise", "label_smoothing", "label_flips", "instance_noise", "mixed_batch")
+    names = ("objective", "k", "penalty", "noise", "label_smoothing", "label_flips", "instance_noise", "mixed_batch")
     return {name: getattr(args, name) for name in names} | changes
 
 
-def adversarial_step(gan: GAN, args: argparse.Namespace, iterations: int) -> train.Adversarial:
+def adversarial_step(gan: GAN, iterations: int, lr: float | None, average: float) -> train.Adversarial:
     """With the optimizer that the objective's paper uses: RMSprop for a clipped critic, otherwise Adam."""
     players = (gan.discriminator, gan.generator)
     optimizers: list[optim.Optimizer]
     if gan.objective.clip is not None:
-        optimizers = [optim.RMSprop(player.parameters(), args.lr or 5e-5) for player in players]
+        optimizers = [optim.RMSprop(player.parameters(), lr or 5e-5) for player in players]
     else:
-        betas = (0.0, 0.9) if gan.objective.penalty else (0.5, 0.999)
-        optimizers = [optim.Adam(player.parameters(), args.lr or 2e-4, betas=betas) for player in players]
+        betas = (0.5, 0.9) if gan.objective.penalty else (0.5, 0.999)
+        optimizers = [optim.Adam(player.parameters(), lr or 5e-4, betas=betas) for player in players]
     return train.Adversarial(
         gan,
         *optimizers,
-        average=args.average or None,
+        average=average or None,
         schedule=optim.linear_decay(1.0, iterations),
-        instance_noise_steps=iterations // 2,
+        instance_noise_steps=max(iterations // 2, 1),
     )
 
 
@@ -78,7 +79,7 @@ def train_and_draw(gan: GAN, title: str, images: data.Dataset, args: argparse.Na
     Returns 1,000 samples (1000, C, H, W) with pixels in [0, 1].
     """
     loader = data.Loader(images, args.batch_size * gan.k, pixels="signed", seed=args.seed, drop_last=True)
-    step = adversarial_step(gan, args, args.epochs * len(loader))
+    step = adversarial_step(gan, args.epochs * len(loader), args.lr, args.average)
     frames = args.out / "epochs"
     rows = 10 if gan.classes is None else gan.classes
     labels = None if gan.classes is None else np.arange(rows).repeat(10)

@@ -46,9 +46,10 @@ def positive(text: str) -> int:
 
 
 def settings_of(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The arguments that define a run: all but where it runs, how long, and where its files are."""
-    free = {"device", "epochs", "out", "resume", "data_dir", "beside", "seeds", "objectives"}
-    return {name: value for name, value in vars(arguments).items() if name not in free}
+    """The arguments that define a run: all but where it runs, how long, where its files are, and how it is judged."""
+    free = {"device", "epochs", "out", "resume", "data_dir", "beside", "seeds", "objectives", "analogies", "exemplars"}
+    chosen = {name: value for name, value in vars(arguments).items() if name not in free}
+    return {name: str(value) if isinstance(value, Path) else value for name, value in chosen.items()}
 
 
 @contextmanager

@@ -15,7 +15,12 @@ from minigen.train.classifier import trained_classifier
 def save_samples(samples: np.ndarray, out: Path) -> None:
     """Samples (N, C, H, W) with pixels in [0, 1] as bytes in `samples.npy`, for `judge` to compare with."""
     with atomic_write(out / "samples.npy") as temporary, open(temporary, "wb") as file:
-        np.save(file, np.rint(np.clip(samples, 0, 1) * 255).astype(np.uint8))
+        np.save(file, as_bytes(samples))
+
+
+def as_bytes(samples: np.ndarray) -> np.ndarray:
+    """Pixels in [0, 1] as the bytes that a data set has."""
+    return np.rint(np.clip(samples, 0, 1) * 255).astype(np.uint8)
 
 
 def judge(samples: np.ndarray, images: data.Dataset, test_images: data.Dataset, args: argparse.Namespace) -> None:
@@ -24,8 +29,22 @@ def judge(samples: np.ndarray, images: data.Dataset, test_images: data.Dataset, 
     The `samples.npy` of the folders `args.beside` are judged in the same way.
     """
     save_samples(samples, args.out)
-    if len(images.classes) > 1:
-        compare([args.out, *(folder for folder in args.beside if folder != args.out)], images, test_images, args)
+    if len(test_images) < 4:
+        print(f"\nToo few test images to judge by: {len(test_images)}")
+    else:
+        if len(images.classes) > 1:
+            compare([args.out, *(folder for folder in args.beside if folder != args.out)], images, test_images, args)
+        print_parzen(samples, test_images)
+    shown = as_bytes(samples[:24])
+    indices, _ = evaluate.nearest(shown, images.images)
+    plot.save_pairs(shown / 255.0, images.images[indices[:, 0]] / 255.0, args.out / "nearest.png")
+    print(
+        f"Figures, log and weights are in {args.out}/; nearest.png: samples, and below each the nearest training image"
+    )
+
+
+def print_parzen(samples: np.ndarray, test_images: data.Dataset) -> None:
+    """The Parzen window's width is chosen on other images than those that it is judged on."""
     half = min(len(test_images) // 2, 1000)
     test, validation = (test_images.images[start : start + half] / 255.0 for start in (0, half))
     sigma = evaluate.best_sigma(validation, samples)
@@ -33,12 +52,6 @@ def judge(samples: np.ndarray, images: data.Dataset, test_images: data.Dataset, 
     print(
         f"Parzen window, sigma {sigma:.2f}: {parzen:.0f} nats (the first GAN paper's measure; it ranks models wrongly, "
         "Theis et al. 2016)"
-    )
-    shown = samples[:24].astype(np.float64)
-    indices, _ = evaluate.nearest(shown, images.images / 255.0)
-    plot.save_pairs(shown, images.images[indices[:, 0]] / 255.0, args.out / "nearest.png")
-    print(
-        f"Figures, log and weights are in {args.out}/; nearest.png: samples, and below each the nearest training image"
     )
 
 

@@ -24,6 +24,8 @@ def load_attributes(
     The first attribute gives `labels`, the second `colours` (a data set's second label). Every tenth image is in
     "test", the others in "train". `ValueError`, naming the file and the line, if something does not fit.
     """
+    if split not in ("train", "test"):
+        raise ValueError(f'load_attributes: split is "train" or "test", got {split!r}')
     folder, file = Path(folder).expanduser(), Path(file).expanduser()
     lines = [re.split(r"[,\s]+", line.strip()) for line in file.read_text().splitlines() if line.strip()]
     start = 1 if lines and len(lines[0]) == 1 and lines[0][0].isdigit() else 0
@@ -36,6 +38,8 @@ def load_attributes(
     columns = [1 + names.index(attribute) for attribute in attributes]
     rows = lines[start + 1 :]
     chosen = [row for i, row in enumerate(rows) if (i % 10 == 9) == (split == "test")]
+    if not chosen:
+        raise ValueError(f"load_attributes: {file} lists {len(rows)} images, of which none is for {split!r}")
     images = np.empty((len(chosen), 3, size, size), np.uint8)
     labels = np.empty((2, len(chosen)), np.int64)
     for i, row in enumerate(chosen):

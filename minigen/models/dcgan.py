@@ -22,9 +22,9 @@ from minigen.nn import init
 
 
 def sides(size: int) -> list[int]:
-    """The sides of the feature maps from the image down, each half of the one before, rounded up: 28, 14, 7."""
+    """The sides of the feature maps from the image down, each half of the one before, rounded up: 28, 14, 7, 4."""
     result = [size]
-    while result[-1] > 7:
+    while result[-1] > 4:
         result.append((result[-1] + 1) // 2)
     return result
 
@@ -40,8 +40,8 @@ class Generator(nn.Module):
     def __init__(self, image_shape: Shape, latent_dim: int, features: int, classes: int | None = None) -> None:
         self.latent_dim, self.classes = latent_dim, classes
         channels, side, _ = image_shape
-        *inner, last = sides(side)[::-1]  # such as 7, 14 and 28
-        widths = [features * 2**i for i in reversed(range(len(inner)))]  # such as 64, 32
+        *inner, last = sides(side)[::-1]  # such as 4, 7, 14 and 28
+        widths = [features * 2**i for i in reversed(range(len(inner)))]  # such as 128, 64, 32
         layers: list[nn.Module] = [
             nn.ConvTranspose2d(latent_dim + (classes or 0), widths[0], inner[0], bias=False),
             nn.BatchNorm2d(widths[0]),

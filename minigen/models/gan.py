@@ -12,6 +12,7 @@ smallest where p_g = p_data. `objectives` has this game and its successors; `tra
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -32,6 +33,7 @@ class GAN(nn.Module):
     discriminator  x (N, ...) -> logits (N,); with classes, (x, labels)
     objective      a name from `OBJECTIVES`
     k              discriminator steps for each of the generator's; by default the objective's own
+    penalty        weight of the gradient penalty of "wasserstein-gp"; by default the objective's own
 
     What follows is folklore that sometimes helps (Salimans et al. 2016, arXiv 1606.03498; White 2016, 1609.04468;
     Sønderby et al. 2017, 1610.04490; Chintala et al., "How to train a GAN"):
@@ -53,6 +55,7 @@ class GAN(nn.Module):
         objective: str = "non-saturating",
         k: int | None = None,
         *,
+        penalty: float | None = None,
         noise: str = "normal",
         label_smoothing: float = 0.0,
         label_flips: float = 0.0,
@@ -67,6 +70,10 @@ class GAN(nn.Module):
         self.generator, self.discriminator = generator, discriminator
         self.objective, self.objective_name = OBJECTIVES[objective], objective
         self.k = self.objective.k if k is None else k
+        if penalty is not None:
+            if not (self.objective.penalty and penalty > 0):
+                raise ValueError(f"GAN: penalty={penalty} with {objective!r}; takes one > 0, with a gradient penalty")
+            self.objective = replace(self.objective, penalty=penalty)
         fractions_hold = 0 <= label_smoothing < 1 and 0 <= label_flips < 1
         if self.k < 1 or not fractions_hold or instance_noise < 0:
             raise ValueError(

@@ -130,7 +130,7 @@ def variety(x: Array) -> float:
 class Suspicions:
     """Running averages of the figures, and a warning, once each, when they look like a known way to fail."""
 
-    def __init__(self, objective: Objective, patience: int = 50) -> None:
+    def __init__(self, objective: Objective, patience: int = 300) -> None:
         self.objective, self.patience = objective, patience
         self.averages: dict[str, float] = {}
         self.looked = 0

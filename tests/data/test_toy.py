@@ -1,15 +1,20 @@
 from __future__ import annotations
 
 import math
+import os
+import signal
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minigen.backend import default_dtype, manual_seed
+from minigen import nn
+from minigen.backend import Device, default_dtype, device_of, manual_seed, random_state, to_numpy
 from minigen.data import toy
 from minigen.data.toy import GaussianMixture
+from minigen.train import train
 
 
 @given(st.integers(1, 4), st.integers(1, 3), st.integers(0, 1000))
@@ -98,3 +103,75 @@ def test_errors() -> None:
     for x in (np.zeros(3), np.zeros((3, 1))):
         with pytest.raises(ValueError, match=r"log_prob: x must be \(N, 2\), got"):
             toy.ring().log_prob(x)
+
+
+# -- draws in place of a loader ----------------------------------------------------------------------------------------
+
+
+@given(st.integers(1, 6), st.integers(1, 5), st.integers(0, 3), st.integers(0, 1000), st.data())
+def test_a_batch_depends_on_seed_epoch_and_number_alone(
+    batch_size: int, batches: int, epoch: int, seed: int, data: st.DataObject
+) -> None:
+    """So a run that is resumed in the middle gets the batches that it would have got, whatever else was drawn."""
+    draws = toy.Draws(toy.ring(), batch_size, batches, seed)
+    whole = list(draws.epoch(epoch))
+    assert len(whole) == len(draws) == batches
+    start = data.draw(st.integers(0, batches))
+    manual_seed(data.draw(st.integers(0, 9)))
+    before = random_state()
+    rest = list(toy.Draws(toy.ring(), batch_size, batches, seed).epoch(epoch, start))
+    assert random_state() == before and len(rest) == batches - start
+    for (x, labels), (expected, _) in zip(rest, whole[start:], strict=True):
+        np.testing.assert_array_equal(x, expected)
+        assert x.shape == (batch_size, 2) and x.dtype == np.float32
+        assert labels.tolist() == [0] * batch_size and labels.dtype == np.int64
+
+
+def test_draws_are_fresh_and_of_the_density(device: Device) -> None:
+    """Never the same point twice, in any batch, epoch or seed, and all modes as often as they should be."""
+    batches = [x for seed in (0, 1) for e in (0, 1, 2) for x, _ in toy.Draws(toy.ring(), 500, 3, seed).epoch(e)]
+    assert all(device_of(x) == device for x in batches)
+    x = np.concatenate([to_numpy(x) for x in batches])
+    assert len(np.unique(x, axis=0)) == len(x) == 9000
+    distances = np.linalg.norm(x[:, None] - toy.ring().means, axis=-1)
+    share = np.bincount(distances.argmin(axis=1), minlength=8) / len(x)
+    assert share == pytest.approx(np.full(8, 1 / 8), abs=5 * math.sqrt(1 / 8 * 7 / 8 / len(x)))
+    assert (distances.min(axis=1) ** 2).mean() == pytest.approx(2 * 0.02**2, rel=0.1)
+    with default_dtype("float64"):
+        assert next(toy.Draws(toy.ring(), 2, 1).epoch(0))[0].dtype == np.float64
+
+
+@pytest.mark.parametrize(("batch_size", "batches", "seed"), [(0, 1, 0), (1, 0, 0), (1, 1, -1)])
+def test_draws_that_cannot_be(batch_size: int, batches: int, seed: int) -> None:
+    with pytest.raises(ValueError, match=rf"^Draws: takes .*, got {batch_size}, {batches}, {seed}$"):
+        toy.Draws(toy.ring(), batch_size, batches, seed)
+
+
+class Collects:
+    """A step that remembers its batches, and stops the program in the one of that number."""
+
+    def __init__(self, stop_at: int | None = None) -> None:
+        self.parts = {"linear": nn.Linear(1, 1)}
+        self.seen: list[bytes] = []
+        self.stop_at = stop_at
+
+    def __call__(self, x: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+        self.seen.append(x.tobytes())
+        if len(self.seen) == self.stop_at:
+            os.kill(os.getpid(), signal.SIGINT)
+        return {"mean": float(x.mean())}
+
+
+def test_training_takes_draws_as_it_takes_a_loader(tmp_path: Path) -> None:
+    draws = toy.Draws(toy.grid(), 3, 4, seed=5)
+    whole, first, second = Collects(), Collects(stop_at=6), Collects()
+    log = train(whole, draws, epochs=2, out=tmp_path / "whole")
+    expected = [x for e in (0, 1) for x, _ in draws.epoch(e)]
+    assert whole.seen == [x.tobytes() for x in expected]
+    assert [record["train"]["mean"] for record in log] == pytest.approx(
+        [np.mean(expected[:4]), np.mean(expected[4:])], abs=1e-6
+    )
+    with pytest.raises(SystemExit):
+        train(first, draws, epochs=2, out=tmp_path / "broken")
+    train(second, draws, epochs=2, out=tmp_path / "broken", resume=True)
+    assert first.seen + second.seen == whole.seen and len(second.seen) == 2

@@ -15,6 +15,7 @@ from minigen.autograd import Tensor
 from minigen.backend import Device, manual_seed, random_state
 from minigen.data import Dataset, Loader
 from minigen.evaluate import bits_per_dim, evaluating, mean_over
+from minigen.evaluate.likelihood import what_it_takes
 
 
 def dataset(n: int, channels: int = 1, size: int = 2) -> Dataset:
@@ -102,3 +103,28 @@ def test_every_part_gets_its_own_mode_back() -> None:
 def test_progress_shows_a_bar_only_on_a_terminal(capfd: pytest.CaptureFixture) -> None:
     mean_over(Loader(dataset(5), 2, pixels="levels"), mean_of_pixels, model(), progress="a label")
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_model_with_classes_gets_the_labels_too(device: Device) -> None:
+    """Those that belong to the images of the batch."""
+    labels = np.array([2, 0, 1, 1, 2])
+    data = Dataset(dataset(5).images, labels, ("a", "b", "c"), "random", "test")
+    loader = Loader(data, 2, pixels="levels")
+    m = model()
+    m.classes = 3
+    weighted = lambda images, y: mean_of_pixels(images) * Tensor(y).astype("float32")
+    expected = np.mean([image.mean() * label for image, label in zip(data.images, labels, strict=True)])
+    assert mean_over(loader, weighted, m) == pytest.approx(expected, rel=1e-5)
+    for without in (None, "no attribute"):
+        m = model()
+        if without is None:
+            m.classes = None
+        assert mean_over(loader, mean_of_pixels, m) == pytest.approx(data.images.mean(), rel=1e-5)
+
+
+def test_what_a_model_takes() -> None:
+    m, images, labels = model(), object(), object()
+    assert what_it_takes(m, images, labels) == (images,)
+    for classes, taken in ((None, (images,)), (1, (images, labels)), (10, (images, labels))):
+        m.classes = classes
+        assert what_it_takes(m, images, labels) == taken

@@ -50,8 +50,8 @@ def test_the_maps_halve_and_the_features_double() -> None:
     gan = DCGAN((1, 28, 28), latent_dim=10, features=4)
     up = [(layer.weight.shape[:2], layer.weight.shape[2]) for layer, _ in chain(gan.generator)]
     down = [(layer.weight.shape[:2], layer.weight.shape[2]) for layer, _ in chain(gan.discriminator)]
-    assert up == [((10, 8), 7), ((8, 4), 4), ((4, 1), 4)]  # 1 -> 7 -> 14 -> 28, weights (in, out, ...)
-    assert down == [((4, 1), 4), ((8, 4), 4), ((1, 8), 7)]  # 28 -> 14 -> 7 -> 1, weights (out, in, ...)
+    assert up == [((10, 16), 4), ((16, 8), 3), ((8, 4), 4), ((4, 1), 4)]  # 1 -> 4 -> 7 -> 14 -> 28, (in, out, ...)
+    assert down == [((4, 1), 4), ((8, 4), 4), ((16, 8), 3), ((1, 16), 4)]  # and back, weights (out, in, ...)
 
 
 # -- the five guidelines, and the initialisation -----------------------------------------------------------------------
