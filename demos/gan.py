@@ -83,7 +83,7 @@ def learn(mixture: data.toy.GaussianMixture, objective: str, seed: int, args: ar
     minigen.manual_seed(seed)
     generator = Generator((2,), latent_dim=2, hidden=128, tanh=False)
     discriminator = Discriminator((2,), hidden=128, pieces=2, dropout=0.0)
-    changes: dict[str, Any] = {"objective": objective}
+    changes: dict[str, Any] = {"objective": objective, "penalty": None}
     if OBJECTIVES[objective].penalty:  # a small one is quicker, and enough in two dimensions
         changes |= {"k": args.k or 2, "penalty": args.penalty or 0.1}
     gan = GAN(generator, discriminator, **adversarial.options(args, **changes))

@@ -275,6 +275,15 @@ OFF = {
 }  # fmt: skip
 
 
+def test_the_penalty(photographs: Path, tmp_path: Path, untrained: Callable) -> None:
+    flags = [*TINY, "--dataset", photographs, "--out", tmp_path / "run"]
+    for penalty, expected in (([], 10.0), (["--penalty", 3], 3.0)):
+        step, _, _ = untrained(WGAN_DEMO, *flags, *SMALL[WGAN_DEMO], *penalty)
+        assert step.gan.objective.penalty == expected
+    with pytest.raises(SystemExit, match=r"^dcgan\.py: GAN: penalty=3\.0 with 'non-saturating'; takes one > 0"):
+        run(DCGAN_DEMO, *flags, "--penalty", 3)
+
+
 def test_every_flag_reaches_the_gan(photographs: Path, tmp_path: Path, untrained: Callable) -> None:
     """And no other: the rest is off."""
     for demo in (GAN_DEMO, DCGAN_DEMO):
@@ -303,8 +312,8 @@ def test_the_optimizer_is_that_of_the_objective(
         if objective == "wasserstein":
             assert isinstance(optimizer, RMSprop) and optimizer.lr == 5e-5
         else:
-            assert isinstance(optimizer, Adam) and optimizer.lr == 2e-4
-            assert optimizer.betas == ((0.0, 0.9) if objective == "wasserstein-gp" else (0.5, 0.999))
+            assert isinstance(optimizer, Adam) and optimizer.lr == 5e-4
+            assert optimizer.betas == ((0.5, 0.9) if objective == "wasserstein-gp" else (0.5, 0.999))
     steps = 40 * (22 // (4 * step.gan.k))
     assert steps == 40 * len(loader) and step.average.decay == 0.995 and step.instance_noise_steps == steps // 2
     schedule = [step.schedule(n) for n in (0, steps // 2, 3 * steps // 4, steps)]  # full, full, half and nothing
@@ -413,8 +422,10 @@ def test_what_the_classifier_says(
 
 def test_the_parzen_window(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     """Its width is that which is best for one half of the test images; the other half is judged."""
-    samples, test = photographs_of(20, 90, 160) / 255, dataset_of(photographs_of(10, 100, 150), "test", ("image",))
-    judge(samples, dataset_of(photographs_of(5, 0, 256)), replace(test, classes=("image",)), tmp_path)
+    samples, others = photographs_of(20, 90, 160), photographs_of(5, 100, 150)
+    test = dataset_of(np.concatenate([samples[:5], others]), "test", ("image",))  # for copies 0.05 would be best
+    samples = samples / 255
+    judge(samples, dataset_of(photographs_of(5, 0, 256), classes=("image",)), test, tmp_path)
 
     def log_prob(x: np.ndarray, sigma: float) -> float:
         total = 0.0
@@ -426,6 +437,7 @@ def test_the_parzen_window(tmp_path: Path, capsys: pytest.CaptureFixture) -> Non
     sigmas = [0.05 * 20 ** (i / 19) for i in range(20)]
     best = max(sigmas, key=lambda sigma: log_prob(test.images[5:] / 255, sigma))
     nats = log_prob(test.images[:5] / 255, best)
+    assert best > 0.06
     assert f"Parzen window, sigma {best:.2f}: {nats:.0f} nats (" in capsys.readouterr().out
 
 
@@ -494,13 +506,27 @@ def test_ring(tmp_path: Path, capsys: pytest.CaptureFixture, drawn: list, monkey
     assert len(calls) == 2 * 2 * 5
     steps = {id(call[0]): call[0] for call in calls}.values()
     assert [s.gan.objective_name for s in steps] == [o for o in RING[-2:] for _ in range(2)]
-    assert {(call[0].gan.k, call[1].shape) for call in calls} == {(1, (256, 2)), (5, (1280, 2))}
+    assert {(call[0].gan.k, call[1].shape) for call in calls} == {(1, (256, 2)), (2, (512, 2))}
     batches = [call[1] for call in calls]
     assert len({to_numpy(x).tobytes() for x in batches}) == 2 * 2 * 5  # fresh ones
 
     run(GAN_DEMO, *RING, "--seeds", 3, "--out", tmp_path, "--resume")
     second = table(capsys.readouterr().out)
     assert len(calls) == 3 * 2 * 5 and [row for row in second if row[1] != "2"] == first and len(second) == 6
+
+
+def test_what_is_trained_on_the_ring(tmp_path: Path, untrained: Callable) -> None:
+    """The defaults of a gradient penalty in two dimensions; a flag for it is only for the objective that has one."""
+    demo = partial(untrained, GAN_DEMO, "--dataset", "ring", "--out", tmp_path, "--iterations", 70, "--objectives")
+    step, draws, options = demo("hinge", "--penalty", 3)
+    assert (step.gan.objective_name, step.gan.k, step.gan.objective.penalty) == ("hinge", 1, 0)
+    assert (options["out"], options["epochs"], len(draws), step.g_optimizer.lr) == (tmp_path / "hinge-0", 1, 70, 1e-3)
+    for flags, k, penalty in (([], 2, 0.1), (["--k", 4, "--penalty", 3], 4, 3.0)):
+        step, draws, _ = demo("wasserstein-gp", *flags)
+        assert (step.gan.k, step.gan.objective.penalty, draws.batch_size) == (k, penalty, 256 * k)
+    step, _, options = demo("minimax", "--seed", 9, "--lr", 0.1, "--noise", "uniform", "--k", 3)
+    assert (step.gan.k, step.gan.noise_kind, step.g_optimizer.lr) == (3, "uniform", 0.1)
+    assert options["out"] == tmp_path / "minimax-9"
 
 
 def test_modes_and_seeds_are_counted(

@@ -66,8 +66,8 @@ def test_vae_from_the_command_line(photographs: Path, tmp_path: Path) -> None:
     done = run(VAE_DEMO, *flags)
     assert done.returncode == 0 and done.stderr == "", done.stderr
     assert sorted(os.listdir(out)) == [
-        *("checkpoint.safetensors", "curves.png", "log.jsonl", "manifold.png", "reconstructions.png", "samples.png"),
-        "weights.safetensors",
+        *("checkpoint.safetensors", "curves.png", "log.jsonl", "manifold.png", "reconstructions.png", "samples.npy"),
+        *("samples.png", "weights.safetensors"),
     ]
     assert size(out / "samples.png") == (2 * (10 * 34 + 2),) * 2
     assert size(out / "reconstructions.png") == (2 * (5 * 34 + 2), 2 * (2 * 34 + 2))
