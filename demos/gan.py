@@ -88,7 +88,8 @@ def learn(mixture: data.toy.GaussianMixture, objective: str, seed: int, args: ar
         changes |= {"k": args.k or 2, "penalty": args.penalty or 0.1}
     gan = GAN(generator, discriminator, **adversarial.options(args, **changes))
     draws = data.toy.Draws(mixture, 256 * gan.k, args.iterations, seed)
-    step = adversarial.adversarial_step(gan, args.iterations, args.lr or 1e-3, args.average)
+    lr = args.lr or 1e-3
+    step = adversarial.adversarial_step(gan, args.iterations, lr, args.generator_lr or lr, args.average)
     out = args.out / f"{objective}-{seed}"
     resume = args.resume and (out / "checkpoint.safetensors").exists()
     train.train(step, draws, epochs=1, out=out, resume=resume, settings=command_line.settings_of(args))

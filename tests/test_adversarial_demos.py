@@ -312,7 +312,8 @@ def test_the_optimizer_is_that_of_the_objective(
         if objective == "wasserstein":
             assert isinstance(optimizer, RMSprop) and optimizer.lr == 5e-5
         else:
-            assert isinstance(optimizer, Adam) and optimizer.lr == 5e-4
+            ahead = player is step.gan.generator and objective != "wasserstein-gp"
+            assert isinstance(optimizer, Adam) and optimizer.lr == (1e-3 if ahead else 5e-4)
             assert optimizer.betas == ((0.5, 0.9) if objective == "wasserstein-gp" else (0.5, 0.999))
     steps = 40 * (22 // (4 * step.gan.k))
     assert steps == 40 * len(loader) and step.average.decay == 0.995 and step.instance_noise_steps == steps // 2
@@ -320,7 +321,7 @@ def test_the_optimizer_is_that_of_the_objective(
     assert schedule == pytest.approx([1, 1, 0.5, 0])
 
     step, _, _ = untrained(demo, *flags, "--lr", 0.01, "--average", 0)
-    assert (step.d_optimizer.lr, step.g_optimizer.lr, step.average) == (0.01, 0.01, None)
+    assert (step.d_optimizer.lr, step.g_optimizer.lr, step.average) == (0.01, 0.02 if not step.gan.objective.critic else 0.01, None)
 
 
 def test_wgan_takes_only_critics(capsys: pytest.CaptureFixture) -> None:

@@ -26,7 +26,10 @@ def add_arguments(
     game.add_argument("--objective", choices=list(objectives), default=objective, help="what the players minimise")
     game.add_argument("--k", type=command_line.positive, help="discriminator steps for each of the generator's")
     game.add_argument("--penalty", type=float, help="weight of the gradient penalty (default: the objective's own)")
-    game.add_argument("--lr", type=float, help="learning rate (default: the objective's own)")
+    game.add_argument("--lr", type=float, help="the discriminator's learning rate (default: the objective's own)")
+    game.add_argument(
+        "--generator-lr", type=float, help="the generator's (default: twice as much; with a critic as much)"
+    )
     game.add_argument("--average", type=float, default=0.995, help="decay of the generator's weight average; 0: none")
     tips = parser.add_argument_group("folklore that sometimes helps, off by default")
     tips.add_argument("--noise", choices=NOISES, default="normal", help="distribution of z")
@@ -55,15 +58,23 @@ def options(args: argparse.Namespace, **changes: Any) -> dict[str, Any]:
     return {name: getattr(args, name) for name in names} | changes
 
 
-def adversarial_step(gan: GAN, iterations: int, lr: float | None, average: float) -> train.Adversarial:
-    """With the optimizer that the objective's paper uses: RMSprop for a clipped critic, otherwise Adam."""
-    players = (gan.discriminator, gan.generator)
+def adversarial_step(
+    gan: GAN, iterations: int, lr: float | None, generator_lr: float | None, average: float
+) -> train.Adversarial:
+    """With the optimizer that the objective's paper uses: RMSprop for a clipped critic, otherwise Adam.
+
+    A generator stays behind its discriminator, so its rate is twice as large if not given; a critic is to be ahead.
+    """
+    clipped, critic = gan.objective.clip is not None, gan.objective.critic
+    lr = lr or (5e-5 if clipped else 5e-4)
+    rates = (lr, generator_lr or (lr if critic else 2 * lr))
+    players = (gan.discriminator.parameters(), gan.generator.parameters())
     optimizers: list[optim.Optimizer]
-    if gan.objective.clip is not None:
-        optimizers = [optim.RMSprop(player.parameters(), lr or 5e-5) for player in players]
+    if clipped:
+        optimizers = [optim.RMSprop(player, rate) for player, rate in zip(players, rates, strict=True)]
     else:
-        betas = (0.5, 0.9) if gan.objective.penalty else (0.5, 0.999)
-        optimizers = [optim.Adam(player.parameters(), lr or 5e-4, betas=betas) for player in players]
+        betas = (0.5, 0.9) if critic else (0.5, 0.999)
+        optimizers = [optim.Adam(player, rate, betas=betas) for player, rate in zip(players, rates, strict=True)]
     return train.Adversarial(
         gan,
         *optimizers,
@@ -79,7 +90,7 @@ def train_and_draw(gan: GAN, title: str, images: data.Dataset, args: argparse.Na
     Returns 1,000 samples (1000, C, H, W) with pixels in [0, 1].
     """
     loader = data.Loader(images, args.batch_size * gan.k, pixels="signed", seed=args.seed, drop_last=True)
-    step = adversarial_step(gan, args.epochs * len(loader), args.lr, args.average)
+    step = adversarial_step(gan, args.epochs * len(loader), args.lr, args.generator_lr, args.average)
     frames = args.out / "epochs"
     rows = 10 if gan.classes is None else gan.classes
     labels = None if gan.classes is None else np.arange(rows).repeat(10)
