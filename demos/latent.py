@@ -13,6 +13,7 @@ With a folder of faces and a file of attributes in CelebA's format it is the lec
 from __future__ import annotations
 
 import argparse
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,7 @@ def main() -> None:
         "--attribute-names", nargs=2, default=["Eyeglasses", "Male"], help="the two attributes to calculate with"
     )
     group.add_argument("--analogies", type=command_line.positive, default=500, help="how many to measure")
-    group.add_argument("--exemplars", type=command_line.positive, default=10, help="points z in each mean")
+    group.add_argument("--exemplars", type=command_line.positive, default=30, help="points z in each mean")
     args = parser.parse_args()
     with command_line.errors_without_traceback(), minigen.device(args.device):
         run(args)
@@ -162,20 +163,21 @@ def draw_analogies(gan: DCGAN, images: data.Dataset, analogies: Any, chosen: Any
     from matplotlib.figure import Figure
 
     drawn = lambda z: adversarial.shown(gan.sample(z=minigen.Tensor(gan.device.asarray(z))).data)
-    figure = Figure(figsize=(7, 2.2 * len(analogies)), layout="constrained")
-    panels = figure.subplots(len(analogies), 4, squeeze=False)
+    rows = math.ceil(len(analogies) / 2)
+    figure = Figure(figsize=(9, 2.2 * rows), layout="constrained")
+    panels = figure.subplots(rows, 8, squeeze=False, width_ratios=2 * [1, 1, 1, 3]).reshape(-1, 4)
+    for axes in panels.flat:
+        axes.axis("off")
     name = lambda pair: f"{images.colour_names[pair[1]]} {images.classes[pair[0]]}"
-    for row, pairs, points, result in zip(panels, analogies, chosen, z, strict=True):
+    for row, pairs, points, result in zip(panels, analogies, chosen, z, strict=False):
         for axes, sign, pair, kind in zip(row, ("", "- ", "+ "), pairs, points, strict=False):
             mean = on_the_sphere(kind.mean(axis=0), float(np.sqrt(result @ result)))
-            axes.imshow(plot.mosaic(drawn(np.concatenate([kind[:3], [mean]]).astype(z.dtype)), columns=4))
-            axes.set_title(sign + name(pair), fontsize=9)
+            axes.imshow(plot.mosaic(drawn(np.concatenate([kind[:3], [mean]]).astype(z.dtype)), columns=1))
+            axes.set_title(sign + name(pair), fontsize=8)
         nearby = result + 0.25 * to_numpy(minigen.backend.normal((9, len(result)), dtype=z.dtype))
         nearby[4] = result  # in the middle
         row[3].imshow(plot.mosaic(drawn(nearby), columns=3))
-        row[3].set_title(f"= {name((pairs[0][0], pairs[2][1]))}?", fontsize=9)
-        for axes in row:
-            axes.axis("off")
+        row[3].set_title(f"= {name((pairs[0][0], pairs[2][1]))}?", fontsize=8)
     with atomic_write(out / "analogies.png") as temporary:
         figure.savefig(temporary, dpi=100, format="png")
 
