@@ -98,7 +98,7 @@ def learn(mixture: data.toy.GaussianMixture, objective: str, seed: int, args: ar
 
 
 def draw(mixture: data.toy.GaussianMixture, found: dict[tuple[str, int], Any], args: argparse.Namespace) -> None:
-    """Samples of every run, a row for each objective, on circles of three standard deviations around the modes."""
+    """Samples of every run, a row for each objective, and a circle around each mode."""
     from matplotlib.figure import Figure
 
     rows, columns = len(args.objectives), args.seeds

@@ -15,7 +15,7 @@ from minigen.command_line import adversarial
 
 
 def main() -> None:
-    parser = command_line.argument_parser(__doc__, out="runs/wgan", epochs=30, batch_size=64)
+    parser = command_line.argument_parser(__doc__, out="runs/wgan", epochs=40, batch_size=32)
     group = adversarial.add_arguments(parser, "wasserstein-gp", ["wasserstein", "wasserstein-gp"])
     group.add_argument(
         "--features",

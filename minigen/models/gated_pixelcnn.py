@@ -22,6 +22,7 @@ from minigen.autograd import Tensor
 from minigen.backend import Array, Shape, array_module
 from minigen.models.autoregressive import Autoregressive, NextLogits
 from minigen.models.cache import MaskedColumn
+from minigen.nn.init import fan_in_uniform
 from minigen.nn.pixel_recurrent import shift_down
 
 
@@ -45,7 +46,10 @@ class GatedLayer(nn.Module):
         self.link = nn.Conv2d(2 * features, 2 * features, 1)
         self.horizontal = nn.MaskedConv2d(in_channels, 2 * features, (1, kernel_size), mask, colours, splits=2)
         self.out = nn.MaskedConv2d(features, features, 1, "B", colours)
-        self.of_class = nn.Embedding(classes, 2 * features) if classes is not None else None
+        self.of_class = None
+        if classes is not None:
+            self.of_class = nn.Embedding(classes, 2 * features)  # a matrix times the one-hot code, and drawn like one
+            self.of_class.weight = fan_in_uniform((classes, 2 * features), classes)
         self.residual = mask == "B"
 
     def forward(self, v: Any, h: Any, labels: Any = None) -> tuple[Any, Any]:
