@@ -14,7 +14,7 @@ from minigen.command_line import adversarial
 
 
 def main() -> None:
-    parser = command_line.argument_parser(__doc__, out="runs/dcgan", epochs=30, batch_size=32)
+    parser = command_line.argument_parser(__doc__, out="runs/dcgan", epochs=26, batch_size=32)
     group = adversarial.add_arguments(parser, objective="non-saturating")
     group.add_argument(
         "--features",
