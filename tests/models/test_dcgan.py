@@ -111,7 +111,7 @@ def test_the_initialisation() -> None:
             scales.append(part.weight.numpy())
             assert not part.bias.numpy().any()
     scale = np.concatenate(scales)
-    assert len(scale) == 32 + 16 + 32
+    assert len(scale) == (64 + 32 + 16) + (32 + 64)
     assert scale.mean() == pytest.approx(1, abs=0.01) and scale.std() == pytest.approx(0.02, rel=0.35)
 
 

@@ -259,7 +259,8 @@ run(out)
 
 def in_a_process(code: str, out: Path) -> subprocess.CompletedProcess:
     code = f"import os, signal, sys\nfrom test_train_loop import *\nout = Path(sys.argv[1])\n{code}"
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests"), str(Path(__file__).parent)])}
+    paths = [ROOT, ROOT / "tests", Path(__file__).parent]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, paths))}
     command = [sys.executable, "-c", code, str(out)]
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
 
