@@ -222,9 +222,10 @@ def test_stopped_again_and_again(tmp_path: Path, uninterrupted: dict) -> None:
 
 def test_a_second_ctrl_c_stops_at_once(tmp_path: Path, uninterrupted: dict) -> None:
     """What was saved before is still there."""
+    usual = signal.signal(signal.SIGINT, signal.default_int_handler)  # programs in the background ignore it
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path, at(STEPS + 1, signal.SIGINT, signal.SIGINT))
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.signal(signal.SIGINT, usual) is signal.default_int_handler
     progress = load_progress(tmp_path / "checkpoint.safetensors")
     assert (progress["epoch"], progress["batch"]) == (1, 0)
     run(tmp_path, resume=True)
