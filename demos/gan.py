@@ -14,9 +14,8 @@ from typing import Any
 import numpy as np
 
 import minigen
-from minigen import command_line, data, evaluate, train
+from minigen import command_line, data, evaluate, plot, train
 from minigen.backend import to_numpy
-from minigen.checkpoint import atomic_write
 from minigen.command_line import adversarial
 from minigen.command_line.judge import judge
 from minigen.models import GAN
@@ -47,7 +46,7 @@ def main() -> None:
 
 def run(args: argparse.Namespace) -> None:
     minigen.manual_seed(args.seed)
-    images, test_images = adversarial.datasets(args)
+    images, test_images = command_line.datasets(args)
     shape, classes = images.image_shape, len(images.classes) if args.classes else None
     generator = Generator(shape, args.latent_dim, args.hidden, classes=classes)
     gan = GAN(generator, Discriminator(shape, args.hidden, classes=classes), **adversarial.options(args))
@@ -110,8 +109,7 @@ def draw(mixture: data.toy.GaussianMixture, found: dict[tuple[str, int], Any], a
         axes.set_title(f"{objective}, seed {seed}\n{covered} modes, {near:.0%} near", fontsize=7)
         limit = 1.3 * abs(mixture.means).max()
         axes.set(xlim=(-limit, limit), ylim=(-limit, limit), xticks=[], yticks=[], aspect="equal")
-    with atomic_write(args.out / f"{args.dataset}.png") as temporary:
-        figure.savefig(temporary, dpi=100, format="png")
+    plot.save_figure(figure, args.out / f"{args.dataset}.png")
 
 
 if __name__ == "__main__":

@@ -16,9 +16,8 @@ from typing import Any
 import numpy as np
 
 import minigen
-from minigen import Tensor, command_line, grad, nn, no_grad, ops, optim
+from minigen import Tensor, command_line, grad, nn, no_grad, ops, optim, plot
 from minigen.backend import normal, random_generator
-from minigen.checkpoint import atomic_write
 from minigen.data import toy
 from minigen.evaluate.divergences import (
     integration_grid,
@@ -103,7 +102,7 @@ def optimal_discriminators(steps: int, out: Path) -> Rows:
                 title = title or f"$|D - D^*|$, mean {error:.4f}"
                 axes.set(xlim=(-4, 4), ylim=(-4, 4), aspect="equal", title=title)
                 figure.colorbar(contours, ax=axes, shrink=0.8)
-    save(figure, out / "optimal_discriminator.png")
+    plot.save_figure(figure, out / "optimal_discriminator.png")
     return rows
 
 
@@ -129,7 +128,7 @@ def value_of_the_game(steps: int, out: Path) -> Rows:
     axes.axhline(0, color="grey", ls="--", label="nothing in common")
     axes.set(xlabel="shift of $p_g$ against $p_{data}$", ylabel="nats", ylim=(None, 0.4))
     axes.legend(loc="upper center", ncols=2, fontsize="small")
-    save(figure, out / "value.png")
+    plot.save_figure(figure, out / "value.png")
     difference = np.abs(np.subtract(values, right_sides)).max()
     return [
         ("largest |V(G, D*) - (-log 4 + 2 JSD)| over 101 generators", "<= 1e-6", f"{difference:.1e}"),
@@ -190,7 +189,7 @@ def generator_losses(steps: int, out: Path) -> Rows:
         axes.grid(alpha=0.3)
     loss_axes.legend(fontsize="small")
     norm_axes.legend(fontsize="small")
-    save(figure, out / "generator_losses.png")
+    plot.save_figure(figure, out / "generator_losses.png")
     for step, *measured, belief in zip(moments, *norms.values(), beliefs, strict=True):
         claim = f"norm of G's gradient, minimax / non-saturating, D at step {step}"
         figures = " / ".join(f"{norm:.1e}" for norm in measured)
@@ -242,7 +241,7 @@ def wasserstein_estimates(steps: int, out: Path) -> Rows:
     for axes in (left, right):
         axes.grid(alpha=0.3)
         axes.legend(fontsize="small")
-    save(figure, out / "wasserstein.png")
+    plot.save_figure(figure, out / "wasserstein.png")
 
     rows: Rows = [(f"JSD of the furthest two densities, at W = {w[-1]:.3f}: log 2", "0.6931", f"{jsd[-1]:.4f}")]
     for penalty, estimates in penalised.items():
@@ -339,11 +338,6 @@ def new_figure(width: float, height: float) -> Any:
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")
-
-
-def save(figure: Any, path: Path) -> None:
-    with atomic_write(path) as temporary:
-        figure.savefig(temporary, dpi=100, format="png")
 
 
 if __name__ == "__main__":

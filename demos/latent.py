@@ -23,7 +23,6 @@ import numpy as np
 import minigen
 from minigen import command_line, data, evaluate, plot
 from minigen.backend import separate_random, to_numpy
-from minigen.checkpoint import atomic_write
 from minigen.command_line import adversarial
 from minigen.models import DCGAN, latent
 from minigen.train.classifier import trained_classifier
@@ -178,8 +177,7 @@ def draw_analogies(gan: DCGAN, images: data.Dataset, analogies: Any, chosen: Any
         nearby[4] = result  # in the middle
         row[3].imshow(plot.mosaic(drawn(nearby), columns=3))
         row[3].set_title(f"= {name((pairs[0][0], pairs[2][1]))}?", fontsize=8)
-    with atomic_write(out / "analogies.png") as temporary:
-        figure.savefig(temporary, dpi=100, format="png")
+    plot.save_figure(figure, out / "analogies.png")
 
 
 if __name__ == "__main__":

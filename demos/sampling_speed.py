@@ -20,9 +20,8 @@ from pathlib import Path
 import numpy as np
 
 import minigen
-from minigen import command_line
+from minigen import command_line, plot
 from minigen.backend import Array, to_numpy
-from minigen.checkpoint import atomic_write
 from minigen.models import GatedPixelCNN, PixelCNN, PixelRNN
 from minigen.models.autoregressive import Autoregressive
 
@@ -141,8 +140,7 @@ def draw(measured: dict[str, list[Timing]], path: Path) -> None:
     axes.yaxis.set_major_formatter("{x:g}")
     axes.grid(alpha=0.3)
     axes.legend(frameon=False)
-    with atomic_write(path) as temporary:
-        figure.savefig(temporary, dpi=100, format="png")
+    plot.save_figure(figure, path)
 
 
 if __name__ == "__main__":

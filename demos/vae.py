@@ -40,9 +40,9 @@ def main() -> None:
 
 def run(args: argparse.Namespace) -> None:
     minigen.manual_seed(args.seed)
-    load = lambda split: data.load(args.dataset, split, data_dir=args.data_dir, size=args.image_size)
-    digits, test_digits = load("train"), load("test")
+    digits, test_digits = command_line.datasets(args)
     pixels = PIXELS[args.likelihood]
+    scale = 1 / 255 if pixels == "levels" else 1  # from the decoder's units to pixels in [0, 1]
     loader = data.Loader(digits, args.batch_size, pixels=pixels, seed=args.seed)
     test = data.Loader(test_digits, 500, pixels=pixels, shuffle=False, seed=args.seed, binarization="fixed")
     task = {
@@ -57,7 +57,6 @@ def run(args: argparse.Namespace) -> None:
     originals = next(test.epoch(0))[0][:48]
 
     def draw(epoch: int) -> None:
-        scale = 1 / 255 if pixels == "levels" else 1
         plot.save_grid(vae.sample(100, mean=True).numpy() * scale, args.out / "samples.png")
         pairs = [x * scale for x in (minigen.backend.to_numpy(originals), vae.reconstruct(originals).numpy())]
         plot.save_pairs(*pairs, args.out / "reconstructions.png")
@@ -84,7 +83,7 @@ def run(args: argparse.Namespace) -> None:
         settings=command_line.settings_of(args),
     )
     minigen.save(vae, args.out / "weights.safetensors")
-    save_samples(vae.sample(1000, mean=True).numpy() * (1 / 255 if pixels == "levels" else 1), args.out)
+    save_samples(vae.sample(1000, mean=True).numpy() * scale, args.out)
 
     k = args.importance_samples
     elbo = -evaluate.mean_over(test, vae.elbo, vae)

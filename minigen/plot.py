@@ -88,5 +88,10 @@ def save_curves(log: str | Path, path: str | Path, panels: Mapping[str, Sequence
         axes.set_ylabel(label)
         axes.grid(alpha=0.3)
         axes.legend()
+    save_figure(figure, path)
+
+
+def save_figure(figure: Any, path: str | Path) -> None:
+    """Write a Matplotlib figure as PNG."""
     with atomic_write(path) as temporary:
         figure.savefig(temporary, dpi=100, format="png")

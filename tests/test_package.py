@@ -115,7 +115,7 @@ NAMES = {
     "minigen.models": "VAE",
     "minigen.data": "load Loader Dataset NAMES load_folder toy",
     "minigen.evaluate": "bits_per_dim mean_over",
-    "minigen.plot": "mosaic save_grid save_pairs save_curves",
+    "minigen.plot": "mosaic save_figure save_grid save_pairs save_curves",
     "minigen.train": "train MaximumLikelihood Diverged",
 }
 

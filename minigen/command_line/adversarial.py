@@ -91,6 +91,9 @@ def train_and_draw(gan: GAN, title: str, images: data.Dataset, args: argparse.Na
     """
     loader = data.Loader(images, args.batch_size * gan.k, pixels="signed", seed=args.seed, drop_last=True)
     step = adversarial_step(gan, args.epochs * len(loader), args.lr, args.generator_lr, args.average)
+    meaning, verdicts = "probability of data", ["D(x)", "D(G(z))"]
+    if gan.objective.critic:
+        meaning, verdicts = "critic(x) - critic(G(z)), estimates W", ["wasserstein"]
     frames = args.out / "epochs"
     rows = 10 if gan.classes is None else gan.classes
     labels = None if gan.classes is None else np.arange(rows).repeat(10)
@@ -105,14 +108,10 @@ def train_and_draw(gan: GAN, title: str, images: data.Dataset, args: argparse.Na
         return {}
 
     def draw(epoch: int) -> None:
-        panels = {"loss": ["d_loss", "g_loss"], "norm of the gradient": ["d_grad", "g_grad"]}
-        if gan.objective.critic:
-            panels["critic(x) - critic(G(z)), estimates W"] = ["wasserstein"]
-        else:
-            panels["probability of data"] = ["D(x)", "D(G(z))"]
+        panels = {"loss": ["d_loss", "g_loss"], "norm of the gradient": ["d_grad", "g_grad"], meaning: verdicts}
         plot.save_curves(args.out / "log.jsonl", args.out / "curves.png", panels)
 
-    names = ["d_loss", "g_loss", *(["wasserstein"] if gan.objective.critic else ["D(x)", "D(G(z))"]), "variety"]
+    names = ["d_loss", "g_loss", *verdicts, "variety"]
 
     def report(record: dict) -> str:
         figures = "  ".join(f"{record['train'][name]:11.3f}" for name in names)
@@ -141,18 +140,10 @@ def train_and_draw(gan: GAN, title: str, images: data.Dataset, args: argparse.Na
 def run_dcgan(title: str, args: argparse.Namespace) -> None:
     """Train a DCGAN, draw, and judge its samples."""
     manual_seed(args.seed)
-    images, test_images = datasets(args)
+    images, test_images = command_line.datasets(args)
     classes = len(images.classes) if args.classes else None
     gan = DCGAN(images.image_shape, args.latent_dim, args.features, classes=classes, **options(args))
     judge(train_and_draw(gan, title, images, args), images, test_images, args)
-
-
-def datasets(args: argparse.Namespace) -> tuple[data.Dataset, data.Dataset]:
-    """The training and the test images."""
-    train_images, test_images = (
-        data.load(args.dataset, split, data_dir=args.data_dir, size=args.image_size) for split in ("train", "test")
-    )
-    return train_images, test_images
 
 
 def shown(x: Any) -> np.ndarray:

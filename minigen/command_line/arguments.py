@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from minigen import data
+
 
 def argument_parser(description: str | None, *, out: str, epochs: int, batch_size: int) -> argparse.ArgumentParser:
     """The flags of every demo, with these defaults."""
@@ -43,6 +45,14 @@ def positive(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"takes a number >= 1, got {text}")
     return number
+
+
+def datasets(args: argparse.Namespace) -> tuple[data.Dataset, data.Dataset]:
+    """The training and the test images of --dataset."""
+    train_images, test_images = (
+        data.load(args.dataset, split, data_dir=args.data_dir, size=args.image_size) for split in ("train", "test")
+    )
+    return train_images, test_images
 
 
 def settings_of(arguments: argparse.Namespace) -> dict[str, Any]:

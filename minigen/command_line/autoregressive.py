@@ -29,9 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> Any:
 
 def datasets(args: argparse.Namespace) -> tuple[data.Dataset, data.Dataset]:
     """The training and the test images; and --levels, if not given: 2 for one channel, 256 for colours."""
-    train_images, test_images = (
-        data.load(args.dataset, split, data_dir=args.data_dir, size=args.image_size) for split in ("train", "test")
-    )
+    train_images, test_images = command_line.datasets(args)
     args.levels = args.levels or (2 if train_images.image_shape[0] == 1 else 256)
     return train_images, test_images
 
