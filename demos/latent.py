@@ -76,7 +76,7 @@ def load(args: argparse.Namespace, split: str) -> data.Dataset:
 def draw_paths(gan: DCGAN, out: Path) -> None:
     drawn = lambda z: adversarial.shown(gan.sample(z=minigen.Tensor(z)).data)
     starts, ends, corners, stops = (gan.noise(n).data for n in (8, 8, 4, 6))
-    rows = latent.spherical(starts, ends, 12).swapaxes(0, 1)  # (8, 12, latent_dim)
+    rows = latent.slerp(starts, ends, 12).swapaxes(0, 1)  # (8, 12, latent_dim)
     plot.save_grid(drawn(rows.reshape(-1, gan.latent_dim)), out / "walk.png", columns=12)
     square = latent.grid(corners[0], corners[1], corners[2], corners[3], rows=10, columns=10)
     plot.save_grid(drawn(square.reshape(-1, gan.latent_dim)), out / "grid.png", columns=10)

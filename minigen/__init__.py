@@ -1,6 +1,6 @@
 """minigen: deep generative models from scratch, on NumPy and CuPy.
 
-The floors, each knowing only those below it: `backend` (NumPy or CuPy), `autograd` (tensors and the chain rule), `ops`
+The layers, each knowing only those below it: `backend` (NumPy or CuPy), `autograd` (tensors and the chain rule), `ops`
 (operations with their derivatives), `nn`, `optim` and `distributions` (layers and what goes with them), `models`,
 `evaluate`, `train` and `plot`. `data` stands beside them.
 """
@@ -46,7 +46,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """The upper floors, `minigen.train` and the like, are imported when first used."""
+    """The upper layers, `minigen.train` and the like, are imported when first used."""
     if name in __all__:
         return import_module(f"minigen.{name}")
     raise AttributeError(f"module 'minigen' has no attribute {name!r}")

@@ -205,24 +205,28 @@ def separate_random(seed: int) -> Iterator[None]:
         _random = outside
 
 
-def uniform(shape: Shape, low: float = 0.0, high: float = 1.0, *, dtype: Any = None, on: Any = None) -> Array:
-    """Uniform numbers in [low, high), as an array of `shape` on the device `on` (default: the current one)."""
+def _moved(x: np.ndarray, target: str | Device | None) -> Array:
+    return device(target).asarray(x)
+
+
+def uniform(shape: Shape, low: float = 0.0, high: float = 1.0, *, dtype: Any = None, device: Any = None) -> Array:
+    """Uniform numbers in [low, high), as an array of `shape` on `device` (default: the current one)."""
     dtype = np.dtype(dtype or current_dtype())
     x = random_generator().random(shape, dtype=dtype)
     if (low, high) != (0.0, 1.0):
         x *= dtype.type(high - low)
         x += dtype.type(low)
-    return device(on).asarray(x)
+    return _moved(x, device)
 
 
-def normal(shape: Shape, mean: float = 0.0, std: float = 1.0, *, dtype: Any = None, on: Any = None) -> Array:
-    """Normal numbers, as an array of `shape` on the device `on` (default: the current one)."""
+def normal(shape: Shape, mean: float = 0.0, std: float = 1.0, *, dtype: Any = None, device: Any = None) -> Array:
+    """Normal numbers, as an array of `shape` on `device` (default: the current one)."""
     dtype = np.dtype(dtype or current_dtype())
     x = random_generator().standard_normal(shape, dtype=dtype)
     if (mean, std) != (0.0, 1.0):
         x *= dtype.type(std)
         x += dtype.type(mean)
-    return device(on).asarray(x)
+    return _moved(x, device)
 
 
 # -- memory ------------------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ def bits_per_dim(nats: float, image_shape: Shape) -> float:
 
 
 def _noise(draw: Any, like: Tensor) -> Array:
-    return draw(like.shape, dtype=like.dtype, on=like.device)
+    return draw(like.shape, dtype=like.dtype, device=like.device)
 
 
 def _check_same_shape(name: str, x: Any, parameter: Tensor) -> None:

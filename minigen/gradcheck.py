@@ -97,7 +97,7 @@ def _compare(
 ) -> None:
     """Raise `GradcheckError` where the backward pass and the central differences of `fn` differ most.
 
-    Under `create_graph` the backward pass goes through other code: fused operations take their plain formulas.
+    Under `create_graph` the backward pass goes through other code: fused operations take their reference formulas.
     """
 
     def value() -> float:

@@ -151,7 +151,7 @@ def test_figures_table_and_weights(
     # the table
     objective, k = ("wasserstein-gp", 5) if demo == WGAN_DEMO else ("non-saturating", 1)
     assert f" on {photographs}, 22 training images; {objective}, k = {k}\n" in text
-    names = ["d_loss", "g_loss", *(["wasserstein"] if k == 5 else ["D(x)", "D(G(z))"]), "variety"]
+    names = ["d_loss", "g_loss", *(["wasserstein"] if k == 5 else ["D(x)", "D(G(z))"]), "diversity"]
     assert re.search(r"^epoch +(.*?) +seconds$", text, re.MULTILINE)[1].split() == names  # type: ignore[index]
     rows = [line.split() for line in re.findall(r"^ +\d  .*$", text, re.MULTILINE)]
     log = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]

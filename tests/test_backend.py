@@ -187,7 +187,7 @@ def test_same_seed_same_numbers_on_both_devices(gpu_standin: backend.Device) -> 
     with gpu_standin:
         assert _draw() == on_cpu
     backend.manual_seed(5)
-    x = backend.uniform((3,), on="gpu:1")
+    x = backend.uniform((3,), device="gpu:1")
     assert str(backend.device_of(x)) == "gpu:1"
     assert backend.to_numpy(x).tolist() == on_cpu[0]
 

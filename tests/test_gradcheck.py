@@ -200,7 +200,7 @@ def test_a_wrong_second_derivative_fails_at_order_2_and_not_at_order_1(mutant: s
 
 @pytest.mark.parametrize("plain", [lambda x: 1.001 * x * x, lambda x: x * cut(x) * 2.0])
 def test_a_plain_formula_of_another_function_fails_at_order_2(plain: Callable[[Any], Any]) -> None:
-    @primitive(plain=plain)
+    @primitive(reference=plain)
     def fused(x: Any) -> Any:
         return x * x
 

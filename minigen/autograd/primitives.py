@@ -4,7 +4,7 @@ A derivative's parameter names say what is kept for it, and nothing else is kept
 
     x          an argument                          out        the output
     x_shape    an argument's shape alone            position   which of `*arguments` the derivative is for
-    axis       an option (keyword-only)             mask       a value that the forward pass `keeps` on purpose
+    axis       an option (keyword-only)             mask       a value that the forward pass `saves` on purpose
 
 An operation on any number of arrays (`def concat(*arrays, axis=0)`, called with a list) has one derivative for all
 of them, which may name `position` and `arrays_shapes`.
@@ -44,8 +44,8 @@ class Rule(NamedTuple):
 class Primitive:
     """An operation: its forward computation on arrays and a derivative for each of its arguments.
 
-    keeps     names of the values that `forward` returns after its output, for the derivatives alone
-    plain     the formula that a fused operation fuses, in other operations; takes the same arguments. Higher
+    saves     names of the values that `forward` returns after its output, for the derivatives alone
+    reference the formula that a fused operation fuses, in other operations; takes the same arguments. Higher
               derivatives go through it.
     view      whether the output may share its memory with the first argument
     casts     whether the output's dtype is meant to differ from the arguments'
@@ -54,13 +54,13 @@ class Primitive:
     def __init__(
         self,
         forward: Callable[..., Any],
-        keeps: tuple[str, ...] = (),
-        plain: Callable[..., Any] | None = None,
+        saves: tuple[str, ...] = (),
+        reference: Callable[..., Any] | None = None,
         view: bool = False,
         casts: bool = False,
     ) -> None:
         update_wrapper(self, forward)
-        self.forward, self.keeps, self.plain, self.view, self.casts = forward, keeps, plain, view, casts
+        self.forward, self.saves, self.reference, self.view, self.casts = forward, saves, reference, view, casts
         self.name = forward.__name__
         self.rules: dict[str, Rule] = {}
         parameters = inspect.signature(forward).parameters.values()
@@ -78,7 +78,7 @@ class Primitive:
 
         A derivative returns a new array, `g` itself, or a view of it.
         """
-        known = {"out", "position", *self.keeps, *self.options, *self.arguments}
+        known = {"out", "position", *self.saves, *self.options, *self.arguments}
         known |= {f"{name}_shape" for name in self.arguments} | {f"{self.variadic}_shapes"}
         for argument, function in rules.items():
             names = tuple(inspect.signature(function).parameters)[1:]
@@ -104,7 +104,7 @@ class Primitive:
             if isinstance(arg, Tensor):
                 return self._on_tensors(args, kwargs)
         result = self._compute(args, kwargs)
-        return result[0] if self.keeps else result
+        return result[0] if self.saves else result
 
     def _in_order(self, args: tuple, kwargs: dict) -> tuple[tuple, dict]:
         """`f(x, c=z)` as `f(x, <default of b>, z)`."""
@@ -158,7 +158,7 @@ class Primitive:
         if kwargs:
             kwargs = {name: _value(x) for name, x in kwargs.items()}
         result = self._compute(arrays, kwargs)
-        out, *kept = result if self.keeps else (result,)
+        out, *kept = result if self.saves else (result,)
         outs = out if type(out) is tuple else (out,)
         outs = tuple([self._as_array(o, None if mixed else reference, arrays) for o in outs])
 
@@ -232,7 +232,7 @@ class Primitive:
                 saved[name] = kept[index]
             elif kind == "option":
                 saved[name] = kwargs[name] if name in kwargs else self.options[name]
-            else:  # all arguments, for the plain formula
+            else:  # all arguments, for the reference
                 saved[name] = arrays, kwargs
                 tensors = [(i, a) for i, a in enumerate(args) if isinstance(a, Tensor)]
                 watched += [(a._version, a._version[0], self.argument_at(i)) for i, a in tensors]
@@ -255,16 +255,16 @@ class Primitive:
                     plan[name] = ("out", 0)
                 elif name in self.arguments:
                     plan[name] = ("argument", self.arguments.index(name))
-                elif name in self.keeps:
-                    plan[name] = ("kept", self.keeps.index(name))
+                elif name in self.saves:
+                    plan[name] = ("kept", self.saves.index(name))
                 elif name in self.options:
                     plan[name] = ("option", 0)
                 elif name == f"{self.variadic}_shapes":
                     plan[name] = ("shapes", 0)
                 elif name != "position":
                     plan[name] = ("shape", self.arguments.index(name.removesuffix("_shape")))
-        if self.plain is not None:
-            plan["plain"] = ("everything", 0)
+        if self.reference is not None:
+            plan["reference"] = ("everything", 0)
         return [(name, *entry) for name, entry in plan.items()]
 
 

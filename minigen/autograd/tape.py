@@ -265,8 +265,8 @@ def _derivatives(node: Node, gs: list, edges: list[Edge], create_graph: bool) ->
                 zeros = xp.zeros(shape, dtype=dtype)
                 gs[i] = Tensor(zeros) if create_graph else zeros
     g = gs[0] if len(gs) == 1 else tuple(gs)
-    if create_graph and operation.plain is not None:
-        yield from _through_plain_formula(node, g, edges)
+    if create_graph and operation.reference is not None:
+        yield from _through_reference(node, g, edges)
         return
     values = node.as_tensors() if create_graph else node.values()
     detecting = MODE.get().detecting
@@ -276,26 +276,26 @@ def _derivatives(node: Node, gs: list, edges: list[Edge], create_graph: bool) ->
         if "position" in rule.names:
             values = {**values, "position": edge.position - len(operation.arguments)}
         result = rule.function(g, *[values[name] for name in rule.names])
-        result = _fitted(result, edge, operation.name, argument)
+        result = unbroadcast(result, edge, operation.name, argument)
         if detecting:
             data = result.data if isinstance(result, Tensor) else result
             check_finite((data,), f"backward of {operation.name}: the gradient for {argument}", node.where)
         yield edge, result
 
 
-def _through_plain_formula(node: Node, g: Any, edges: list[Edge]) -> Iterator[tuple[Edge, Any]]:
-    """The same gradients by recording the plain formula and differentiating that, for higher derivatives."""
-    arrays, kwargs = node.values()["plain"]
+def _through_reference(node: Node, g: Any, edges: list[Edge]) -> Iterator[tuple[Edge, Any]]:
+    """The same gradients by recording the reference formula and differentiating that, for higher derivatives."""
+    arrays, kwargs = node.values()["reference"]
     arguments = [Tensor(a) if is_array(a) else a for a in arrays]
     for edge in edges:  # through `identity`, so that one argument's gradient does not run on into another's
         arguments[edge.position] = PRIMITIVES["identity"](_attached(arrays[edge.position], edge.source, edge.output))
-    outputs = node.primitive.plain(*arguments, **kwargs)  # type: ignore[misc]
+    outputs = node.primitive.reference(*arguments, **kwargs)  # type: ignore[misc]
     inputs = [arguments[edge.position] for edge in edges]
     results = grad(outputs, inputs, g, create_graph=True, allow_unused=True)
     yield from ((edge, result) for edge, result in zip(edges, results, strict=True) if result is not None)
 
 
-def _fitted(g: Any, edge: Edge, operation: str, argument: str) -> Any:
+def unbroadcast(g: Any, edge: Edge, operation: str, argument: str) -> Any:
     """A rule's result in the argument's shape and dtype: sums over the axes along which it was broadcast."""
     if g.shape != edge.shape:
         extra = g.ndim - len(edge.shape)

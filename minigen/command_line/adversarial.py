@@ -111,7 +111,7 @@ def train_and_draw(gan: GAN, title: str, images: data.Dataset, args: argparse.Na
         panels = {"loss": ["d_loss", "g_loss"], "norm of the gradient": ["d_grad", "g_grad"], meaning: verdicts}
         plot.save_curves(args.out / "log.jsonl", args.out / "curves.png", panels)
 
-    names = ["d_loss", "g_loss", *verdicts, "variety"]
+    names = ["d_loss", "g_loss", *verdicts, "diversity"]
 
     def report(record: dict) -> str:
         figures = "  ".join(f"{record['train'][name]:11.3f}" for name in names)

@@ -1,4 +1,4 @@
-"""Figures that say how good a model is."""
+"""Metrics that say how good a model is."""
 
 from minigen.distributions import bits_per_dim
 from minigen.evaluate.divergences import (

@@ -121,7 +121,7 @@ class Autoregressive(nn.Module):
         device = self.device
         xp = device.module
         x = xp.zeros((n, *self.image_shape), dtype=np.uint8)
-        noise = uniform((height, width, channels, n), dtype=np.float64, on=device)
+        noise = uniform((height, width, channels, n), dtype=np.float64, device=device)
         if known is not None:
             known = xp.broadcast_to(device.asarray(raw(known)).astype(bool), x.shape)
         rows: Any = range(height)
@@ -134,7 +134,7 @@ class Autoregressive(nn.Module):
             for i in rows:
                 for j in range(width):
                     for c in range(channels):
-                        drawn = choose(next_logits(i, j, c, x) / temperature, noise[i, j, c])
+                        drawn = sample_from_logits(next_logits(i, j, c, x) / temperature, noise[i, j, c])
                         if known is not None:
                             drawn = xp.where(known[:, c, i, j], given[:, c, i, j], drawn)
                         x[:, c, i, j] = drawn
@@ -188,7 +188,7 @@ class Autoregressive(nn.Module):
         return ops.permute_dims(ops.reshape(maps, (n, channels, self.outputs, height, width)), (0, 2, 1, 3, 4))
 
 
-def choose(logits: Array, noise: Array) -> Array:
+def sample_from_logits(logits: Array, noise: Array) -> Array:
     """A value for each of the distributions with these logits, (N, levels) or (N, 1), from uniform noise (N,).
 
     It is the inverse of the cumulative distribution: the number of levels whose cumulated probability is at most the

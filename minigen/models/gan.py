@@ -101,7 +101,7 @@ class GAN(nn.Module):
 
     def noise(self, n: int) -> Tensor:
         """`n` draws of z, (n, latent_dim)."""
-        draw: dict[str, Any] = {"dtype": next(self.parameters()).dtype, "on": self.device}
+        draw: dict[str, Any] = {"dtype": next(self.parameters()).dtype, "device": self.device}
         if self.noise_kind == "uniform":
             return Tensor(uniform((n, self.latent_dim), -1.0, 1.0, **draw))
         z = normal((n, self.latent_dim), **draw)
@@ -168,13 +168,15 @@ class GAN(nn.Module):
 
     def _blurred(self, x: Any) -> Tensor:
         x = x if isinstance(x, Tensor) else Tensor(x)
-        return x + normal(x.shape, std=self.instance_noise, dtype=x.dtype, on=x.device) if self.instance_noise else x
+        return (
+            x + normal(x.shape, std=self.instance_noise, dtype=x.dtype, device=x.device) if self.instance_noise else x
+        )
 
     def _flipped(self, on_data: Tensor, on_samples: Tensor) -> tuple[Tensor, Tensor]:
         """Some of the data change places with samples."""
         if not self.label_flips:
             return on_data, on_samples
-        flip = uniform(on_data.shape, on=on_data.device) < self.label_flips
+        flip = uniform(on_data.shape, device=on_data.device) < self.label_flips
         return ops.where(flip, on_samples, on_data), ops.where(flip, on_data, on_samples)
 
 

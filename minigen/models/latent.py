@@ -25,24 +25,24 @@ Interpolation = Callable[[Any, Any, int], Array]
 # -- paths -------------------------------------------------------------------------------------------------------------
 
 
-def linear(z1: Any, z2: Any, steps: int) -> Array:
+def lerp(z1: Any, z2: Any, steps: int) -> Array:
     """(1 - t) z1 + t z2 for `steps` values of t from 0 to 1: (steps, ..., latent_dim).
 
-    The middle of two Gaussian points is nearer to 0 than almost any Gaussian point, by sqrt(2): see `spherical`.
+    The middle of two Gaussian points is nearer to 0 than almost any Gaussian point, by sqrt(2): see `slerp`.
     """
-    z1, z2, t = _ends("linear", z1, z2, steps)
+    z1, z2, t = _ends("lerp", z1, z2, steps)
     return ((1 - t) * z1 + t * z2).astype(z1.dtype)
 
 
-def spherical(z1: Any, z2: Any, steps: int) -> Array:
+def slerp(z1: Any, z2: Any, steps: int) -> Array:
     """Along the great circle from z1 to z2 by equal angles, while the norm changes evenly: (steps, ..., latent_dim).
 
         sin((1 - t) angle) / sin(angle) z1 + sin(t angle) / sin(angle) z2        for z1 and z2 of norm 1
 
     Points stay where a Gaussian (or uniform on the sphere) generator was trained (White 2016, arXiv 1609.04468). In
-    line with each other, or one of them 0, two points have no such circle: the path is then `linear`.
+    line with each other, or one of them 0, two points have no such circle: the path is then `lerp`.
     """
-    z1, z2, t = _ends("spherical", z1, z2, steps)
+    z1, z2, t = _ends("slerp", z1, z2, steps)
     xp = array_module(z1)
     a, b = z1.astype(np.float64), z2.astype(np.float64)
     norm_of = lambda z: xp.sqrt((z * z).sum(axis=-1, keepdims=True))
@@ -58,7 +58,7 @@ def spherical(z1: Any, z2: Any, steps: int) -> Array:
     return xp.where(in_line, (1 - t) * a + t * b, path).astype(z1.dtype)
 
 
-def walk(points: Any, steps: int, interpolate: Interpolation = spherical) -> Array:
+def walk(points: Any, steps: int, interpolate: Interpolation = slerp) -> Array:
     """From each point (P, ..., latent_dim) to the next in `steps` equal steps: ((P - 1) steps + 1, ..., latent_dim).
 
     With the first point once more at the end it is a round trip.
@@ -77,7 +77,7 @@ def grid(
     bottom_right: Any,
     rows: int,
     columns: int,
-    interpolate: Interpolation = spherical,
+    interpolate: Interpolation = slerp,
 ) -> Array:
     """Points between four corners (latent_dim,), first down both sides, then across: (rows, columns, latent_dim)."""
     left, right = interpolate(top_left, bottom_left, rows), interpolate(top_right, bottom_right, rows)
@@ -119,7 +119,7 @@ def project(
             f"got {target.shape} {target.dtype}, {latent_dim}, {steps} and {restarts}"
         )
     n, xp = len(target), array_module(target)
-    z = Parameter(normal((restarts * n, latent_dim), dtype=target.dtype, on=Tensor(target).device))
+    z = Parameter(normal((restarts * n, latent_dim), dtype=target.dtype, device=Tensor(target).device))
     target = xp.concatenate([target] * restarts)
     optimizer = Adam([z], lr)
 

@@ -90,7 +90,7 @@ def gradient_penalty(critic: Callable[[Any], Any], data: Any, samples: Any) -> T
     section 4). Data and samples: (N, ...). The penalty's own gradient needs second derivatives of the critic.
     """
     a, b = raw(data), raw(samples)
-    mix = uniform((len(a), *(1,) * (a.ndim - 1)), dtype=a.dtype, on=Tensor(a).device)
+    mix = uniform((len(a), *(1,) * (a.ndim - 1)), dtype=a.dtype, device=Tensor(a).device)
     x = Tensor(mix * a + (1 - mix) * b, requires_grad=True)
     (slope,) = grad(ops.sum(critic(x)), x, create_graph=True)
     squares = ops.sum(ops.square(ops.reshape(slope, (len(a), -1))), axis=1)

@@ -32,6 +32,6 @@ def dcgan(module: Module) -> None:
     weight, bias = getattr(module, "weight", None), getattr(module, "bias", None)
     if weight is not None and (weight.ndim == 4 or hasattr(module, "running_mean")):
         mean = 0.0 if weight.ndim == 4 else 1.0
-        weight[...] = normal(weight.shape, mean, 0.02, dtype=weight.dtype, on=weight.device)
+        weight[...] = normal(weight.shape, mean, 0.02, dtype=weight.dtype, device=weight.device)
         if bias is not None:
             bias[...] = 0.0

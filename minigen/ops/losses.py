@@ -52,11 +52,11 @@ mse_loss.derivatives(
 # -- binary cross-entropy --------------------------------------------------------------------------------------------
 
 
-def _plain_binary_cross_entropy(logits: Any, target: Any, *, reduction: str = "mean") -> Any:
+def _reference_binary_cross_entropy(logits: Any, target: Any, *, reduction: str = "mean") -> Any:
     return _reduced(softplus(logits) - logits * target.astype(logits.dtype), reduction)
 
 
-@primitive(plain=_plain_binary_cross_entropy)
+@primitive(reference=_reference_binary_cross_entropy)
 def binary_cross_entropy_with_logits(logits: Array, target: Array, *, reduction: str = "mean") -> Array:
     """-log p(target) in nats where p(1) = sigmoid(logits): log(1 + e^l) - l t. Targets in [0, 1], shaped as logits."""
     _check_same_shape("logits", logits, target)
@@ -90,12 +90,12 @@ def _chosen(target: Array) -> tuple:
     return (axes[0], target, *axes[1:])
 
 
-def _plain_cross_entropy(logits: Any, target: Any, *, reduction: str = "mean") -> Any:
+def _reference_cross_entropy(logits: Any, target: Any, *, reduction: str = "mean") -> Any:
     target = getattr(target, "data", target)
     return _reduced(negative(getitem(log_softmax(logits, 1), _chosen(target))), reduction)
 
 
-@primitive(plain=_plain_cross_entropy, keeps=("log_probabilities",))
+@primitive(reference=_reference_cross_entropy, saves=("log_probabilities",))
 def cross_entropy(logits: Array, target: Array, *, reduction: str = "mean") -> Any:
     """-log softmax(logits)[target] in nats: logits (N, classes, ...), integer targets (N, ...) in 0 ... classes - 1."""
     _check_array(target)

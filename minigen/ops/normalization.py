@@ -29,15 +29,15 @@ def _affine(x: Any, weight: Any, bias: Any) -> Any:
     return x if bias is None else x + _per_channel(bias, x)
 
 
-def _plain_batch_norm(x: Any, weight: Any, bias: Any, *, eps: float, running: Any = None) -> Any:
+def _reference_batch_norm(x: Any, weight: Any, bias: Any, *, eps: float, running: Any = None) -> Any:
     """y = weight (x - mean) / sqrt(var + eps) + bias, mean and var over the batch."""
     normalized = (x - mean(x, _axes(x), True)) / sqrt(var(x, _axes(x), True) + eps)
     return _affine(normalized, weight, bias)
 
 
-@primitive(plain=_plain_batch_norm, keeps=("normalized", "inverse_std", "sums"))
+@primitive(reference=_reference_batch_norm, saves=("normalized", "inverse_std", "sums"))
 def _batch_norm_of_batch(x: Array, weight: Array | None, bias: Array | None, *, eps: float, running: Any = None) -> Any:
-    """`_plain_batch_norm` in fewer passes; moves the running statistics (mean, var, momentum) towards the batch's."""
+    """`_reference_batch_norm` in fewer passes; moves the running statistics (mean, var, momentum) towards the batch's."""
     n = x.size // x.shape[1]
     batch_mean = sum_per_channel(x) / n
     normalized = x - _per_channel(batch_mean, x)
@@ -116,9 +116,9 @@ def batch_norm(
 # -- dropout (Srivastava et al. 2014) --------------------------------------------------------------------------------
 
 
-@primitive(keeps=("mask",))
+@primitive(saves=("mask",))
 def _drop(x: Array, *, p: float) -> Any:
-    mask = (backend.uniform(x.shape, dtype=x.dtype, on=device_of(x)) >= p).astype(x.dtype)
+    mask = (backend.uniform(x.shape, dtype=x.dtype, device=device_of(x)) >= p).astype(x.dtype)
     mask *= 1.0 / (1.0 - p)
     return x * mask, mask
 

@@ -10,14 +10,14 @@ from minigen.ops.elementwise import sigmoid, tanh
 from minigen.ops.shaping import split
 
 
-def _plain_lstm_cell(gates: Any, c: Any) -> tuple[Any, Any]:
+def _reference_lstm_cell(gates: Any, c: Any) -> tuple[Any, Any]:
     """c' = f c + i g and h = o tanh(c'), with i, f, o = sigmoid and g = tanh of a quarter of the gates each."""
     i, f, g, o = split(gates, 4, axis=1)
     c_next = sigmoid(f) * c + sigmoid(i) * tanh(g)
     return sigmoid(o) * tanh(c_next), c_next
 
 
-@primitive(plain=_plain_lstm_cell, keeps=("activated", "tanh_c"))
+@primitive(reference=_reference_lstm_cell, saves=("activated", "tanh_c"))
 def lstm_cell(gates: Array, c: Array) -> Any:
     """One step of an LSTM after its matrix products: gates (N, 4H, ...) in the order i, f, g, o, and the cell state c
     (N, H, ...) give the new (h, c). The four sigmoids and tanhs are one tanh over the whole array.

@@ -14,7 +14,7 @@ from minigen.backend import Array
 from minigen.models.gan import GAN
 from minigen.models.objectives import Objective
 from minigen.optim import Optimizer, WeightEMA, clip_grad_norm
-from minigen.train.loop import Diverged, Figures
+from minigen.train.loop import Diverged, Metrics
 
 
 class GANWarning(UserWarning):
@@ -29,9 +29,9 @@ class Adversarial:
                           such as `optim.linear_decay(1.0, iterations)`
     instance_noise_steps  iterations in which the GAN's instance noise decays to nothing, in a straight line
 
-    Figures for the log: `d_loss` and `g_loss`; `D(x)` and `D(G(z))`, the mean probabilities of "data", or for a critic
+    Metrics for the log: `d_loss` and `g_loss`; `D(x)` and `D(G(z))`, the mean probabilities of "data", or for a critic
     `wasserstein`, its estimate mean critic(x) - mean critic(G(z)) (up to the critic's slope); `d_grad` and `g_grad`,
-    the gradients' norms; `variety`, the standard deviation among the samples of a batch beside that among the data.
+    the gradients' norms; `diversity`, the standard deviation among the samples of a batch beside that among the data.
     """
 
     def __init__(
@@ -58,9 +58,9 @@ class Adversarial:
         if self.average is not None:
             parts["average"] = self.average
         self.parts: Mapping[str, Any] = parts
-        self.suspicions = Suspicions(gan.objective)
+        self.diagnostics = Diagnostics(gan.objective)
 
-    def __call__(self, images: Any, labels: Any = None) -> Figures:
+    def __call__(self, images: Any, labels: Any = None) -> Metrics:
         gan = self.gan
         labels = None if gan.classes is None else labels
         done = self.g_optimizer.steps
@@ -85,15 +85,15 @@ class Adversarial:
 
         if self.average is not None:
             self.average.update()
-        figures = {"d_loss": d_loss.item(), "g_loss": g_loss.item(), "d_grad": d_norm, "g_grad": g_norm}
+        metrics = {"d_loss": d_loss.item(), "g_loss": g_loss.item(), "d_grad": d_norm, "g_grad": g_norm}
         if gan.objective.critic:
-            figures["wasserstein"] = float(on_data.data.mean() - on_samples.data.mean())
+            metrics["wasserstein"] = float(on_data.data.mean() - on_samples.data.mean())
         else:
-            figures["D(x)"] = float(ops.sigmoid(on_data.data).mean())
-            figures["D(G(z))"] = float(ops.sigmoid(on_samples.data).mean())
-        figures["variety"] = variety(samples.data) / max(variety(x), 1e-12)
-        self.suspicions.look(figures)
-        return figures
+            metrics["D(x)"] = float(ops.sigmoid(on_data.data).mean())
+            metrics["D(G(z))"] = float(ops.sigmoid(on_samples.data).mean())
+        metrics["diversity"] = diversity(samples.data) / max(diversity(x), 1e-12)
+        self.diagnostics.look(metrics)
+        return metrics
 
     def _clip(self) -> None:
         """A critic whose weights are bounded has bounded slopes (Arjovsky et al. 2017, algorithm 1)."""
@@ -122,13 +122,13 @@ def update(optimizer: Optimizer, loss: Tensor) -> float:
     return norm
 
 
-def variety(x: Array) -> float:
+def diversity(x: Array) -> float:
     """The mean standard deviation of a value among the images (N, ...) of a batch."""
     return float(x.std(axis=0).mean())
 
 
-class Suspicions:
-    """Running averages of the figures, and a warning, once each, when they look like a known way to fail."""
+class Diagnostics:
+    """Running averages of the metrics, and a warning, once each, when they look like a known way to fail."""
 
     def __init__(self, objective: Objective, patience: int = 300) -> None:
         self.objective, self.patience = objective, patience
@@ -136,11 +136,11 @@ class Suspicions:
         self.looked = 0
         self.told: set[str] = set()
 
-    def look(self, figures: Figures) -> None:
-        """Take in the figures of one iteration."""
+    def look(self, metrics: Metrics) -> None:
+        """Take in the metrics of one iteration."""
         before = self.averages
         share = 1 / min(self.looked + 1, self.patience)
-        self.averages = {name: before.get(name, 0.0) * (1 - share) + share * value for name, value in figures.items()}
+        self.averages = {name: before.get(name, 0.0) * (1 - share) + share * value for name, value in metrics.items()}
         self.looked += 1
         if self.looked < self.patience:
             return
@@ -151,14 +151,14 @@ class Suspicions:
                 "fail, and the generator learns little. Instance noise, label smoothing or a smaller rate may help."
             )
         for player, owner in (("d_grad", "discriminator"), ("g_grad", "generator")):
-            if figures[player] > 100 * before[player]:
+            if metrics[player] > 100 * before[player]:
                 self.tell(
-                    f"the {owner}'s gradient has exploded (norm {figures[player]:.2g}, before about "
+                    f"the {owner}'s gradient has exploded (norm {metrics[player]:.2g}, before about "
                     f"{before[player]:.2g}). A smaller learning rate may help."
                 )
-        if now["variety"] < 0.1:
+        if now["diversity"] < 0.1:
             self.tell(
-                f"the generator emits nearly one image (its samples vary {now['variety']:.2g} times as much as the "
+                f"the generator emits nearly one image (its samples vary {now['diversity']:.2g} times as much as the "
                 "data): mode collapse. Another objective, a smaller rate or a longer average may help."
             )
 

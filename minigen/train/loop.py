@@ -2,7 +2,7 @@
 
     for epoch in range(epochs):
         for images, labels in loader.epoch(epoch):
-            figures = step(images, labels)
+            metrics = step(images, labels)
         evaluate, log, draw, save
 
 A `step` is one update, such as `MaximumLikelihood`; everything around it is here: the progress bar, the log, the
@@ -27,7 +27,7 @@ from minigen.backend import array_module
 from minigen.checkpoint import atomic_write, load_checkpoint, load_progress, save_checkpoint
 from minigen.nn import Module
 
-Figures = dict[str, float]
+Metrics = dict[str, float]
 
 
 class Diverged(RuntimeError):
@@ -40,7 +40,7 @@ class Step(Protocol):
     parts: Mapping[str, Any]
     """What a checkpoint holds, each with `state_dict` and `load_state_dict`: the modules and the optimizers."""
 
-    def __call__(self, images: Any, labels: Any) -> Figures:
+    def __call__(self, images: Any, labels: Any) -> Metrics:
         """Update from images (N, C, H, W) and labels (N,); returns what the bar and the log show."""
 
 
@@ -60,7 +60,7 @@ def train(
     *,
     epochs: int,
     out: str | Path,
-    evaluate: Callable[[], Figures] | None = None,
+    evaluate: Callable[[], Metrics] | None = None,
     draw: Callable[[int], None] | None = None,
     report: Callable[[dict], str] | None = None,
     resume: bool = False,
@@ -69,7 +69,7 @@ def train(
 ) -> list[dict[str, Any]]:
     """Train for `epochs` epochs, with everything that belongs to the run in the folder `out`; returns the log.
 
-    evaluate    gives the figures of the test set, after every epoch
+    evaluate    gives the metrics of the test set, after every epoch
     draw        called with the number of finished epochs, about 12 times in the run: writes figures
     report      turns a record of the log into the line that is printed as often
     resume      continue the run in `out`; otherwise an earlier run there is moved aside
@@ -96,10 +96,10 @@ def train(
             bar.set_description(f"epoch {run.epoch + 1}/{epochs}")
             for images, labels in loader.epoch(run.epoch, start=run.batch):
                 try:
-                    figures = step(images, labels)
+                    metrics = step(images, labels)
                 except Diverged as error:
                     raise Diverged(f"epoch {run.epoch + 1}, step {run.batch + 1}: {error}; {run.last_good()}") from None
-                run.add(figures)
+                run.add(metrics)
                 bar.update()
                 bar.set_postfix({name: f"{value:.4g}" for name, value in run.averages().items()}, refresh=False)
                 if interrupted.is_set():
@@ -135,7 +135,7 @@ class _Run:
         self.settings = json.loads(json.dumps(settings))  # as a checkpoint gives them back: a tuple becomes a list
         self.checkpoint, self.log_file = out / "checkpoint.safetensors", out / "log.jsonl"
         self.epoch = self.batch = 0  # finished epochs, and finished batches of the present one
-        self.sums: Figures = {}  # of the present epoch
+        self.sums: Metrics = {}  # of the present epoch
         self.log: list[dict[str, Any]] = []
         self.seconds, self.since = 0.0, time.monotonic()
 
@@ -167,17 +167,17 @@ class _Run:
         self.log = [record for record in log if record["epoch"] <= self.epoch]
         self._write_log()
 
-    def add(self, figures: Figures) -> None:
+    def add(self, metrics: Metrics) -> None:
         """One more batch is done."""
         self.batch += 1
-        for name, value in figures.items():
+        for name, value in metrics.items():
             self.sums[name] = self.sums.get(name, 0.0) + value
 
-    def averages(self) -> Figures:
-        """The figures of the present epoch so far."""
+    def averages(self) -> Metrics:
+        """The metrics of the present epoch so far."""
         return {name: value / self.batch for name, value in self.sums.items()}
 
-    def end_epoch(self, test: Figures) -> dict[str, Any]:
+    def end_epoch(self, test: Metrics) -> dict[str, Any]:
         """Log the epoch and save."""
         seconds = round(self.seconds + time.monotonic() - self.since, 3)
         record = {"epoch": self.epoch + 1, "train": self.averages(), "test": test, "seconds": seconds}

@@ -9,7 +9,7 @@ from typing import Any
 from minigen.autograd import detect_anomaly
 from minigen.evaluate.likelihood import what_it_takes
 from minigen.optim import Optimizer, clip_grad_norm
-from minigen.train.loop import Diverged, Figures, bad_parameter
+from minigen.train.loop import Diverged, Metrics, bad_parameter
 
 
 class MaximumLikelihood:
@@ -29,7 +29,7 @@ class MaximumLikelihood:
         self.model, self.optimizer, self.max_norm, self.schedule = model, optimizer, max_norm, schedule
         self.parts: Mapping[str, Any] = {"model": model, "optimizer": optimizer}
 
-    def __call__(self, images: Any, labels: Any) -> Figures:
+    def __call__(self, images: Any, labels: Any) -> Metrics:
         batch = what_it_takes(self.model, images, labels)
         loss = self.model.loss(*batch)
         value = loss.item()

@@ -138,7 +138,7 @@ def test_nothing_is_saved_where_no_gradient_is_needed() -> None:
 
 
 def test_a_kept_value_is_saved_under_its_name_and_only_there() -> None:
-    @primitive(keeps=("half",))
+    @primitive(saves=("half",))
     def halves(x: Any) -> Any:
         return x * 1.0, 0.5 * x
 
@@ -263,7 +263,7 @@ def test_the_plain_formula_runs_for_higher_derivatives_alone() -> None:
         calls.append("plain")
         return x**power
 
-    @primitive(plain=plain)
+    @primitive(reference=plain)
     def fused(x: Any, *, power: float) -> Any:
         return x**power
 

@@ -17,7 +17,7 @@ from minigen import backend, grad, nn, ops
 from minigen.autograd import Tensor, no_grad
 from minigen.backend import Device, default_dtype, manual_seed, to_numpy
 from minigen.models import GatedPixelCNN, PixelCNN, PixelRNN
-from minigen.models.autoregressive import Autoregressive, choose
+from minigen.models.autoregressive import Autoregressive, sample_from_logits
 from minigen.nn import convolution, pixel_recurrent
 
 Make = Callable[..., Autoregressive]
@@ -333,9 +333,11 @@ def test_completion_keeps_what_is_known(make: Make) -> None:
 
 def test_a_low_temperature_draws_the_likeliest() -> None:
     logits, noise = np.log([[0.2, 0.5, 0.3]] * 5), np.linspace(0.01, 0.99, 5)
-    np.testing.assert_array_equal(choose(logits, noise), [0, 1, 1, 2, 2])
-    np.testing.assert_array_equal(choose(logits / 0.01, noise), [1] * 5)
-    np.testing.assert_array_equal(choose(np.full((5, 1), np.log(3.0)), noise), [1, 1, 1, 1, 0])  # p(1) = 3/4
+    np.testing.assert_array_equal(sample_from_logits(logits, noise), [0, 1, 1, 2, 2])
+    np.testing.assert_array_equal(sample_from_logits(logits / 0.01, noise), [1] * 5)
+    np.testing.assert_array_equal(
+        sample_from_logits(np.full((5, 1), np.log(3.0)), noise), [1, 1, 1, 1, 0]
+    )  # p(1) = 3/4
 
 
 def test_watch_sees_every_row() -> None:

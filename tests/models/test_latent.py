@@ -26,33 +26,33 @@ def points(*shape: int, seed: int = 0, scale: float = 1.0) -> np.ndarray:
 
 
 def test_linear() -> None:
-    path = latent.linear(np.array([0.0, 4.0]), np.array([2.0, 0.0]), 3)
+    path = latent.lerp(np.array([0.0, 4.0]), np.array([2.0, 0.0]), 3)
     np.testing.assert_array_equal(path, [[0, 4], [1, 2], [2, 0]])
 
 
-def test_spherical_on_a_quarter_of_a_circle() -> None:
-    path = latent.spherical(np.array([1.0, 0.0]), np.array([0.0, 1.0]), 4)
+def test_slerp_on_a_quarter_of_a_circle() -> None:
+    path = latent.slerp(np.array([1.0, 0.0]), np.array([0.0, 1.0]), 4)
     np.testing.assert_allclose(
         path, [(math.cos(math.pi * i / 6), math.sin(math.pi * i / 6)) for i in range(4)], atol=1e-15
     )
 
 
 @given(SEEDS, st.integers(2, 6), st.integers(2, 7), st.floats(0.1, 10))
-def test_spherical_has_equal_angles_and_evenly_changing_norms(seed: int, dim: int, steps: int, scale: float) -> None:
+def test_slerp_has_equal_angles_and_evenly_changing_norms(seed: int, dim: int, steps: int, scale: float) -> None:
     """Also with ends of different norms; and it stays in the plane of its ends."""
     z1, z2 = points(dim, seed=seed), points(dim, seed=seed + 1, scale=scale)
     norms = np.linalg.norm(z1), np.linalg.norm(z2)
     u, v = z1 / norms[0], z2 / norms[1]
     angle = math.acos(np.clip(u @ v, -1, 1))
     assume(0.01 < angle < math.pi - 0.01)
-    path = latent.spherical(z1, z2, steps)
+    path = latent.slerp(z1, z2, steps)
     w = (v - (u @ v) * u) / math.sin(angle)  # with u an orthonormal basis of the plane
     t = np.linspace(0, 1, steps)[:, None]
     expected = ((1 - t) * norms[0] + t * norms[1]) * (np.cos(t * angle) * u + np.sin(t * angle) * w)
     np.testing.assert_allclose(path, expected, rtol=1e-9, atol=1e-9)
 
 
-@given(SEEDS, st.sampled_from(["float32", "float64"]), st.sampled_from([latent.linear, latent.spherical]))
+@given(SEEDS, st.sampled_from(["float32", "float64"]), st.sampled_from([latent.lerp, latent.slerp]))
 def test_the_ends_are_exact_and_the_dtype_stays(seed: int, dtype: str, interpolate: latent.Interpolation) -> None:
     z1, z2 = (points(3, 5, seed=seed + i).astype(dtype) for i in range(2))
     path = interpolate(z1, z2, 6)
@@ -64,22 +64,22 @@ def test_the_ends_are_exact_and_the_dtype_stays(seed: int, dtype: str, interpola
 
 @pytest.mark.parametrize("factor", [1.0, 3.0, -1.0, -0.5, 0.0])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_spherical_is_linear_where_there_is_no_circle(factor: float, dtype: str) -> None:
+def test_slerp_is_linear_where_there_is_no_circle(factor: float, dtype: str) -> None:
     """In line with each other, also with rounding, or with 0 as an end; beside a pair that has a circle."""
     z1 = points(2, 7).astype(dtype)
     z2 = np.stack([z1[0] * np.dtype(dtype).type(factor), points(7, seed=1).astype(dtype)])
-    path = latent.spherical(z1, z2, 5)
-    np.testing.assert_allclose(path[:, 0], latent.linear(z1[0], z2[0], 5), rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(path[:, 1], latent.spherical(z1[1], z2[1], 5), rtol=1e-6)
+    path = latent.slerp(z1, z2, 5)
+    np.testing.assert_allclose(path[:, 0], latent.lerp(z1[0], z2[0], 5), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(path[:, 1], latent.slerp(z1[1], z2[1], 5), rtol=1e-6)
 
 
 @pytest.mark.parametrize("epsilon", [1e-4, 1e-5])
-def test_spherical_of_almost_opposite_points_stays_on_the_sphere(epsilon: float) -> None:
-    path = latent.spherical(np.array([1.0, 0.0]), np.array([-math.cos(epsilon), math.sin(epsilon)]), 9)
+def test_slerp_of_almost_opposite_points_stays_on_the_sphere(epsilon: float) -> None:
+    path = latent.slerp(np.array([1.0, 0.0]), np.array([-math.cos(epsilon), math.sin(epsilon)]), 9)
     np.testing.assert_allclose(np.linalg.norm(path, axis=1), 1, rtol=1e-9)
 
 
-@given(SEEDS, st.integers(2, 4), st.integers(1, 4), st.sampled_from([latent.linear, latent.spherical]))
+@given(SEEDS, st.integers(2, 4), st.integers(1, 4), st.sampled_from([latent.lerp, latent.slerp]))
 def test_walk(seed: int, count: int, steps: int, interpolate: latent.Interpolation) -> None:
     z = points(count, 3, seed=seed)
     path = latent.walk(z, steps, interpolate)
@@ -91,7 +91,7 @@ def test_walk(seed: int, count: int, steps: int, interpolate: latent.Interpolati
 
 def test_a_linear_grid_is_bilinear() -> None:
     corners = points(4, 3)
-    path = latent.grid(*corners, rows=3, columns=5, interpolate=latent.linear)
+    path = latent.grid(*corners, rows=3, columns=5, interpolate=latent.lerp)
     assert path.shape == (3, 5, 3)
     for i, s in enumerate(np.linspace(0, 1, 3)):
         for j, t in enumerate(np.linspace(0, 1, 5)):
@@ -99,12 +99,12 @@ def test_a_linear_grid_is_bilinear() -> None:
             np.testing.assert_allclose(path[i, j], weights @ corners, rtol=1e-12)
 
 
-def test_a_spherical_grid() -> None:
+def test_a_slerp_grid() -> None:
     corners = points(4, 6)
     path = latent.grid(*corners, rows=4, columns=3)
     np.testing.assert_array_equal(path[[0, 0, -1, -1], [0, -1, 0, -1]], corners)
-    np.testing.assert_array_equal(path[:, 0], latent.spherical(corners[0], corners[2], 4))
-    np.testing.assert_array_equal(path[2], latent.spherical(path[2, 0], path[2, -1], 3))
+    np.testing.assert_array_equal(path[:, 0], latent.slerp(corners[0], corners[2], 4))
+    np.testing.assert_array_equal(path[2], latent.slerp(path[2, 0], path[2, -1], 3))
 
 
 # -- points ------------------------------------------------------------------------------------------------------------
@@ -182,8 +182,8 @@ def test_everything_works_on_a_gpu(device: Device) -> None:
     z = [points(3, 4, seed=i) for i in range(4)]
     on = [device.asarray(x) for x in z]
     for f in (
-        lambda a, b, c, d: latent.spherical(a, b, 3),
-        lambda a, b, c, d: latent.linear(Tensor(a), Tensor(b), 3),
+        lambda a, b, c, d: latent.slerp(a, b, 3),
+        lambda a, b, c, d: latent.lerp(Tensor(a), Tensor(b), 3),
         lambda a, b, c, d: latent.walk(c, 2),
         lambda a, b, c, d: latent.grid(a[0], b[0], c[0], d[0], 2, 3),
         lambda a, b, c, d: latent.arithmetic(a, b, c),
@@ -196,9 +196,9 @@ def test_everything_works_on_a_gpu(device: Device) -> None:
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: latent.linear(points(2), points(3), 5), r"linear: .* got \(2,\) float64, \(3,\)"),
-        (lambda: latent.spherical(points(2), points(2), 1), "spherical: .*steps >= 2.*steps=1"),
-        (lambda: latent.linear(np.arange(2), np.arange(2), 3), "linear: .*floats.* int64"),
+        (lambda: latent.lerp(points(2), points(3), 5), r"lerp: .* got \(2,\) float64, \(3,\)"),
+        (lambda: latent.slerp(points(2), points(2), 1), "slerp: .*steps >= 2.*steps=1"),
+        (lambda: latent.lerp(np.arange(2), np.arange(2), 3), "lerp: .*floats.* int64"),
         (lambda: latent.walk(points(1, 2), 3), "walk: takes two or more points .*got 1 points"),
         (lambda: latent.walk(points(2, 2), 0), "walk: .*steps=0"),
         (lambda: latent.arithmetic(points(2, 3), points(2, 3), points(3)), r"arithmetic: .*\(K, latent_dim\).*\(3,\)"),

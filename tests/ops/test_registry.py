@@ -48,7 +48,7 @@ CASES = gather()
 PRIMITIVES = {name: p for name, p in REGISTERED.items() if p.forward.__module__.startswith("minigen.")}
 WITHOUT_DERIVATIVES = {"equal", "not_equal", "less", "less_equal", "greater", "greater_equal"}
 RULES = [(name, argument) for name, p in PRIMITIVES.items() for argument in p.rules]
-FUSED = [name for name, p in PRIMITIVES.items() if p.plain is not None]
+FUSED = [name for name, p in PRIMITIVES.items() if p.reference is not None]
 
 # -- completeness ------------------------------------------------------------------------------------------------------
 
@@ -103,18 +103,18 @@ def broken_rule(name: str, argument: str) -> Iterator[None]:
 @contextmanager
 def broken_plain_formula(name: str) -> Iterator[None]:
     primitive = PRIMITIVES[name]
-    plain = primitive.plain
+    plain = primitive.reference
     assert plain is not None
 
     def broken(*args: Any, **kwargs: Any) -> Any:
         result = plain(*args, **kwargs)
         return tuple(r * 1.001 for r in result) if isinstance(result, tuple) else result * 1.001
 
-    primitive.plain = broken
+    primitive.reference = broken
     try:
         yield
     finally:
-        primitive.plain = plain
+        primitive.reference = plain
 
 
 def notices(case: Case) -> bool:
@@ -153,12 +153,12 @@ def test_a_wrong_plain_formula_is_noticed(name: str) -> None:
 def plain_instead_of_fused(name: str) -> Iterator[None]:
     """The plain formula as the forward computation, on the same arrays."""
     primitive = PRIMITIVES[name]
-    fused, plain = primitive.forward, primitive.plain
+    fused, plain = primitive.forward, primitive.reference
     assert plain is not None
 
     def forward(*args: Any, **kwargs: Any) -> Any:
         result = plain(*args, **kwargs)
-        return (result, *[None] * len(primitive.keeps)) if primitive.keeps else result
+        return (result, *[None] * len(primitive.saves)) if primitive.saves else result
 
     primitive.forward = forward
     try:

@@ -24,7 +24,7 @@ from minigen.models.gan import Discriminator, Generator
 from minigen.models.objectives import OBJECTIVES
 from minigen.optim import SGD, Adam, Optimizer, RMSprop
 from minigen.train import Adversarial, Diverged, GANWarning, train
-from minigen.train.adversarial import Suspicions, update
+from minigen.train.adversarial import Diagnostics, update
 
 MODELS: dict[str, Callable[..., GAN]] = {
     "MLP": lambda objective: GAN(Generator((1, 8, 8), 3, 4, 1), Discriminator((1, 8, 8), 4, 1, 2), objective),
@@ -196,7 +196,7 @@ def test_every_objective_trains(model: str, objective: str, device: Device) -> N
     same = {name for name in before if after[name] == before[name]}
     assert same <= {list(before)[len(gan.state_dict()) - 1]}, same  # a critic's last bias cancels out of its loss
     own = {"wasserstein"} if objective.startswith("wasserstein") else {"D(x)", "D(G(z))"}
-    assert figures.keys() == {"d_loss", "g_loss", "d_grad", "g_grad", "variety"} | own
+    assert figures.keys() == {"d_loss", "g_loss", "d_grad", "g_grad", "diversity"} | own
     assert all(isinstance(value, float) and math.isfinite(value) for value in figures.values())
     assert all(p.grad is None and p.device == device and p.dtype == np.float32 for p in gan.parameters())
     own_weights = as_bytes(gan.generator.state_dict())
@@ -269,11 +269,11 @@ def test_the_other_figures(device: Device) -> None:
     by_scale = np.mean([-(1 - sigmoid(v)) * v / 2 for v in s]) + sigmoid(t) * t / 2
     assert figures["d_grad"] == pytest.approx(abs(by_scale), rel=1e-4)
     assert figures["g_grad"] == pytest.approx(sigmoid(1) * 2, rel=1e-4)
-    assert figures["variety"] == 0.0  # the same point again and again
+    assert figures["diversity"] == 0.0  # the same point again and again
     gan = GAN(Generator((3,), 2, 4, 1), Discriminator((3,), 4, 1))
     gan.generator.forward = lambda z, labels=None: tensor([[0.0, 0, 0], [2.0, 4, 0]]) + 0.0 * gan.generator.net(z)
     x = np.array([[1.0, 0, 0], [-1.0, 0, 6.0]], "float32")  # standard deviations 1, 0, 3; the samples' 1, 2, 0
-    assert Adversarial(gan, *optimizers(gan))(device.asarray(x))["variety"] == pytest.approx(3 / 4, rel=1e-5)
+    assert Adversarial(gan, *optimizers(gan))(device.asarray(x))["diversity"] == pytest.approx(3 / 4, rel=1e-5)
 
 
 # -- instance noise ----------------------------------------------------------------------------------------------------
@@ -386,18 +386,18 @@ def test_a_diverging_run_says_where(tmp_path: Path) -> None:
         train(step, Loader(IMAGES, 6, pixels="signed"), epochs=1, out=tmp_path)
 
 
-# -- suspicions --------------------------------------------------------------------------------------------------------
+# -- diagnostics -----------------------------------------------------------------------------------------------------
 
-HEALTHY = {"d_loss": 0.7, "g_loss": 1.0, "d_grad": 1.0, "g_grad": 1.0, "variety": 0.8}
+HEALTHY = {"d_loss": 0.7, "g_loss": 1.0, "d_grad": 1.0, "g_grad": 1.0, "diversity": 0.8}
 
 
 def warned(objective: str, *figures: dict[str, float], healthy: int = 5, patience: int = 5) -> list[str]:
     """What is said while healthy figures are followed by these."""
-    suspicions = Suspicions(OBJECTIVES[objective], patience)
+    diagnostics = Diagnostics(OBJECTIVES[objective], patience)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         for change in (*[{}] * healthy, *figures):
-            suspicions.look(HEALTHY | change)
+            diagnostics.look(HEALTHY | change)
     assert all(w.category is GANWarning for w in caught)
     return [str(w.message) for w in caught]
 
@@ -429,14 +429,14 @@ def test_a_gradient_that_explodes(figure: str, owner: str) -> None:
 
 
 def test_a_generator_that_emits_one_image() -> None:
-    (told,) = warned("hinge", *[{"variety": 0.08}] * 40)
+    (told,) = warned("hinge", *[{"diversity": 0.08}] * 40)
     assert told.startswith("the generator emits nearly one image (its samples vary 0.0") and "mode collapse" in told
-    assert warned("hinge", *[{"variety": 0.12}] * 40) == []
-    assert warned("hinge", {"variety": 0.0}) == []
+    assert warned("hinge", *[{"diversity": 0.12}] * 40) == []
+    assert warned("hinge", {"diversity": 0.0}) == []
 
 
 def test_nothing_is_said_before_there_is_an_average() -> None:
-    bad = {"d_loss": 0.0, "variety": 0.0}
+    bad = {"d_loss": 0.0, "diversity": 0.0}
     assert warned("minimax", *[bad] * 4, healthy=0) == []
     assert len(warned("minimax", *[bad] * 6, healthy=0)) == 2
     assert len(warned("minimax", *[bad | {"g_grad": 1e3, "d_grad": 1e3}], *[bad] * 40)) == 4  # each kind, once
@@ -445,7 +445,7 @@ def test_nothing_is_said_before_there_is_an_average() -> None:
 def test_an_iteration_warns() -> None:
     """Where it is called from."""
     step = still("minimax", 2.0, 0.5)
-    step.suspicions = Suspicions(step.gan.objective, patience=2)
+    step.diagnostics = Diagnostics(step.gan.objective, patience=2)
     x = np.array([[1.0, 3.0], [-1.0, -3.0]], "float32")
     step(x)
     with pytest.warns(GANWarning, match=r"^the generator emits nearly one image") as caught:
