@@ -37,7 +37,7 @@ def _reference_batch_norm(x: Any, weight: Any, bias: Any, *, eps: float, running
 
 @primitive(reference=_reference_batch_norm, saves=("normalized", "inverse_std", "sums"))
 def _batch_norm_of_batch(x: Array, weight: Array | None, bias: Array | None, *, eps: float, running: Any = None) -> Any:
-    """`_reference_batch_norm` in fewer passes; moves the running statistics (mean, var, momentum) towards the batch's."""
+    """The reference in fewer passes; moves the running statistics (mean, var, momentum) towards the batch's."""
     n = x.size // x.shape[1]
     batch_mean = sum_per_channel(x) / n
     normalized = x - _per_channel(batch_mean, x)
