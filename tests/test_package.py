@@ -33,7 +33,7 @@ FLOORS = [
     {"nn", "optim", "distributions", "checkpoint"},
     {"models"},
     {"evaluate", "plot"},
-    {"train", "command_line"},
+    {"train"},
 ]
 FLOOR = {part: number for number, parts in enumerate(FLOORS) for part in parts}
 

@@ -1,0 +1,260 @@
+"""What the demos of GANs claim: optimizers that fit the objective, judged samples, modes that are counted."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import minigen
+import mode_collapse
+from common import judge as judging
+from minigen import nn
+from minigen.autograd import Tensor
+from minigen.backend import to_numpy
+from minigen.data import Dataset, toy
+from minigen.models import DCGAN, GAN
+from minigen.models.objectives import OBJECTIVES
+from minigen.optim import Adam, RMSprop
+
+# -- training ----------------------------------------------------------------------------------------------------------
+
+
+def small(photographs: Path, out: Path) -> list:
+    return ["--dataset", photographs, "--image-size", 8, "--batch-size", 2, "--latent-dim", 3, "--out", out]
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_the_optimizer_is_that_of_the_objective(
+    objective: str, photographs: Path, tmp_path: Path, untrained: Callable
+) -> None:
+    flags = [*small(photographs, tmp_path), "--objective", objective]
+    step, loader = untrained("dcgan", *flags)
+    players = [(step.d_optimizer, step.gan.discriminator), (step.g_optimizer, step.gan.generator)]
+    for optimizer, player in players:
+        assert [id(p) for p in optimizer.parameters] == [id(p) for p in player.parameters()]
+        if objective == "wasserstein":
+            assert isinstance(optimizer, RMSprop) and optimizer.lr == 5e-5
+        else:
+            behind = player is step.gan.generator and objective != "wasserstein-gp"
+            assert isinstance(optimizer, Adam) and optimizer.lr == (1e-3 if behind else 5e-4)
+            assert optimizer.betas == ((0.5, 0.9) if objective == "wasserstein-gp" else (0.5, 0.999))
+    critic = step.gan.objective.critic
+    rounds = len(loader) * (40 if critic else 26)
+    assert loader.batch_size == 2 * (5 if critic else 1) and len(loader) == 22 // loader.batch_size
+    schedule = [step.schedule(n) for n in (0, rounds // 2, 3 * rounds / 4, rounds)]
+    assert schedule == pytest.approx([1, 1, 0.5, 0]) and step.average.decay == 0.995
+
+    step, _ = untrained("dcgan", *flags, "--lr", 0.01, "--average", 0)
+    assert (step.d_optimizer.lr, step.g_optimizer.lr) == (0.01, 0.01 if critic else 0.02) and step.average is None
+    step, _ = untrained("dcgan", *flags, "--generator-lr", 0.03)
+    assert step.g_optimizer.lr == 0.03
+
+
+def test_every_objective_has_its_own_folder(untrained: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    folders: list[Path] = []
+    monkeypatch.setattr("common.figures.History", lambda gan, out, seed: folders.append(out))
+    for objective in OBJECTIVES:
+        untrained("dcgan", "--objective", objective)
+    assert folders[1] == Path("runs/dcgan") and len(set(folders)) == len(OBJECTIVES)
+
+
+TRICKS: list[tuple[list, str, Any]] = [
+    (["--noise", "sphere"], "noise_kind", "sphere"),
+    (["--label-smoothing", 0.1], "label_smoothing", 0.1),
+    (["--label-flips", 0.2], "label_flips", 0.2),
+    (["--instance-noise", 0.3], "instance_noise", 0.3),
+    (["--mixed-batch"], "mixed_batch", True),
+]
+
+
+def test_every_flag_reaches_the_gan(photographs: Path, tmp_path: Path, untrained: Callable) -> None:
+    off = {name: getattr(GAN(nn.Tanh(), nn.Tanh()), name) for _, name, _ in TRICKS}
+    for demo in ("gan", "dcgan"):
+        for flags, name, value in [([], "noise_kind", "normal"), *TRICKS]:
+            step, _ = untrained(demo, *small(photographs, tmp_path), *flags)
+            assert {trick: getattr(step.gan, trick) for trick in off} == off | {name: value}
+        step, loader = untrained(demo, *small(photographs, tmp_path), "--k", 3, "--classes", "--objective", "hinge")
+        gan = step.gan
+        assert (gan.k, gan.classes, gan.latent_dim, gan.objective_name) == (3, 2, 3, "hinge")
+        assert (loader.batch_size, loader.drop_last, loader.pixels) == (6, True, "signed")
+    step, _ = untrained(
+        "dcgan", *small(photographs, tmp_path), "--objective", "wasserstein-gp", "--penalty", 3, "--features", 5
+    )
+    assert step.gan.objective.penalty == 3 and step.gan.discriminator.net[0].weight.shape[0] == 5
+
+
+def test_the_samples_that_are_judged_come_from_the_averaged_weights(
+    photographs: Path, tmp_path: Path, run_demo: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`samples.npy` holds them, class after class, and `weights.safetensors` draws them again."""
+    drawn: list[tuple[Any, np.ndarray]] = []
+    noise: list[np.ndarray] = []
+    sample, draw = GAN.sample, GAN.noise
+
+    def spy(gan: GAN, n: int | None = None, labels: Any = None, *, z: Any = None) -> Tensor:
+        x = sample(gan, n, labels, z=z)
+        drawn.append((labels, x.numpy()))
+        return x
+
+    monkeypatch.setattr(GAN, "sample", spy)
+    monkeypatch.setattr(GAN, "noise", lambda gan, n: (noise.append((z := draw(gan, n)).numpy()), z)[1])
+    run_demo("dcgan", *small(photographs, tmp_path), "--features", 2, "--classes", "--epochs", 1, "--beside")
+    labels, x = drawn[-1]
+    np.testing.assert_array_equal(labels, np.repeat([0, 1], 500))
+    samples = np.load(tmp_path / "samples.npy")
+    assert samples.dtype == np.uint8 and np.abs(samples - (x + 1) * 127.5).max() <= 0.501
+
+    gan = DCGAN((3, 8, 8), 3, 2, classes=2)
+    minigen.load(tmp_path / "weights.safetensors", into=gan)
+    np.testing.assert_array_equal(sample(gan, labels=labels, z=Tensor(noise[-1])).numpy(), x)
+
+
+# -- the judgement -----------------------------------------------------------------------------------------------------
+
+
+class Reads(nn.Module):
+    """A classifier that sees brightness: bright images are of class 0, dark ones of class 1, surely beyond +-0.1."""
+
+    def features(self, x: Any) -> Tensor:
+        return Tensor(to_numpy(x).mean(axis=(1, 2, 3)).reshape(-1, 1).astype(np.float64))
+
+    def head(self, features: Tensor) -> Tensor:
+        f = to_numpy(features.data)
+        return Tensor(np.concatenate([f, -f], axis=1) * (math.log(9) / 0.2))
+
+
+def images_of(values: Any, split: str = "train", classes: tuple[str, ...] = ("bright", "dark")) -> Dataset:
+    """Images of one grey each, 0 ... 255."""
+    values = np.asarray(values, np.uint8).reshape(-1, 1, 1, 1)
+    images = np.broadcast_to(values, (len(values), 3, 8, 8)).copy()
+    return Dataset(images, np.arange(len(images)) % len(classes), classes, "greys", split)
+
+
+def test_every_folder_has_its_row(
+    tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(judging, "trained_classifier", lambda *arguments: Reads())
+    for name, other in (("half", images_of([200, 30] * 4).images), ("digits", np.zeros((9, 1, 28, 28), np.uint8))):
+        (tmp_path / name).mkdir()
+        np.save(tmp_path / name / "samples.npy", other)
+    out = tmp_path / "run"
+    out.mkdir()
+    test = images_of(np.random.default_rng(0).integers(0, 156, 16) + 100 * (np.arange(16) % 2), "test")
+    # mean pixels in [-1, 1]: three surely bright, one hardly, six surely dark
+    samples = images_of((np.array([0.9, 0.8, 0.7, 0.02, -0.2, -0.3, -0.5, -0.7, -0.8, -0.9]) + 1) * 127.5)
+    beside = [tmp_path / "half", out, tmp_path / "nothing", tmp_path / "digits"]
+    judging.judge(samples.images / 255, images_of(np.arange(30)), test, out, beside)
+    np.testing.assert_array_equal(np.load(out / "samples.npy"), samples.images)
+
+    text = capsys.readouterr().out
+    by_folder = {re.split("  +", line)[0]: re.split("  +", line)[1:] for line in text.splitlines()}
+    real = lambda images: images[:, 0, 0, 0] / 127.5 - 1
+    distance = lambda a, b: (a.mean() - b.mean()) ** 2 + (a.std(ddof=1) - b.std(ddof=1)) ** 2  # of normals on a line
+    own, of_test = real(samples.images), real(test.images)
+    assert by_folder[str(out)] == [f"{distance(own[:8], of_test[0::2]):.2f}", "90.0%", "40.0%", "40 60"]
+    assert by_folder[str(tmp_path / "half")][1:] == ["100.0%", "50.0%", "50 50"]
+    assert by_folder[str(tmp_path / "nothing")] == ["no samples.npy there: run its demo to compare"]
+    assert by_folder[str(tmp_path / "digits")] == ["its samples are of other images, (1, 28, 28)"]
+    floor = distance(of_test[0::2], of_test[1::2])
+    assert by_folder["real test images"] == [f"{floor:.2f}", f"{(np.abs(of_test) > 0.1).mean():.1%}"]
+
+
+def test_the_parzen_window_is_as_wide_as_is_best_for_other_images(capsys: pytest.CaptureFixture) -> None:
+    random = np.random.default_rng(0)
+    samples = random.integers(90, 160, (20, 3, 8, 8)) / 255
+    others = random.integers(100, 150, (5, 3, 8, 8), np.uint8)
+    copies = np.rint(samples[:5] * 255).astype(np.uint8)  # for these, the narrowest window would be best
+    test = Dataset(np.concatenate([copies, others]), np.zeros(10, np.int64), ("image",), "noise", "test")
+    judging.print_parzen(samples, test)
+
+    def log_prob(x: np.ndarray, sigma: float) -> float:
+        squares = ((x[:, None] - samples) ** 2).sum(axis=(2, 3, 4))
+        kernels = np.logaddexp.reduce(-squares / (2 * sigma**2), axis=1)
+        return float(kernels.mean()) - math.log(20) - 96 * math.log(2 * math.pi * sigma**2)
+
+    best = max((0.05 * 20 ** (i / 19) for i in range(20)), key=lambda sigma: log_prob(others / 255, sigma))
+    assert best > 0.06
+    assert f"Parzen window, sigma {best:.2f}: {log_prob(copies / 255, best):.0f} nats" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("count", [0, 3, 4])
+def test_without_classes_or_test_images_there_is_less_to_say(
+    count: int, tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(judging, "trained_classifier", lambda *arguments: pytest.fail("one class needs no classifier"))
+    images = images_of(np.arange(0, 250, 40), classes=("image",))
+    test = images_of(range(count), "test", ("image",))
+    judging.judge(images.images / 255, images, test, tmp_path, [])
+    text = capsys.readouterr().out
+    assert ("Parzen" in text) == (count == 4) and (f"Too few test images to judge by: {count}" in text) == (count < 4)
+    assert "Fréchet" not in text and (tmp_path / "nearest.png").exists()
+
+
+# -- mode collapse -----------------------------------------------------------------------------------------------------
+
+RING = ["--iterations", 5, "--objectives", "non-saturating", "wasserstein-gp"]
+
+
+def rows_of(text: str) -> list[tuple[str, ...]]:
+    return re.findall(r"^(\S+) +(\d+) +(\d+) of +\d+ +(\S+)%$", text, re.MULTILINE)
+
+
+def test_more_seeds_need_no_more_training_of_the_first(
+    tmp_path: Path, run_demo: Callable, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step, calls = minigen.train.Adversarial.__call__, []
+    monkeypatch.setattr(
+        minigen.train.Adversarial, "__call__", lambda self, *batch: (calls.append(batch[0]), step(self, *batch))[1]
+    )
+    run_demo("mode_collapse", *RING, "--seeds", 1, "--out", tmp_path)
+    first = rows_of(capsys.readouterr().out)
+    assert [row[:2] for row in first] == [("non-saturating", "0"), ("wasserstein-gp", "0")]
+    assert [x.shape for x in calls] == [(256, 2)] * 5 + [(512, 2)] * 5 and len({x.tobytes() for x in calls}) == 10
+    run_demo("mode_collapse", *RING, "--seeds", 2, "--resume", "--out", tmp_path)
+    second = rows_of(capsys.readouterr().out)
+    assert len(calls) == 20 and [row for row in second if row[1] == "0"] == first and len(second) == 4
+
+
+def test_modes_and_seeds_are_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    means = toy.ring().means
+
+    def learn(mixture: toy.GaussianMixture, objective: str, seed: int, args: Any) -> np.ndarray:
+        x = means[np.arange(4000) % 8].copy()
+        if objective == "minimax":
+            x[8 * seed :, 0] = 9.0  # only the first few are near anything
+        elif seed == 4:
+            x[56 * 7 :] = means[0]  # 49 of each other mode: not enough
+        elif seed == 5:
+            x[-400:] = 0.0  # exactly 90 % are good
+        elif seed == 6:
+            x[-401:] = 0.0
+        return x
+
+    monkeypatch.setattr(mode_collapse, "learn", learn)
+    flags = ["--seed", 4, "--seeds", 4, "--out", tmp_path, "--objectives", "minimax", "hinge"]
+    mode_collapse.run(mode_collapse.parser().parse_args([*map(str, flags)]))
+    text = capsys.readouterr().out
+    assert rows_of(text) == [
+        *(("minimax", "4", "0", "0.8"), ("minimax", "5", "0", "1.0"), ("minimax", "6", "0", "1.2")),
+        *(("minimax", "7", "0", "1.4"), ("hinge", "4", "1", "100.0"), ("hinge", "5", "8", "90.0")),
+        *(("hinge", "6", "8", "90.0"), ("hinge", "7", "8", "100.0")),
+    ]
+    assert "minimax          all modes, and 90 % of the samples near one: 0 of 4 seeds" in text
+    assert "hinge            all modes, and 90 % of the samples near one: 2 of 4 seeds" in text
+    assert (tmp_path / "ring.png").exists()
+
+
+def test_a_penalty_is_for_the_objective_that_has_one(tmp_path: Path, untrained: Callable) -> None:
+    demo = lambda *flags: untrained("mode_collapse", "--out", tmp_path, "--mixture", "grid", "--objectives", *flags)[0]
+    assert (demo("hinge").gan.k, demo("hinge").gan.objective.penalty) == (1, 0)
+    assert (demo("wasserstein-gp").gan.k, demo("wasserstein-gp").gan.objective.penalty) == (2, 0.1)
+    step = demo("wasserstein-gp", "--k", 4, "--penalty", 3, "--lr", 0.1)
+    assert (step.gan.k, step.gan.objective.penalty, step.g_optimizer.lr) == (4, 3.0, 0.1)
