@@ -111,23 +111,6 @@ def test_an_analogy_needs_enough_exemplars() -> None:
     assert [len(z) for z in unsure.values()] == [0] * 4
 
 
-def test_each_row_of_the_figure_names_its_kinds(
-    pairs: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """(s f) - (s g) + (t g) = (t f)?, above images that show them; the result is in the middle of its variations."""
-    rows: list = []
-    monkeypatch.setattr("common.figures.save_analogies", lambda given, draw, path: rows.extend(given))
-    points = [np.random.default_rng(i).random((5, 7), np.float32) for i in range(3)]
-    z = np.arange(7, dtype=np.float32)[None]
-    demo.draw_analogies(Mirror(), pairs, [((0, 1), (2, 1), (2, 0))], [points], z, tmp_path)  # type: ignore[arg-type]
-    (row,) = rows
-    assert [title for title, _ in row] == ["green zero", "- green two", "+ red two", "= red zero?"]
-    for (_, shown), kind in zip(row, points, strict=False):
-        np.testing.assert_array_equal(shown[:3], kind[:3])
-        assert np.linalg.norm(shown[3]) == pytest.approx(np.linalg.norm(z)) and shown.shape == (4, 7)
-    np.testing.assert_array_equal(row[3][1][4], z[0])
-
-
 def test_a_class_for_every_pair_of_labels(pairs: Dataset) -> None:
     images = replace(pairs, colours=np.random.default_rng(0).integers(0, 3, 24))
     both = demo.joint(images)
