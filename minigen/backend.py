@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -124,6 +124,28 @@ def array_module(x: Any) -> Any:
 def is_array(x: Any) -> bool:
     """Whether `x` is an array of NumPy or CuPy (Python and NumPy scalars are not)."""
     return isinstance(x, np.ndarray) or array_module(x) is not np
+
+
+def as_array(x: Any) -> Array:
+    """`x` as an array: NumPy turns results without axes into scalars."""
+    return np.asarray(x) if isinstance(x, np.generic) else x
+
+
+def on_host(x: Any) -> bool:
+    """Whether the values of `x` can be looked at at once; on a GPU that would wait until it has computed them."""
+    return array_module(x) is np
+
+
+def arrays_among(values: Iterable[Any]) -> list[Array]:
+    """Those of the values that are arrays."""
+    return [x for x in values if isinstance(x, np.ndarray) or is_array(x)]
+
+
+def on_one_device(arrays: list[Array]) -> bool:
+    """Whether all these arrays live on the same device."""
+    if set(map(type, arrays)) <= {np.ndarray}:  # quick, since this is asked at every operation
+        return True
+    return len({device_of(x) for x in arrays}) == 1
 
 
 def device_of(x: Array) -> Device:

@@ -166,6 +166,16 @@ def tensor(values: Any, dtype: Any = None, device: str | Device | None = None, r
     return Tensor(data.copy() if is_array(values) else data, requires_grad)
 
 
+def made(data: Array, node: Node | None, output: int, viewed: Any) -> Tensor:
+    """The tensor that an operation made: which of the node's outputs it is, and what it may be a view of."""
+    result = Tensor.__new__(Tensor)  # without the checks of __init__, since this is called at every operation
+    result._data, result.grad = data, None
+    result._node, result._output, result._requires_grad = node, output, node is not None
+    is_view = isinstance(viewed, Tensor) and (data is viewed._data or data.base is not None)
+    result._version = viewed._version if is_view else [0]
+    return result
+
+
 def raw(x: Any) -> Any:
     """A tensor's array; anything else as it is."""
     return x._data if isinstance(x, Tensor) else x

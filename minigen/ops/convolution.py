@@ -36,6 +36,8 @@ from minigen.ops.taps import (
     weight_matrix,
 )
 
+__all__ = ["conv2d", "masked_conv2d", "conv_transpose2d"]
+
 # Adding a number into its place takes as long as copying about three; it decides how a transposed convolution is done.
 _COPIES_PER_ADDITION = 3
 

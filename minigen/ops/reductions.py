@@ -10,6 +10,8 @@ from minigen.backend import Array, Shape, array_module
 from minigen.ops.elementwise import equal, exp
 from minigen.ops.shaping import broadcast_to
 
+__all__ = ["sum", "mean", "var", "max", "min", "logsumexp", "softmax", "log_softmax"]
+
 Axis = int | tuple[int, ...] | None
 
 

@@ -126,14 +126,13 @@ def test_wrong_number_of_axes(kind: type[nn.Module], shape: tuple, takes: str, m
 
 @pytest.mark.parametrize("mode", [True, False])
 def test_wrong_number_of_channels(mode: bool, device: Device) -> None:
-    with pytest.raises(ValueError, match=r"^batch_norm: x has 4 channels \(2, 4\) but weight is \(3,\)"):
-        nn.BatchNorm1d(3).train(mode)(tensor(np.ones((2, 4), "float32")))
-    with pytest.raises(ValueError, match=r"^batch_norm: x has 4 channels \(2, 4\) but running_mean is \(3,\)"):
-        nn.BatchNorm1d(3, affine=False).train(mode)(tensor(np.ones((2, 4), "float32")))
+    for affine in (True, False):
+        with pytest.raises(ValueError, match=r"^BatchNorm1d: expects 3 channels, got \(2, 4\)"):
+            nn.BatchNorm1d(3, affine=affine).train(mode)(tensor(np.ones((2, 4), "float32")))
 
 
 def test_training_needs_more_than_one_value(device: Device) -> None:
-    with pytest.raises(ValueError, match=r"^batch_norm: training needs more than one value a channel, got \(1, 3\)"):
+    with pytest.raises(ValueError, match=r"^batch_norm: expects more than one value a channel, x is \(1, 3\)"):
         nn.BatchNorm1d(3)(tensor(np.ones((1, 3), "float32")))
     nn.BatchNorm1d(3)(tensor(np.ones((1, 3, 2), "float32")))  # two values a channel
 
@@ -142,6 +141,6 @@ def test_training_needs_more_than_one_value(device: Device) -> None:
 def test_a_refused_batch_changes_nothing(shape: tuple[int, int], device: Device) -> None:
     layer = nn.BatchNorm1d(3)
     before = {name: to_numpy(b).tobytes() for name, b in layer.state_dict().items()}
-    with pytest.raises(ValueError, match=r"^batch_norm: "):
+    with pytest.raises(ValueError, match=r"^(batch_norm|BatchNorm1d): "):
         layer(tensor(np.ones(shape, "float32")))
     assert {name: to_numpy(b).tobytes() for name, b in layer.state_dict().items()} == before

@@ -8,6 +8,8 @@ from minigen.autograd import primitive
 from minigen.backend import Array
 from minigen.ops.shaping import expand_dims, permute_dims, reshape, squeeze
 
+__all__ = ["matmul", "linear"]
+
 
 @primitive
 def matmul(x: Array, y: Array) -> Array:
