@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,15 +17,6 @@ from minigen import ops
 from minigen.autograd import PRIMITIVES, Tensor, grad, no_grad, primitive, tensor
 from minigen.backend import Device, default_dtype, device
 from minigen.gradcheck import gradcheck
-
-
-@pytest.fixture(autouse=True)
-def _registry() -> Iterator[None]:
-    """An operation that a test defines leaves the registry with it."""
-    before = dict(PRIMITIVES)
-    yield
-    PRIMITIVES.clear()
-    PRIMITIVES.update(before)
 
 
 def random_tensor(*shape: int, low: float = 0.5, dtype: Any = "float64", requires_grad: bool = True) -> Tensor:

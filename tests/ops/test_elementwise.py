@@ -6,20 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from checks import (
-    SEEDS,
-    Case,
-    Cases,
-    broadcastable_to,
-    check_derivatives,
-    check_float32,
-    check_same_on,
-    laid_out,
-    shapes,
-    uniform,
-    well_separated,
-)
-from hypothesis import given
+from checks import SEEDS, Case, Cases, broadcastable_to, laid_out, shapes, uniform, well_separated
 from hypothesis import strategies as st
 
 from minigen import ops
@@ -121,20 +108,6 @@ CASES: Cases = {
     "to_device": unary(lambda x: PRIMITIVES["to_device"](x, target=x.device, source=x.device)),
     "identity": unary(PRIMITIVES["identity"]),
 }
-
-
-@pytest.mark.parametrize("name", CASES)
-@given(data=st.data())
-def test_derivatives(name: str, data: st.DataObject) -> None:
-    case = data.draw(CASES[name])
-    check_derivatives(case)
-    check_float32(case)
-
-
-@pytest.mark.parametrize("name", CASES)
-@given(data=st.data())
-def test_gpu_gives_the_same(name: str, data: st.DataObject, gpu_standin: Device) -> None:
-    check_same_on(gpu_standin, data.draw(CASES[name]))
 
 
 # -- values ------------------------------------------------------------------------------------------------------------

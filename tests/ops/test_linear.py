@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from checks import Case, Cases, broadcastable_to, check_derivatives, check_float32, check_same_on, laid_out, uniform
+from checks import Case, Cases, broadcastable_to, laid_out, uniform
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -36,20 +36,6 @@ def affine(draw: st.DrawFn) -> Case:
 
 
 CASES: Cases = {"matmul": matrices(), "linear": affine()}
-
-
-@pytest.mark.parametrize("name", CASES)
-@given(data=st.data())
-def test_derivatives(name: str, data: st.DataObject) -> None:
-    case = data.draw(CASES[name])
-    check_derivatives(case)
-    check_float32(case)
-
-
-@pytest.mark.parametrize("name", CASES)
-@given(data=st.data())
-def test_gpu_gives_the_same(name: str, data: st.DataObject, gpu_standin: Device) -> None:
-    check_same_on(gpu_standin, data.draw(CASES[name]))
 
 
 # -- values ------------------------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from checks import Case, Cases, check_derivatives, check_float32, check_same_on, laid_out, shapes, uniform
+from checks import Case, Cases, laid_out, shapes, uniform
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -30,20 +30,6 @@ def lstm_steps(draw: st.DrawFn) -> Case:
 
 
 CASES: Cases = {"lstm_cell": lstm_steps()}
-
-
-@pytest.mark.parametrize("name", CASES)
-@given(data=st.data())
-def test_derivatives(name: str, data: st.DataObject) -> None:
-    case = data.draw(CASES[name])
-    check_derivatives(case)
-    check_float32(case)
-
-
-@pytest.mark.parametrize("name", CASES)
-@given(data=st.data())
-def test_gpu_gives_the_same(name: str, data: st.DataObject, gpu_standin: Device) -> None:
-    check_same_on(gpu_standin, data.draw(CASES[name]))
 
 
 # -- values ------------------------------------------------------------------------------------------------------------

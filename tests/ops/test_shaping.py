@@ -5,20 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from checks import (
-    SEEDS,
-    Case,
-    Cases,
-    axes_of,
-    axis_of,
-    broadcastable_to,
-    check_derivatives,
-    check_float32,
-    check_same_on,
-    laid_out,
-    shapes,
-    uniform,
-)
+from checks import SEEDS, Case, Cases, axes_of, axis_of, broadcastable_to, laid_out, shapes, uniform
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -175,20 +162,6 @@ CASES: Cases = {
     "getitem": indexed(),
     "scatter_add": scattered(),
 }
-
-
-@pytest.mark.parametrize("name", CASES)
-@given(data=st.data())
-def test_derivatives(name: str, data: st.DataObject) -> None:
-    case = data.draw(CASES[name])
-    check_derivatives(case)
-    check_float32(case)
-
-
-@pytest.mark.parametrize("name", CASES)
-@given(data=st.data())
-def test_gpu_gives_the_same(name: str, data: st.DataObject, gpu_standin: Device) -> None:
-    check_same_on(gpu_standin, data.draw(CASES[name]))
 
 
 # -- values: where does each number end up? ----------------------------------------------------------------------------
