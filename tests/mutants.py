@@ -31,7 +31,11 @@ Function = Callable[..., Any]
 
 def changed_derivative(operation: str, argument: str, change: Function) -> Any:
     """Inside the block, the operation's derivative for the argument is `change` of what is right."""
-    return replaced_derivative(operation, argument, _changed(PRIMITIVES[operation].rules[argument].function, change))
+
+    def changed(result: Any) -> Any:  # a function that gives the derivatives for several arguments returns a dict
+        return change(result[argument] if isinstance(result, dict) else result)
+
+    return replaced_derivative(operation, argument, _changed(PRIMITIVES[operation].rules[argument].function, changed))
 
 
 @contextmanager

@@ -134,7 +134,7 @@ def test_a_fused_operation_agrees_with_its_reference_formula(name: str, data: st
 
 
 def a_thousandth_more(result: Any) -> Any:
-    return tuple(r * 1.001 for r in result) if isinstance(result, tuple) else result * 1.001
+    return type(result)(r * 1.001 for r in result) if isinstance(result, tuple | list) else result * 1.001
 
 
 def notices(case: Case) -> bool:
