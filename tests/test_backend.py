@@ -229,6 +229,17 @@ def test_the_distributions(device: backend.Device) -> None:
     assert backend.uniform(()).shape == ()
 
 
+# -- memory ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [0, 1, 1 << 16, (1 << 17) + 3])
+def test_blocks_cover_every_entry_once(size: int, device: backend.Device) -> None:
+    x = device.asarray(np.zeros(size, np.int8))
+    for block in backend.blocks(x):
+        x[block] += 1
+    np.testing.assert_array_equal(backend.to_numpy(x), np.ones(size))
+
+
 # -- imports ---------------------------------------------------------------------------------------------------
 
 

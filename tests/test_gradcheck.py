@@ -189,6 +189,19 @@ def test_a_reference_formula_of_another_function_fails_at_order_2(wrong: Callabl
         gradcheck(fused, leaf(3), order=2)
 
 
+def test_a_wrong_reference_formula_is_found_where_gradients_are_small() -> None:
+    """The largest entry is 3e-3: the 3e-6 that are missing are over `rtol` times that, but under `rtol` itself."""
+
+    @primitive(reference=lambda x: 1.001e-3 * x * x)
+    def small(x: Any) -> Any:
+        return 1e-3 * x * x
+
+    small.derivatives(x=lambda g, x: 2e-3 * g * x)
+    assert gradcheck(small, leaf(4))
+    with pytest.raises(GradcheckError):
+        gradcheck(small, leaf(4), order=2)
+
+
 # -- the report ------------------------------------------------------------------------------------------------------
 
 

@@ -115,6 +115,12 @@ def test_dcgan(device: Device) -> None:
         np.testing.assert_array_equal(to_numpy(model[6].state_dict()[name]), x)  # the paper has none
 
 
+def test_dcgan_leaves_a_module_on_its_device(gpu_standin: Device) -> None:
+    model = nn.Sequential(nn.Conv2d(2, 30, 4), nn.BatchNorm2d(30)).to(gpu_standin).apply(init.dcgan)
+    assert {p.device for p in model.parameters()} == {gpu_standin}
+    assert_normal(model[0].weight.numpy(), 0, 0.02)
+
+
 def every_kind_of_layer() -> nn.Module:
     return nn.ModuleList(
         [
