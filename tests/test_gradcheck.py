@@ -114,7 +114,7 @@ def test_summing_the_outputs_would_have_missed_it(name: str, fn: Callable[[Any],
             gradcheck(fn, x)
 
 
-def test_a_derivative_of_a_new_operation_and_a_missing_one() -> None:
+def test_the_derivative_of_a_new_operation_is_checked() -> None:
     @primitive
     def cube(x: Any) -> Any:
         return x * x * x
@@ -135,7 +135,7 @@ def test_a_value_that_is_used_without_its_gradient_fails() -> None:
         gradcheck(lambda x: x.detach() * 2.0, leaf(3))
 
 
-def test_one_of_several_outputs() -> None:
+def test_one_wrong_output_of_several_fails() -> None:
     def two(x: Any) -> tuple[Any, Any]:
         return ops.tanh(x), ops.softmax(x, axis=0)
 
@@ -234,7 +234,7 @@ def test_the_report_holds_the_worst_entry_both_values_and_the_inputs() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
-def test_the_report_of_a_gradient_that_is_not_a_number() -> None:
+def test_the_report_shows_a_gradient_that_is_not_a_number() -> None:
     for value in (np.nan, np.inf, -np.inf):
 
         def broken(g: np.ndarray, value: float = value) -> np.ndarray:
@@ -246,7 +246,7 @@ def test_the_report_of_a_gradient_that_is_not_a_number() -> None:
         assert "(1 of 3 entries are off by more than " in str(caught.value)
 
 
-def test_without_axes_and_without_elements() -> None:
+def test_inputs_without_axes_and_without_elements_are_checked() -> None:
     assert gradcheck(ops.tanh, leaf(), order=2)
     assert gradcheck(ops.tanh, leaf(0, 3), order=2)
     with (
@@ -266,7 +266,7 @@ def test_only_float64_is_checked() -> None:
     assert gradcheck(lambda x, index: x[index] * 2.0, [leaf(3), index], order=2)
 
 
-def test_no_input_that_requires_gradients() -> None:
+def test_inputs_of_which_none_requires_gradients_are_refused() -> None:
     for inputs in ([], [leaf(2).detach()]):
         with pytest.raises(ValueError, match="gradcheck: no input requires gradients"):
             gradcheck(ops.tanh, inputs)
@@ -321,7 +321,7 @@ def test_the_tolerance_is_relative_to_the_largest_entry() -> None:
         assert gradcheck(ops.square, leaf(3))
 
 
-def test_on_every_device(device: Device) -> None:
+def test_it_checks_on_every_device(device: Device) -> None:
     x = tensor(np.array([[0.5, -1.0], [2.0, 0.25]]), requires_grad=True)
     assert x.device == device
     assert gradcheck(lambda x: ops.softmax(x @ x, axis=1), x, order=2)

@@ -72,7 +72,7 @@ def test_bytes_do_not_overflow(seed: int) -> None:
     ("n", "m", "size"), [(400, 20, 1000), (400, 2000, 8), (4, 3000, 100)], ids=["samples", "distances", "images"]
 )
 def test_nearest_holds_a_bounded_number_of_numbers(n: int, m: int, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However many samples, distances and images there are: it holds less than ten times `_NUMBERS` at once, in float64."""
+    """Less than ten times `_NUMBERS` in float64, however many samples, distances and images there are."""
     monkeypatch.setattr(module, "_NUMBERS", 1 << 14)
     samples, images = random(n, size).astype(np.float32), random(m, size).astype(np.float32)
     tracemalloc.start()

@@ -34,14 +34,14 @@ def assert_evenly_spread(u: np.ndarray) -> None:
     assert ((observed - expected) ** 2 / expected).sum() < 9 + 6 * math.sqrt(18)
 
 
-def test_fan_in_uniform(device: Device) -> None:
+def test_fan_in_uniform_is_uniform_in_its_bound(device: Device) -> None:
     p = init.fan_in_uniform((200, 50), 50)
     assert isinstance(p, nn.Parameter) and p.requires_grad and p.device == device and p.shape == (200, 50)
     assert_uniform(p.numpy(), 1 / math.sqrt(50))
     assert_uniform(init.fan_in_uniform((3000,), 16).numpy(), 0.25)
 
 
-def test_constant(device: Device) -> None:
+def test_constant_fills_with_one_value(device: Device) -> None:
     p = init.constant((2, 3), 1.5)
     np.testing.assert_array_equal(p.numpy(), np.full((2, 3), 1.5, "float32"))
     assert isinstance(p, nn.Parameter) and p.requires_grad and p.device == device and p.dtype == np.float32
@@ -91,7 +91,7 @@ def test_embeddings_are_normal_and_batch_norms_are_the_identity(device: Device) 
     }
 
 
-def test_dcgan(device: Device) -> None:
+def test_dcgan_draws_convolutions_and_batch_norms_and_leaves_the_rest(device: Device) -> None:
     model = nn.Sequential(
         nn.ConvTranspose2d(40, 60, 4),
         nn.BatchNorm2d(3000),

@@ -1,3 +1,5 @@
+"""Batch normalisation and dropout: values against their definitions, edge cases, errors."""
+
 from __future__ import annotations
 
 import math
@@ -85,7 +87,7 @@ CASES: Cases = {
 
 
 @given(data=st.data())
-def test_batch_norm_values_in_training(data: st.DataObject) -> None:
+def test_in_training_batch_norm_takes_the_statistics_of_the_batch(data: st.DataObject) -> None:
     """Channel by channel; and the running statistics by PyTorch's rule, the unbiased variance among them."""
     x = data.draw(batches())[0]
     channels, momentum, eps = x.shape[1], data.draw(st.sampled_from([0.1, 0.9])), 1e-5
@@ -116,7 +118,7 @@ def test_normalised_values_have_mean_0_and_variance_1(data: st.DataObject) -> No
 
 
 @given(data=st.data())
-def test_batch_norm_values_in_evaluation(data: st.DataObject) -> None:
+def test_in_evaluation_batch_norm_takes_the_running_statistics(data: st.DataObject) -> None:
     x = data.draw(batches())[0]
     channels = x.shape[1]
     mean, var = data.draw(uniform((channels,))), data.draw(uniform((channels,), 0.5, 2.0))
@@ -133,7 +135,7 @@ def test_batch_norm_values_in_evaluation(data: st.DataObject) -> None:
     np.testing.assert_array_equal(statistics[1].numpy(), var)
 
 
-def test_batch_norm_of_a_channel_far_from_zero() -> None:
+def test_batch_norm_keeps_the_digits_of_a_channel_far_from_zero() -> None:
     """The variance is taken of the centred values: E[x^2] - E[x]^2 would be lost in float32."""
     x = tensor(np.array([[1e4], [1e4 + 1]], "float32"))
     y = ops.batch_norm(x, None, None, None, None, training=True)
@@ -163,7 +165,7 @@ def channels(n: int) -> Tensor:
 
 @pytest.mark.parametrize("position", range(4))
 @pytest.mark.parametrize("training", [True, False])
-def test_the_wrong_number_of_channels(position: int, training: bool, device: Device) -> None:
+def test_the_wrong_number_of_channels_is_refused(position: int, training: bool, device: Device) -> None:
     arguments = [channels(3) for _ in range(4)]
     arguments[position] = channels(1)
     with pytest.raises(ValueError) as caught:
@@ -173,7 +175,7 @@ def test_the_wrong_number_of_channels(position: int, training: bool, device: Dev
 
 
 @pytest.mark.parametrize("shape", [(1, 3), (1, 3, 1, 1)])
-def test_one_value_a_channel(shape: tuple[int, ...]) -> None:
+def test_training_on_one_value_a_channel_is_refused(shape: tuple[int, ...]) -> None:
     x = tensor(np.zeros(shape, "float32"))
     with pytest.raises(ValueError) as caught:
         ops.batch_norm(x, None, None, channels(3), channels(3), training=True)
@@ -181,14 +183,14 @@ def test_one_value_a_channel(shape: tuple[int, ...]) -> None:
     assert ops.batch_norm(x, None, None, channels(3), channels(3), training=False).shape == shape
 
 
-def test_batch_norm_without_what_it_needs() -> None:
+def test_batch_norm_says_what_it_needs() -> None:
     with pytest.raises(ValueError, match=r"batch_norm: takes x \(N, C, \.\.\.\), got \(3,\)"):
         ops.batch_norm(channels(3), None, None, None, None, training=True)
     with pytest.raises(ValueError, match="batch_norm: evaluation needs running_mean and running_var"):
         ops.batch_norm(tensor(np.zeros((2, 3))), None, None, None, None, training=False)
 
 
-def test_batch_norm_on_different_devices(gpu_standin: Device) -> None:
+def test_batch_norm_refuses_different_devices(gpu_standin: Device) -> None:
     x = tensor(np.zeros((2, 3), "float32"))
     with pytest.raises(ValueError, match=r"batch_norm.*x is on cpu.*weight is on gpu:0"):
         ops.batch_norm(x, channels(3).to(gpu_standin), None, None, None, training=True)
@@ -211,7 +213,7 @@ def test_dropout_keeps_the_expectation(p: float, device: Device) -> None:
     assert y.dtype == g.dtype == np.float32
 
 
-def test_dropout_that_drops_nothing() -> None:
+def test_dropout_that_drops_nothing_returns_its_input() -> None:
     x = tensor([1.0, 2.0])
     assert ops.dropout(x, 0.0) is x
     assert ops.dropout(x, 0.9, training=False) is x
@@ -227,13 +229,13 @@ def test_dropout_takes_its_numbers_from_the_seed() -> None:
 
 
 @pytest.mark.parametrize("p", [1, 1.5, -0.1, math.nan])
-def test_dropout_of_no_probability(p: float) -> None:
+def test_dropout_refuses_what_is_no_probability(p: float) -> None:
     with pytest.raises(ValueError, match=rf"dropout: takes a probability 0 <= p < 1, got {p}"):
         ops.dropout(tensor([1.0]), p)
 
 
 @given(x=batches())
-def test_sum_per_channel_in_either_memory_order(x: list[np.ndarray]) -> None:
+def test_sum_per_channel_is_the_sum_in_either_memory_order(x: list[np.ndarray]) -> None:
     first = x[0]
     last = np.ascontiguousarray(np.moveaxis(first, 1, -1))
     for there in (first, np.moveaxis(last, -1, 1)):
