@@ -40,6 +40,23 @@ class Case(NamedTuple):
 
 Cases = dict[str, st.SearchStrategy[Case]]
 
+
+def along_directions(case: Case, seed: int) -> Case:
+    """The same call as a function of one number for each input, by which that input moves along a random direction.
+
+    For calls that take long: these derivatives are fewer, and wrong where a derivative of the call is wrong, since a
+    random direction is perpendicular to no error.
+    """
+    random = np.random.default_rng(seed)
+    directions = [random.standard_normal(x.shape) for x in case.inputs]
+
+    def moved(*numbers: Tensor) -> Any:
+        put = lambda a, t: Tensor(t.device.asarray(a, t.dtype))
+        return case.fn(*(put(x, t) + t * put(d, t) for x, d, t in zip(case.inputs, directions, numbers, strict=True)))
+
+    return Case(moved, [np.zeros(()) for _ in case.inputs])
+
+
 # -- what must hold for every case -------------------------------------------------------------------------------------
 
 

@@ -16,6 +16,7 @@ import strict_cupy
 from hypothesis import HealthCheck, settings
 
 from minigen import backend
+from minigen.autograd import PRIMITIVES
 
 os.environ["MPLBACKEND"] = "Agg"  # figures without a screen
 
@@ -35,6 +36,15 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 def _seeded() -> None:
     """Every test draws the same random numbers, whichever tests ran before it."""
     backend.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def _registry() -> Iterator[None]:
+    """An operation that a test defines leaves the registry when the test ends."""
+    before = dict(PRIMITIVES)
+    yield
+    PRIMITIVES.clear()
+    PRIMITIVES.update(before)
 
 
 @pytest.fixture

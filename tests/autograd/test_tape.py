@@ -20,15 +20,6 @@ from minigen.autograd import PRIMITIVES, Tensor, grad, no_grad, primitive, tenso
 from minigen.gradcheck import gradcheck
 
 
-@pytest.fixture(autouse=True)
-def _registry() -> Iterator[None]:
-    """An operation that a test defines leaves the registry with it."""
-    before = dict(PRIMITIVES)
-    yield
-    PRIMITIVES.clear()
-    PRIMITIVES.update(before)
-
-
 @pytest.fixture
 def no_collector() -> Iterator[None]:
     """Reference counting alone: the garbage collector is off."""
