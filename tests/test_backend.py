@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,6 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minigen import backend
+from minigen.backend import device, manual_seed, uniform
+from minigen.models import VAE
+from minigen.optim import Adam
 
 # -- devices ---------------------------------------------------------------------------------------------------
 
@@ -262,3 +266,29 @@ def test_a_real_card_computes_the_same() -> None:
         assert backend.device_of(x) == gpu
         y = backend.array_module(x).tanh(x)
     np.testing.assert_allclose(backend.to_numpy(y), np.tanh(backend.to_numpy(x)), rtol=1e-6)
+
+
+# -- threads -----------------------------------------------------------------------------------------------------------
+
+
+def trained(seed: int) -> bytes:
+    """The weights of a small VAE after a few steps, with its own seed and on a device that is entered and left."""
+    manual_seed(seed)
+    with device("cpu"):
+        vae = VAE((1, 4, 4), latent_dim=2, hidden=8)
+    adam = Adam(vae.parameters(), 0.01)
+    for _ in range(30):
+        with device("cpu"):
+            images = (uniform((8, 1, 4, 4)) < 0.5).astype("uint8")
+            loss = vae.loss(images)
+        adam.zero_grad()
+        loss.backward()
+        adam.step()
+    return b"".join(x.tobytes() for x in vae.state_dict().values())
+
+
+def test_two_threads_train_two_models_to_the_bits_of_one_after_the_other() -> None:
+    one_after_the_other = [trained(seed) for seed in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        side_by_side = list(pool.map(trained, range(4)))
+    assert side_by_side == one_after_the_other
