@@ -7,7 +7,7 @@ from typing import Any
 from minigen.autograd import primitive
 from minigen.backend import Array, array_module, on_host
 from minigen.ops.elementwise import negative, sigmoid, softplus, square
-from minigen.ops.reductions import log_softmax, mean, sum
+from minigen.ops.reductions import log_softmax, mean, reciprocal, sum
 from minigen.ops.shaping import getitem
 
 __all__ = ["mse_loss", "binary_cross_entropy_with_logits", "cross_entropy"]
@@ -23,7 +23,7 @@ def _reduced(values: Any, reduction: str) -> Any:
 
 def _share(g: Any, count: int, reduction: str) -> Any:
     """The gradient that reaches each of `count` values."""
-    return g * (1.0 / count) if reduction == "mean" else g
+    return g * reciprocal(count) if reduction == "mean" else g
 
 
 def _check_same_shape(name: str, x: Array, target: Array) -> None:

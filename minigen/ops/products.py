@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from minigen.autograd import primitive
@@ -68,4 +69,4 @@ linear.derivatives(
 
 def _rows(x: Any) -> Any:
     """(..., n) as (rows, n)"""
-    return x if x.ndim == 2 else reshape(x, (-1, x.shape[-1]))
+    return x if x.ndim == 2 else reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))

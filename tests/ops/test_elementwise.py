@@ -49,10 +49,10 @@ def binary(
     x, y = draw(uniform(x_shape, *x_range)), draw(uniform(y_shape, *y_range))
     number = draw(st.sampled_from([float, np.float64, np.float32]))
     kind = draw(st.sampled_from(["tensors", "tensors", "x is a number", "y is a number"]))
-    if kind == "x is a number":
+    if kind == "x is a number" and x.size:
         first = number(x.flat[0])
         return draw(laid_out(lambda y: operation(first, y), [y]))
-    if kind == "y is a number":
+    if kind == "y is a number" and y.size:
         second = number(y.flat[0])
         return draw(laid_out(lambda x: operation(x, second), [x]))
     return draw(laid_out(operation, [x, y]))

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from checks import Case, Cases, axes_of, axis_of, laid_out, shapes, uniform, well_separated
+from checks import Case, Cases, axes_of, axis_of, check_derivatives, laid_out, shapes, uniform, well_separated
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -202,3 +202,14 @@ def test_an_axis_that_is_not_there_is_refused(name: str, device: Device) -> None
 def test_the_largest_of_nothing_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match=rf"{name}: .*zero-size.*\(0,\)"):
         getattr(ops, name)(tensor(np.zeros(0)))
+
+
+@pytest.mark.parametrize("axis", [0, -1])
+@pytest.mark.parametrize("name", ["sum", "mean", "max", "min", "var", "logsumexp", "softmax", "log_softmax"])
+def test_an_array_without_axes_is_reduced_over_none(name: str, axis: int, device: Device) -> None:
+    operation = getattr(ops, name)
+    check_derivatives(Case(lambda x: operation(x, axis), [np.array(0.5)]))
+    x = tensor(np.array(0.5))
+    np.testing.assert_array_equal(operation(x, axis).numpy(), operation(x).numpy())
+    with pytest.raises((ValueError, IndexError), match=f"{name}: .*axis 1 is out of bounds"):
+        operation(x, 1)

@@ -13,10 +13,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import checks
 import mutants
 import numpy as np
 import pytest
-from checks import Case, Cases, check_derivatives, check_float32, check_same_on, first_derivatives
+from checks import Case, Cases, check_derivatives, check_float32, check_same_on, everything, first_derivatives
 from hypothesis import Phase, find, given, settings
 from hypothesis import strategies as st
 from hypothesis.errors import NoSuchExample
@@ -85,6 +86,26 @@ def test_every_public_operation_says_what_it_does_and_is_the_registered_one(name
 @given(data=st.data())
 def test_first_and_second_derivatives_agree_with_central_differences(name: str, data: st.DataObject) -> None:
     check_derivatives(data.draw(CASES[name]))
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # NumPy's, about means of nothing
+@given(data=st.data())
+def test_what_computes_on_empty_arrays_can_be_differentiated(
+    name: str, data: st.DataObject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of any size that the forward pass accepts, to second order; its values are NaN where nothing is averaged."""
+    monkeypatch.setattr(checks, "SHORTEST", 0)
+    case = data.draw(CASES[name])
+    try:
+        case(case.tensors())
+    except ValueError:  # no largest of nothing
+        return
+    inputs = [x for x in case.tensors() if x.requires_grad]
+    shapes = [x.shape for x in inputs]
+    assert [g.shape for g in first_derivatives(case)] == shapes
+    assert [g.shape for g in first_derivatives(case, create_graph=True)] == shapes
+    everything(case)
 
 
 @pytest.mark.parametrize("name", CASES)

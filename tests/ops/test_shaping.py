@@ -116,7 +116,7 @@ def an_index(draw: st.DrawFn, shape: tuple[int, ...]) -> tuple[Callable[..., Any
     kind = draw(st.sampled_from(["basic", "integers", "integers of every axis", "mixed", "booleans", "list"]))
     random = np.random.default_rng(draw(SEEDS))
     integers = lambda n: random.integers(-n, n, size=draw(st.sampled_from([(), (1,), (4,), (2, 2)])))
-    if kind == "basic" or not shape:
+    if kind == "basic" or 0 in (len(shape), *shape):
         index = draw(hnp.basic_indices(shape, allow_newaxis=True, max_dims=4))
         return (lambda: index), []
     if kind == "integers":
