@@ -49,6 +49,7 @@ class Primitive:
               derivatives go through it.
     view      whether the output may share its memory with the first argument
     casts     whether the output's dtype is meant to differ from the arguments'
+    name      what it is called in the registry, in errors and where a tensor is printed; default: `forward`'s name
     """
 
     def __init__(
@@ -58,10 +59,11 @@ class Primitive:
         reference: Callable[..., Any] | None = None,
         view: bool = False,
         casts: bool = False,
+        name: str | None = None,
     ) -> None:
         update_wrapper(self, forward)
         self.forward, self.saves, self.reference, self.view, self.casts = forward, saves, reference, view, casts
-        self.name = forward.__name__
+        self.name = name or forward.__name__
         self.rules: dict[str, Rule] = {}
         parameters = inspect.signature(forward).parameters.values()
         positional = [p for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
