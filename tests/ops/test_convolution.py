@@ -255,7 +255,7 @@ def test_without_any_option(operation: Any, weight: tuple[int, ...], expected: A
         (lambda *xs: masked_conv2d(*xs, mask=np.zeros((3, 3))), 3),
     ],
 )
-def test_no_images(device: Device, operation: Any, kernel: int) -> None:
+def test_no_images(operation: Any, kernel: int) -> None:
     """No outputs, and zeros for the gradients of weight and bias, to second order."""
     case = Case(operation, numbers(0, (0, 2, 4, 4), (2, 2, kernel, kernel), (2,)))
     results = everything(case)
