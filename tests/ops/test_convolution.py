@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any, NamedTuple
 
@@ -15,7 +16,7 @@ from minigen.autograd.primitives import Rule
 from minigen.backend import Device, device, to_numpy
 from minigen.ops import convolution, im2col
 from minigen.ops.convolution import conv2d, conv_transpose2d, masked_conv2d, naive_conv2d
-from minigen.ops.convolution_geometry import Geometry
+from minigen.ops.convolution_geometry import Geometry, meeting
 
 CAUSAL = np.array([[1, 1, 1], [1, 0, 0], [0, 0, 0]])  # a mask
 
@@ -340,6 +341,13 @@ def test_dead_taps_are_not_computed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 # -- how it is computed ------------------------------------------------------------------------------------------------
+
+
+def test_where_outputs_meet_pixels() -> None:
+    for first, stride, outputs, pixels in itertools.product(range(-9, 10), range(1, 4), range(6), range(10)):
+        seen = {i: first + stride * i for i in range(outputs) if 0 <= first + stride * i < pixels}
+        i, pixel = meeting(first, stride, outputs, pixels)
+        assert dict(zip(range(outputs)[i], range(pixels)[pixel], strict=True)) == seen
 
 
 def test_the_picture_of_im2col() -> None:
