@@ -110,7 +110,7 @@ def _weight_gradient(x: Array, y: Array, *, geometry: Geometry, live: LiveTaps) 
     xp = array_module(x)
     weight = xp.zeros((y.shape[1], x.shape[1] // geometry.groups, *geometry.kernel), x.dtype)
     for inputs, outputs in geometry.channel_groups(x.shape[1], y.shape[1]):
-        matrix = weight_matrix(weight[outputs], live)  # zeros still
+        matrix = weight_matrix(weight[outputs], live)  # zeros, in the matrix's shape
         for some, columns in im2col(x[:, inputs], geometry, live):
             matrix += columns.T @ _rows(y[some, outputs])
         set_weight_matrix(weight[outputs], matrix, live)
