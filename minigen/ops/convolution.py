@@ -46,9 +46,9 @@ def naive_conv2d(
     dilation: Pair = (1, 1),
     groups: int = 1,
 ) -> np.ndarray:
-    """The definition of `conv2d`, output by output and tap by tap, with every option as pairs.
+    """The definition of `conv2d`, with its options as pairs; the tests hold `conv2d` to it.
 
-    It is here to be read, and to test `conv2d` against.
+    y[n, o, i, j] = bias[o] + sum over c, a, b of weight[o, c, a, b] x[n, c, s i + d a - p, s j + d b - p]
     """
     outputs, channels, kh, kw = weight.shape
     x = np.pad(x, ((0, 0), (0, 0), *padding))
@@ -87,7 +87,10 @@ def _conv2d(x: Array, weight: Array, bias: Array | None = None, *, geometry: Geo
 def _conv_transpose2d(
     y: Array, weight: Array, bias: Array | None = None, *, geometry: Geometry, live: LiveTaps
 ) -> Array:
-    """x[n, c, h, w] = bias[c] + sum of weight[o, c, a, b] y[n, o, i, j] where s i + d a - p = h, s j + d b - p = w."""
+    """x[n, c, h, w] = bias[c] + sum of weight[o, c, a, b] y[n, o, i, j] where s i + d a - p = h, s j + d b - p = w.
+
+    By col2im, or as a convolution with the kernel flipped.
+    """
     if _is_quicker_flipped(y, weight, geometry):
         return _conv2d(y, _flipped(weight, geometry.groups), bias, geometry=geometry.flipped(), live=live.flipped())
     images, _, *size = y.shape
@@ -139,7 +142,7 @@ def _rows(y: Array) -> Array:
 
 
 def _is_quicker_flipped(y: Array, weight: Array, geometry: Geometry) -> bool:
-    """Whether to compute a transposed convolution as the convolution of y with the kernel flipped (stride 1 only).
+    """Whether a transposed convolution is quicker as a convolution with the kernel flipped (possible for stride 1).
 
     For each tap, im2col copies O numbers for every pixel of x; col2im adds C numbers for every pixel of y. To add a
     number in its place takes as long as to copy about three.
@@ -150,7 +153,7 @@ def _is_quicker_flipped(y: Array, weight: Array, geometry: Geometry) -> bool:
 
 
 def _flipped(weight: Array, groups: int) -> Array:
-    """The kernels upside down, from outputs to inputs: (O, C / groups, kh, kw) -> (C, O / groups, kh, kw)."""
+    """The kernels flipped, inputs and outputs exchanged: (O, C / groups, kh, kw) -> (C, O / groups, kh, kw)."""
     _, channels, *kernel = weight.shape
     weight = weight.reshape(groups, -1, channels, *kernel).swapaxes(1, 2)[..., ::-1, ::-1]
     return weight.reshape(groups * channels, -1, *kernel)

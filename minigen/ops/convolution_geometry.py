@@ -13,9 +13,10 @@ Pair = tuple[int, int]
 class Geometry(NamedTuple):
     """Which pixel each output of a convolution sees.
 
-    Output (i, j) sees through tap (a, b) the pixel (stride i + dilation a - top, stride j + dilation b - left). The
-    sizes of the image and of the output determine each other: a padding at the bottom or right, which may be
-    negative, leaves no row or column over that is too few for another stride.
+    Output (i, j) sees through tap (a, b) the pixel (stride i + dilation a - top, stride j + dilation b - left).
+
+    The last output reaches the last row and column of the padded image, so the sizes of the image and of the output
+    determine each other. To make it so, the padding at the bottom and right may be negative, which cuts pixels off.
     """
 
     kernel: Pair
@@ -51,16 +52,16 @@ class Geometry(NamedTuple):
         return [(slice(k * i, (k + 1) * i), slice(k * o, (k + 1) * o)) for k in range(self.groups)]
 
     def flipped(self) -> Geometry:
-        """The transposed convolution, for stride 1, as a convolution with the kernel upside down."""
+        """The transposed convolution, for stride 1, as a convolution with the kernel flipped in both axes."""
         (top, bottom), (left, right) = self.padding
         down, across = self.span[0] - 1, self.span[1] - 1
         return self._replace(padding=((down - top, down - bottom), (across - left, across - right)))
 
 
-def meeting(first: int, stride: int, outputs: int, pixels: int) -> tuple[slice, slice]:
-    """Along one axis, where output i sees the pixel `first + stride * i`: the outputs that see one, and those pixels.
+def overlap(first: int, stride: int, outputs: int, pixels: int) -> tuple[slice, slice]:
+    """The outputs that see a pixel of the image through a tap, and these pixels, along one axis.
 
-    The others see only padding.
+    Output i sees pixel `first + stride * i`, which is padding if it is negative or not less than `pixels`.
     """
     start = max(0, -(first // stride))
     stop = max(start, min(outputs, (pixels - 1 - first) // stride + 1))

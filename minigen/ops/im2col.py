@@ -1,23 +1,23 @@
 """im2col and col2im: a convolution as a product of matrices.
 
-im2col ("image to columns") writes down, for each output, the pixels that the kernel covers there. A 3 x 3 kernel has
-2 x 2 places in an image of 4 x 4 pixels, here numbered in raster order:
+im2col ("image to columns") writes down, for each output, the pixels that the kernel covers there. A 3 x 3 kernel fits
+into an image of 4 x 4 pixels at 2 x 2 positions. With the pixels numbered in raster order:
 
-         image                      its columns                   the output they give
+    the image, the kernel at            the columns: what the kernel
+      its first position                 covers at each position
 
-      0  1  2  3           0  1  2   4  5  6   8  9 10                 y[0, 0]
-      4  5  6  7           1  2  3   5  6  7   9 10 11                 y[0, 1]
-      8  9 10 11           4  5  6   8  9 10  12 13 14                 y[1, 0]
-     12 13 14 15           5  6  7   9 10 11  13 14 15                 y[1, 1]
+      [ 0  1  2]  3                 0  1  2   4  5  6   8  9 10         for y[0, 0]
+      [ 4  5  6]  7                 1  2  3   5  6  7   9 10 11         for y[0, 1]
+      [ 8  9 10] 11                 4  5  6   8  9 10  12 13 14         for y[1, 0]
+       12 13 14  15                 5  6  7   9 10 11  13 14 15         for y[1, 1]
 
-The matrix on the right times the kernel's nine weights is the convolution. With C channels each entry becomes C
-numbers, and with O output channels the weights become a matrix (9 C, O). The nine places in the kernel are its taps,
-one column each (with C channels, C columns each). A mask that switches taps off removes their columns, so they are
-never copied, multiplied or added.
+The matrix on the right times the nine weights of the kernel is the convolution. With C channels, each entry stands for
+C numbers; with O output channels, the weights are a matrix (9 C, O). The nine places in the kernel are called its taps.
+A mask that switches taps off removes their columns, so they are never copied, multiplied or added.
 
 col2im ("columns to image") is the transpose: it adds each entry of such a matrix to the pixel that it stands for.
 
-How it is laid out in memory decides how fast it is:
+How the numbers lie in memory decides how fast this is:
 
 - Channels last, (N, H, W, C). The C numbers of a pixel are then one piece of memory, and the taps side by side in a
   row of the kernel are one longer piece, copied at once: `Run`.
@@ -37,7 +37,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minigen.backend import Array, array_module, working_memory
-from minigen.ops.convolution_geometry import Geometry, meeting
+from minigen.ops.convolution_geometry import Geometry, overlap
 
 # -- the live taps: what a mask leaves of the kernel -----------------------------------------------------------------
 
@@ -65,7 +65,7 @@ class LiveTaps:
                     self.count = numbers.stop
 
     def flipped(self) -> LiveTaps:
-        """The same taps of the kernel upside down."""
+        """The same taps of the kernel flipped in both axes."""
         return LiveTaps(self.mask[::-1, ::-1])
 
 
@@ -73,14 +73,14 @@ class LiveTaps:
 
 
 def images_at_once(x: Array, numbers: int) -> int:
-    """For how many of the images x (N, ...) to hold the columns at a time, so many `numbers` an image."""
+    """How many of the images x (N, ...) to work on at a time, if the columns of one are so many `numbers`."""
     return max(1, min(len(x), working_memory(x) // max(1, numbers * x.dtype.itemsize)))
 
 
 def im2col(x: Array, geometry: Geometry, live: LiveTaps) -> Iterator[tuple[slice, Array]]:
-    """The columns of the images x (N, C, H, W): which images, and their matrix (images * H' * W', taps * C).
+    """The columns of the images x (N, C, H, W), some images at a time: which, and (images * H' * W', taps * C).
 
-    The matrix is a buffer that the next images are written into.
+    The columns of the next images are written into the same memory.
     """
     xp = array_module(x)
     x = x.transpose(0, 2, 3, 1)  # (N, H, W, C)
@@ -105,8 +105,8 @@ def im2col(x: Array, geometry: Geometry, live: LiveTaps) -> Iterator[tuple[slice
 def _pad(x: Array, padded: Array, geometry: Geometry) -> None:
     """Write images (N, H, W, C) into the middle of the padded ones, without what a negative padding cuts off."""
     (top, _), (left, _) = geometry.padding
-    to_rows, rows = meeting(-top, 1, padded.shape[1], x.shape[1])
-    to_columns, columns = meeting(-left, 1, padded.shape[2], x.shape[2])
+    to_rows, rows = overlap(-top, 1, padded.shape[1], x.shape[1])
+    to_columns, columns = overlap(-left, 1, padded.shape[2], x.shape[2])
     padded[:, to_rows, to_columns] = x[:, rows, columns]
 
 
@@ -125,8 +125,8 @@ def col2im(columns: Array, images: Array, geometry: Geometry, live: LiveTaps) ->
     columns = columns.reshape(n, height, width, live.count, channels)
     (sy, sx), (dy, dx), ((top, _), (left, _)) = geometry.stride, geometry.dilation, geometry.padding
     for number, (a, b) in enumerate(np.argwhere(live.mask).tolist()):
-        i, rows = meeting(dy * a - top, sy, height, size[0])
-        j, across = meeting(dx * b - left, sx, width, size[1])
+        i, rows = overlap(dy * a - top, sy, height, size[0])
+        j, across = overlap(dx * b - left, sx, width, size[1])
         images[:, rows, across] += columns[:, i, j, number]
 
 

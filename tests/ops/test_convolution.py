@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,7 +17,7 @@ from minigen.autograd.primitives import Rule
 from minigen.backend import Device, device, to_numpy
 from minigen.ops import convolution, im2col
 from minigen.ops.convolution import conv2d, conv_transpose2d, masked_conv2d, naive_conv2d
-from minigen.ops.convolution_geometry import Geometry, meeting
+from minigen.ops.convolution_geometry import Geometry, overlap
 
 CAUSAL = np.array([[1, 1, 1], [1, 0, 0], [0, 0, 0]])  # a mask
 
@@ -343,17 +344,18 @@ def test_dead_taps_are_not_computed(monkeypatch: pytest.MonkeyPatch) -> None:
 # -- how it is computed ------------------------------------------------------------------------------------------------
 
 
-def test_where_outputs_meet_pixels() -> None:
+def test_where_outputs_and_pixels_overlap() -> None:
     for first, stride, outputs, pixels in itertools.product(range(-9, 10), range(1, 4), range(6), range(10)):
         seen = {i: first + stride * i for i in range(outputs) if 0 <= first + stride * i < pixels}
-        i, pixel = meeting(first, stride, outputs, pixels)
+        i, pixel = overlap(first, stride, outputs, pixels)
         assert dict(zip(range(outputs)[i], range(pixels)[pixel], strict=True)) == seen
 
 
 def test_the_picture_of_im2col() -> None:
     """The numbers drawn at the head of the file: in each line a row of the image, then what one output sees."""
-    lines = [line.split("y[")[0].split() for line in (im2col.__doc__ or "").splitlines() if "y[" in line]
-    image, drawn = (np.array(part, float) for part in zip(*((line[:4], line[4:]) for line in lines), strict=True))
+    lines = re.findall(r"(.*) for y\[", im2col.__doc__ or "")
+    numbers_drawn = np.array([re.findall(r"\d+", line) for line in lines], float)
+    image, drawn = numbers_drawn[:, :4], numbers_drawn[:, 4:]
     for mask in (np.ones((3, 3), bool), CAUSAL.astype(bool)):
         geometry = Geometry((3, 3), (1, 1), ((0, 0), (0, 0)), (1, 1), groups=1)
         ((some, columns),) = im2col.im2col(image[None, None], geometry, im2col.LiveTaps(mask))
