@@ -256,3 +256,8 @@ def blocks(x: Array) -> Iterator[slice]:
     """Slices that cover `x` flattened: on a CPU so short that many passes over one stay in its cache."""
     length = 1 << 16 if isinstance(x, np.ndarray) else max(x.size, 1)
     return (slice(start, start + length) for start in range(0, x.size, length))
+
+
+def working_memory(x: Array) -> int:
+    """How many bytes to work on at a time beside `x`: on a CPU what stays in its cache, on a GPU enough to fill it."""
+    return 8 << 20 if isinstance(x, np.ndarray) else 512 << 20

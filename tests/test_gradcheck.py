@@ -55,8 +55,8 @@ CHECKED: dict[str, tuple[Callable[..., Any], list[Tensor], str, str]] = {
     "log_softmax": (lambda x: ops.log_softmax(x, axis=0), [leaf(4, 4)], "log_softmax", "x"),
     "matmul, left": (ops.matmul, [leaf(3, 3), leaf(3, 3, seed=1)], "matmul", "x"),
     "matmul, right": (ops.matmul, [leaf(3, 3), leaf(3, 3, seed=1)], "matmul", "y"),
-    "convolution, x": (ops.conv2d, [leaf(2, 2, 4, 4), leaf(2, 2, 3, 3, seed=1)], "convolve", "x"),
-    "convolution, weight": (ops.conv2d, [leaf(2, 2, 4, 4), leaf(2, 2, 3, 3, seed=1)], "convolve", "weight"),
+    "convolution, x": (ops.conv2d, [leaf(2, 2, 4, 4), leaf(2, 2, 3, 3, seed=1)], "conv2d", "x"),
+    "convolution, weight": (ops.conv2d, [leaf(2, 2, 4, 4), leaf(2, 2, 3, 3, seed=1)], "conv2d", "weight"),
     **{
         f"batch_norm, {argument}": (
             lambda x, weight, bias: ops.batch_norm(x, weight, bias)[0],
