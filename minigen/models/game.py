@@ -4,10 +4,10 @@ A GAN is a game of two players. Its successors have more: two generators and two
 on the generator's side (BiGAN), a classifier as a third player. A model of such a game is a `Module` with two methods:
 
     players()   {name: Player}, in the order in which they play
-    noise(n)    n draws of what the generators start from, (n, latent_dim) in a GAN
+    noise(n)    n draws of what the generators start from, (n, latent_dim) in a GAN; None where nothing is drawn
 
-`train.Game` plays it. A player's name is also found in what the game writes: "generator" has the optimizer
-`generator_optimizer` in a checkpoint, and `g_loss` and `g_grad` in the log.
+`train.Game` plays it. A player's name also names what the game writes: for "generator" that is `generator_optimizer` in
+a checkpoint, and `g_loss` and `g_grad` in the log.
 """
 
 from __future__ import annotations

@@ -78,11 +78,9 @@ class GAN(nn.Module):
 
     def players(self) -> dict[str, Player]:
         """The discriminator, with k steps in a round, and then the generator, with one."""
-        own = self.objective
+        perfect = self.objective.perfect
         return {
-            "discriminator": Player(
-                self.discriminator, self.discriminator_loss, self.k, after=self._clip, perfect=own.perfect
-            ),
+            "discriminator": Player(self.discriminator, self.discriminator_loss, self.k, self._clip, perfect),
             "generator": Player(self.generator, self.generator_loss),
         }
 
@@ -92,7 +90,7 @@ class GAN(nn.Module):
         return Tensor(self.tricks.draw(n, self.latent_dim, dtype, self.device))
 
     def discriminator_loss(self, batch: Batch) -> tuple[Tensor, dict[str, Array]]:
-        """What D minimises, and the objective's metrics. The samples are constants here: G gets no gradients."""
+        """What D minimises, and the objective's metrics. G gets no gradients: the samples are constants."""
         condition = self._condition(batch.labels)
         with no_grad():
             samples = self.generator(batch.noise, *condition)

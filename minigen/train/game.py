@@ -16,24 +16,25 @@ from minigen.train.loop import Diverged, Metrics
 
 
 class Game:
-    """One round of a game, from a batch of images: a step for `train.train`.
+    """One round of a game between players, from a batch of images: a step for `train.train`.
 
-    model       has `players()` and `noise(n)`, such as `models.GAN`; `models.game` says more
-    optimizers  by the player's name
-    average     a running average of weights, such as `optim.WeightEMA(gan.generator, 0.999)`, updated after each round
-    schedule    gives the factor of all learning rates for the number of rounds made, such as `optim.linear_decay`
+    model       has `players()` and `noise(n)`, such as `models.GAN`; `models.game` says what they are
+    optimizers  an optimizer for each player, by its name; it moves parameters of that player only
+    average     a running average of weights, updated after each round, such as `optim.WeightEMA(gan.generator, 0.999)`
+    schedule    gives a factor for all learning rates from the number of rounds made, such as `optim.linear_decay`
 
-    In a round the players take their turns, with as many steps as each has: a GAN's discriminator k, then its generator
-    one. A player moves its own parameters; nothing else in the model changes, not even running statistics. With k the
-    most steps of a player, the images are cut into k parts of m, one for each step (a remainder is left out); a player
-    with fewer steps uses the last parts.
+    In a round each player in turn makes its number of steps: in a GAN the discriminator makes k, then the generator
+    makes one. A step moves the parameters of its player; in the rest of the model nothing changes, not even running
+    statistics. The images are cut into k parts of m, where k is the largest number of steps, and a remainder is left
+    out. A player with fewer steps gets the last parts.
 
-    Metrics for the log are those of each player's last step: `d_loss` and `d_grad`, the gradient's norm, of the
-    discriminator; `g_loss` and `g_grad` of the generator; and what their losses report, in a `GAN` with samples of the
-    diversity of the data `diversity` = 1 and the means `D(x)` and `D(G(z))`, or for a critic `wasserstein`.
+    The metrics of a player are those of its last step: its loss and the norm of its gradient, which are `d_loss` and
+    `d_grad` for the discriminator, `g_loss` and `g_grad` for the generator, and what its loss reports. In a `GAN` that
+    is the mean output of D, `D(x)` on data and `D(G(z))` on samples (`wasserstein` for a critic), and the `diversity`
+    of the samples beside that of the data.
 
-    `ValueError` if optimizers and players do not belong together, or for fewer than k images; `Diverged` if a loss is
-    not finite.
+    `ValueError` if optimizers and players do not belong together, or if there are fewer than k images; `Diverged` if a
+    loss is not finite.
     """
 
     def __init__(
@@ -54,7 +55,7 @@ class Game:
 
     @property
     def rounds(self) -> int:
-        """Rounds made, those before a break included: the last player's optimizer has counted them."""
+        """Rounds made so far, also before an interruption: the steps of the last player's optimizer tell."""
         name, player = list(self.players.items())[-1]
         return self.optimizers[name].steps // player.steps
 
@@ -108,7 +109,7 @@ def check_optimizers(players: Mapping[str, Player], optimizers: Mapping[str, Opt
 
 @contextmanager
 def frozen_but(own: Module, model: Module) -> Iterator[None]:
-    """Inside the block nothing in the model changes but `own`, of which each part stays as frozen as it was."""
+    """Inside the block nothing in the model changes except `own`; what was frozen in that stays frozen."""
     parts = [(part, part.frozen) for part in own.modules()]
     parameters = [(p, p.requires_grad) for p in own.parameters()]
     with frozen(model):

@@ -285,7 +285,8 @@ class Playground(nn.Module):
 GAMES: dict[str, dict[str, tuple[str, int]]] = {
     "an encoder beside the generator (BiGAN)": {"discriminator": ("D", 1), "generator": ("G E", 1)},
     "two of each (CycleGAN)": {
-        "generator_ab": ("Gab", 1), "generator_ba": ("Gba", 1), "discriminator_a": ("Da", 1), "discriminator_b": ("Db", 1)
+        "discriminator_a": ("Da", 1), "discriminator_b": ("Db", 1),
+        "generator_ab": ("Gab", 1), "generator_ba": ("Gba", 1),
     },
     "more steps of the generator": {"discriminator": ("D", 1), "generator": ("G", 3)},
     "steps of all kinds": {"discriminator_a": ("Da", 2), "discriminator_b": ("Db", 3), "generator": ("G", 1)},
