@@ -18,8 +18,7 @@ from minigen import command_line, data, evaluate, plot, train
 from minigen.backend import to_numpy
 from minigen.command_line import adversarial
 from minigen.command_line.judge import judge
-from minigen.models import GAN
-from minigen.models.gan import Discriminator, Generator
+from minigen.models import GAN, MLPDiscriminator, MLPGenerator
 from minigen.models.objectives import OBJECTIVES
 
 TOYS = {"ring": data.toy.ring, "grid": data.toy.grid}
@@ -48,8 +47,8 @@ def run(args: argparse.Namespace) -> None:
     minigen.manual_seed(args.seed)
     images, test_images = command_line.datasets(args)
     shape, classes = images.image_shape, len(images.classes) if args.classes else None
-    generator = Generator(shape, args.latent_dim, args.hidden, classes=classes)
-    gan = GAN(generator, Discriminator(shape, args.hidden, classes=classes), **adversarial.options(args))
+    generator = MLPGenerator(shape, args.latent_dim, args.hidden, classes=classes)
+    gan = GAN(generator, MLPDiscriminator(shape, args.hidden, classes=classes), **adversarial.options(args))
     judge(adversarial.train_and_draw(gan, "GAN", images, args), images, test_images, args)
 
 
@@ -80,8 +79,8 @@ def compare(args: argparse.Namespace) -> None:
 def learn(mixture: data.toy.GaussianMixture, objective: str, seed: int, args: argparse.Namespace) -> np.ndarray:
     """4,000 samples (4000, 2) of a GAN that was trained on the mixture."""
     minigen.manual_seed(seed)
-    generator = Generator((2,), latent_dim=2, hidden=128, tanh=False)
-    discriminator = Discriminator((2,), hidden=128, pieces=2, dropout=0.0)
+    generator = MLPGenerator((2,), latent_dim=2, hidden=128, tanh=False)
+    discriminator = MLPDiscriminator((2,), hidden=128, pieces=2, dropout=0.0)
     changes: dict[str, Any] = {"objective": objective, "penalty": None}
     if OBJECTIVES[objective].penalty:  # a small one is quicker, and enough in two dimensions
         changes |= {"k": args.k or 2, "penalty": args.penalty or 0.1}

@@ -32,7 +32,7 @@ from minigen.data import Dataset, toy
 from minigen.models import DCGAN, GAN, latent
 from minigen.models.objectives import OBJECTIVES
 from minigen.optim import Adam, RMSprop
-from minigen.train import Adversarial
+from minigen.train import Game
 
 ROOT = Path(__file__).parents[1]
 GAN_DEMO, DCGAN_DEMO, WGAN_DEMO, LATENT_DEMO = (
@@ -181,13 +181,13 @@ def test_interrupted_and_resumed(
     demo: Path, photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """To the same bits of weights, samples and figures as without a break."""
-    step, calls = Adversarial.__call__, []
+    step, calls = Game.__call__, []
     monkeypatch.setattr(judging, "compare", lambda *arguments: None)
     monkeypatch.setattr(plot, "save_curves", lambda *arguments: None)  # takes long and shows only the log
     flags = [*TINY, *SMALL[demo], "--dataset", photographs, "--instance-noise", 0.1, "--out"]
     stop_at = 2 if demo == WGAN_DEMO else 8  # in the second epoch, of 1 or of 5 steps
 
-    def interrupt(adversary: Adversarial, *batch: Any) -> Any:
+    def interrupt(adversary: Game, *batch: Any) -> Any:
         calls.append(1)
         if len(calls) == stop_at:
             os.kill(os.getpid(), signal.SIGINT)
@@ -195,7 +195,7 @@ def test_interrupted_and_resumed(
 
     run(demo, *flags, tmp_path / "whole")
     whole = capsys.readouterr().out
-    monkeypatch.setattr(Adversarial, "__call__", interrupt)
+    monkeypatch.setattr(Game, "__call__", interrupt)
     with pytest.raises(SystemExit) as stopped:
         run(demo, *flags, tmp_path / "broken")
     assert stopped.value.code == 130 and not (tmp_path / "broken" / "samples.npy").exists()
@@ -241,13 +241,13 @@ class Stopped(Exception):
 
 
 @pytest.fixture
-def untrained(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Adversarial, Any, dict]]:
+def untrained(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Game, Any, dict]]:
     """Runs a demo up to its training, and returns the step, the batches and what else `train.train` is given."""
 
-    def stopped(step: Adversarial, loader: Any, **options: Any) -> None:
+    def stopped(step: Game, loader: Any, **options: Any) -> None:
         raise Stopped(step, loader, options)
 
-    def up_to_training(demo: Path, *flags: object) -> tuple[Adversarial, Any, dict]:
+    def up_to_training(demo: Path, *flags: object) -> tuple[Game, Any, dict]:
         with pytest.raises(Stopped) as caught:
             run(demo, *flags)
         return caught.value.args  # type: ignore[return-value]
@@ -261,7 +261,7 @@ TIPS: list[tuple[list, str, Any]] = [
     (["--objective", "hinge"], "objective_name", "hinge"),
     (["--k", 3], "k", 3),
     (["--objective", "wasserstein"], "k", 5),
-    (["--noise", "sphere"], "noise_kind", "sphere"),
+    (["--noise", "sphere"], "noise", "sphere"),
     (["--label-smoothing", 0.1], "label_smoothing", 0.1),
     (["--label-flips", 0.2], "label_flips", 0.2),
     (["--instance-noise", 0.3], "instance_noise", 0.3),
@@ -269,8 +269,9 @@ TIPS: list[tuple[list, str, Any]] = [
     (["--latent-dim", 7], "latent_dim", 7),
     (["--classes"], "classes", 2),
 ]
+setting = lambda gan, name: getattr(gan.tricks if hasattr(gan.tricks, name) else gan, name)
 OFF = {
-    "noise_kind": "normal", "label_smoothing": 0.0, "label_flips": 0.0, "instance_noise": 0.0, "mixed_batch": False,
+    "noise": "normal", "label_smoothing": 0.0, "label_flips": 0.0, "instance_noise": 0.0, "mixed_batch": False,
     "classes": None, "k": 1,
 }  # fmt: skip
 
@@ -279,7 +280,7 @@ def test_the_penalty(photographs: Path, tmp_path: Path, untrained: Callable) -> 
     flags = [*TINY, "--dataset", photographs, "--out", tmp_path / "run"]
     for penalty, expected in (([], 10.0), (["--penalty", 3], 3.0)):
         step, _, _ = untrained(WGAN_DEMO, *flags, *SMALL[WGAN_DEMO], *penalty)
-        assert step.gan.objective.penalty == expected
+        assert step.model.objective.penalty == expected
     with pytest.raises(SystemExit, match=r"^dcgan\.py: GAN: penalty=3\.0 with 'non-saturating'; takes one > 0"):
         run(DCGAN_DEMO, *flags, "--penalty", 3)
 
@@ -291,13 +292,13 @@ def test_every_flag_reaches_the_gan(photographs: Path, tmp_path: Path, untrained
             step, loader, options = untrained(
                 demo, *TINY, *SMALL[demo], *flags, "--dataset", photographs, "--out", tmp_path
             )
-            assert getattr(step.gan, name) == value, flags
+            assert setting(step.model, name) == value, flags
             if name != "objective_name" and "--objective" not in flags:
-                others = {other: getattr(step.gan, other) for other in OFF if other != name}
+                others = {other: setting(step.model, other) for other in OFF if other != name}
                 assert others == {other: OFF[other] for other in others}, flags
-            assert (loader.batch_size, loader.drop_last, loader.pixels) == (4 * step.gan.k, True, "signed")
+            assert (loader.batch_size, loader.drop_last, loader.pixels) == (4 * step.model.k, True, "signed")
             assert options["epochs"] == 2 and options["out"] == tmp_path and options["resume"] is False
-    assert step.gan.discriminator.net[0].weight.shape[:2] == (2, 3 + 2)  # features, colours + classes
+    assert step.model.discriminator.net[0].weight.shape[:2] == (2, 3 + 2)  # features, colours + classes
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
@@ -307,22 +308,27 @@ def test_the_optimizer_is_that_of_the_objective(
     demo = WGAN_DEMO if objective.startswith("wasserstein") else DCGAN_DEMO
     flags = [*TINY, *SMALL[demo], "--dataset", photographs, "--out", tmp_path, "--objective", objective, "--epochs", 40]
     step, loader, _ = untrained(demo, *flags)
-    for optimizer, player in ((step.d_optimizer, step.gan.discriminator), (step.g_optimizer, step.gan.generator)):
+    for name, optimizer in step.optimizers.items():
+        player = getattr(step.model, name)
         assert [id(p) for p in optimizer.parameters] == [id(p) for p in player.parameters()]
         if objective == "wasserstein":
             assert isinstance(optimizer, RMSprop) and optimizer.lr == 5e-5
         else:
-            ahead = player is step.gan.generator and objective != "wasserstein-gp"
+            ahead = player is step.model.generator and objective != "wasserstein-gp"
             assert isinstance(optimizer, Adam) and optimizer.lr == (1e-3 if ahead else 5e-4)
             assert optimizer.betas == ((0.5, 0.9) if objective == "wasserstein-gp" else (0.5, 0.999))
-    steps = 40 * (22 // (4 * step.gan.k))
-    assert steps == 40 * len(loader) and step.average.decay == 0.995 and step.instance_noise_steps == steps // 2
+    steps = 40 * (22 // (4 * step.model.k))
+    assert (
+        steps == 40 * len(loader)
+        and step.average.decay == 0.995
+        and step.model.tricks.instance_noise_rounds == steps // 2
+    )
     schedule = [step.schedule(n) for n in (0, steps // 2, 3 * steps // 4, steps)]  # full, full, half and nothing
     assert schedule == pytest.approx([1, 1, 0.5, 0])
 
     step, _, _ = untrained(demo, *flags, "--lr", 0.01, "--average", 0)
-    rates = (0.01, 0.01 if step.gan.objective.critic else 0.02)
-    assert (step.d_optimizer.lr, step.g_optimizer.lr) == rates and step.average is None
+    rates = (0.01, 0.01 if step.model.objective.critic else 0.02)
+    assert (step.optimizers["discriminator"].lr, step.optimizers["generator"].lr) == rates and step.average is None
 
 
 def test_wgan_takes_only_critics(capsys: pytest.CaptureFixture) -> None:
@@ -492,8 +498,8 @@ RING = ["--dataset", "ring", "--iterations", 5, "--objectives", "non-saturating"
 
 def test_ring(tmp_path: Path, capsys: pytest.CaptureFixture, drawn: list, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two seeds; then a third, for which the first two need no more training."""
-    step, calls = Adversarial.__call__, []
-    monkeypatch.setattr(Adversarial, "__call__", lambda self, *a: (calls.append((self, *a)), step(self, *a))[1])
+    step, calls = Game.__call__, []
+    monkeypatch.setattr(Game, "__call__", lambda self, *a: (calls.append((self, *a)), step(self, *a))[1])
     table = lambda text: re.findall(r"^(\S+) +(\d+) +(\d+ of +8 +\S+%)$", text, re.MULTILINE)
     run(GAN_DEMO, *RING, "--seeds", 2, "--out", tmp_path)
     text = capsys.readouterr().out
@@ -507,8 +513,8 @@ def test_ring(tmp_path: Path, capsys: pytest.CaptureFixture, drawn: list, monkey
     assert read(tmp_path / "ring.png").shape == (460, 440, 3)
     assert len(calls) == 2 * 2 * 5
     steps = {id(call[0]): call[0] for call in calls}.values()
-    assert [s.gan.objective_name for s in steps] == [o for o in RING[-2:] for _ in range(2)]
-    assert {(call[0].gan.k, call[1].shape) for call in calls} == {(1, (256, 2)), (2, (512, 2))}
+    assert [s.model.objective_name for s in steps] == [o for o in RING[-2:] for _ in range(2)]
+    assert {(call[0].model.k, call[1].shape) for call in calls} == {(1, (256, 2)), (2, (512, 2))}
     batches = [call[1] for call in calls]
     assert len({to_numpy(x).tobytes() for x in batches}) == 2 * 2 * 5  # fresh ones
 
@@ -521,13 +527,18 @@ def test_what_is_trained_on_the_ring(tmp_path: Path, untrained: Callable) -> Non
     """The defaults of a gradient penalty in two dimensions; a flag for it is only for the objective that has one."""
     demo = partial(untrained, GAN_DEMO, "--dataset", "ring", "--out", tmp_path, "--iterations", 70, "--objectives")
     step, draws, options = demo("hinge", "--penalty", 3)
-    assert (step.gan.objective_name, step.gan.k, step.gan.objective.penalty) == ("hinge", 1, 0)
-    assert (options["out"], options["epochs"], len(draws), step.g_optimizer.lr) == (tmp_path / "hinge-0", 1, 70, 1e-3)
+    assert (step.model.objective_name, step.model.k, step.model.objective.penalty) == ("hinge", 1, 0)
+    assert (options["out"], options["epochs"], len(draws), step.optimizers["generator"].lr) == (
+        tmp_path / "hinge-0",
+        1,
+        70,
+        1e-3,
+    )
     for flags, k, penalty in (([], 2, 0.1), (["--k", 4, "--penalty", 3], 4, 3.0)):
         step, draws, _ = demo("wasserstein-gp", *flags)
-        assert (step.gan.k, step.gan.objective.penalty, draws.batch_size) == (k, penalty, 256 * k)
+        assert (step.model.k, step.model.objective.penalty, draws.batch_size) == (k, penalty, 256 * k)
     step, _, options = demo("minimax", "--seed", 9, "--lr", 0.1, "--noise", "uniform", "--k", 3)
-    assert (step.gan.k, step.gan.noise_kind, step.g_optimizer.lr) == (3, "uniform", 0.1)
+    assert (step.model.k, step.model.tricks.noise, step.optimizers["generator"].lr) == (3, "uniform", 0.1)
     assert options["out"] == tmp_path / "minimax-9"
 
 
@@ -774,7 +785,7 @@ def test_latent(
     frames = sum(len(call["x"]) == 73 for call in sampled)  # from each of six points to the next in 12 steps, and back
     assert frames == 1
 
-    monkeypatch.setattr(Adversarial, "__call__", lambda *arguments: pytest.fail("trained again"))
+    monkeypatch.setattr(Game, "__call__", lambda *arguments: pytest.fail("trained again"))
     run(LATENT_DEMO, *flags, "--epochs", 1, "--resume", "--exemplars", 7, "--analogies", 3)
     assert "3 analogies, 7 points in each mean" in capsys.readouterr().out
 
@@ -789,7 +800,7 @@ def test_latent_needs_two_labels(photographs: Path, tmp_path: Path) -> None:
 
 def test_coloured_digits_have_two_labels(latent_demo: dict[str, Any], tmp_path: Path, untrained: Callable) -> None:
     step, loader, _ = untrained(LATENT_DEMO, "--out", tmp_path)
-    assert isinstance(step.gan, DCGAN) and step.gan.classes is None
+    assert isinstance(step.model, DCGAN) and step.model.classes is None
     assert loader.dataset.name == "coloured_digits" and len(loader.dataset.colour_names) == 5
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +15,9 @@ from minigen import command_line, data, optim, plot, train
 from minigen.backend import manual_seed, separate_random, to_numpy
 from minigen.checkpoint import save
 from minigen.command_line.judge import judge
-from minigen.models import DCGAN, GAN
-from minigen.models.gan import NOISES
+from minigen.models import DCGAN, GAN, Tricks
 from minigen.models.objectives import OBJECTIVES
+from minigen.models.tricks import NOISES
 
 
 def add_arguments(
@@ -54,13 +56,14 @@ def add_arguments(
 
 def options(args: argparse.Namespace, **changes: Any) -> dict[str, Any]:
     """The GAN's keyword arguments that are flags, with `changes`."""
-    names = ("objective", "k", "penalty", "noise", "label_smoothing", "label_flips", "instance_noise", "mixed_batch")
-    return {name: getattr(args, name) for name in names} | changes
+    tricks = ("noise", "label_smoothing", "label_flips", "instance_noise", "mixed_batch")
+    chosen = {name: getattr(args, name) for name in ("objective", "k", "penalty")}
+    return chosen | {"tricks": Tricks(**{name: getattr(args, name) for name in tricks})} | changes
 
 
 def adversarial_step(
     gan: GAN, iterations: int, lr: float | None, generator_lr: float | None, average: float
-) -> train.Adversarial:
+) -> train.Game:
     """With the optimizer that the objective's paper uses: RMSprop for a clipped critic, otherwise Adam.
 
     A generator stays behind its discriminator, so its rate is twice as large if not given; a critic is to be ahead.
@@ -68,19 +71,17 @@ def adversarial_step(
     clipped, critic = gan.objective.clip is not None, gan.objective.critic
     lr = lr or (5e-5 if clipped else 5e-4)
     rates = (lr, generator_lr or (lr if critic else 2 * lr))
-    players = (gan.discriminator.parameters(), gan.generator.parameters())
-    optimizers: list[optim.Optimizer]
-    if clipped:
-        optimizers = [optim.RMSprop(player, rate) for player, rate in zip(players, rates, strict=True)]
-    else:
-        betas = (0.5, 0.9) if critic else (0.5, 0.999)
-        optimizers = [optim.Adam(player, rate, betas=betas) for player, rate in zip(players, rates, strict=True)]
-    return train.Adversarial(
+    kind: Any = optim.RMSprop if clipped else partial(optim.Adam, betas=(0.5, 0.9) if critic else (0.5, 0.999))
+    optimizers = {
+        name: kind(player.module.parameters(), rate)
+        for (name, player), rate in zip(gan.players().items(), rates, strict=True)
+    }
+    gan.tricks = replace(gan.tricks, instance_noise_rounds=max(iterations // 2, 1))
+    return train.Game(
         gan,
-        *optimizers,
-        average=average or None,
+        optimizers,
+        average=optim.WeightEMA(gan.generator, average) if average else None,
         schedule=optim.linear_decay(1.0, iterations),
-        instance_noise_steps=max(iterations // 2, 1),
     )
 
 
@@ -92,6 +93,8 @@ def train_and_draw(gan: GAN, title: str, images: data.Dataset, args: argparse.Na
     loader = data.Loader(images, args.batch_size * gan.k, pixels="signed", seed=args.seed, drop_last=True)
     step = adversarial_step(gan, args.epochs * len(loader), args.lr, args.generator_lr, args.average)
     meaning, verdicts = "probability of data", ["D(x)", "D(G(z))"]
+    if gan.objective_name in ("least-squares", "hinge"):
+        meaning = "mean output of D"
     if gan.objective.critic:
         meaning, verdicts = "critic(x) - critic(G(z)), estimates W", ["wasserstein"]
     frames = args.out / "epochs"
@@ -104,7 +107,7 @@ def train_and_draw(gan: GAN, title: str, images: data.Dataset, args: argparse.Na
         frames.mkdir(exist_ok=True)
         with step.averaged():
             samples = shown(gan.sample(labels=labels, z=z).data)
-        plot.save_grid(samples, frames / f"{step.g_optimizer.steps // len(loader):04d}.png", columns=10)
+        plot.save_grid(samples, frames / f"{step.rounds // len(loader):04d}.png", columns=10)
         return {}
 
     def draw(epoch: int) -> None:
