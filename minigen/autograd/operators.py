@@ -20,11 +20,25 @@ PRIMITIVES: dict[str, Primitive[..., Any]] = {}
 Axis = int | tuple[int, ...] | None
 
 
+NUMPY_NAMES = {"power": "pow", "absolute": "abs", "concatenate": "concat", "dot": "matmul", "transpose": "permute_dims"}
+"""Operations that have another name in NumPy."""
+
+
 def _operator(name: str, reflected: bool = False) -> Callable[[Any, Any], Tensor]:
     def method(self: Any, other: Any) -> Tensor:
+        if isinstance(other, list | tuple):
+            raise TypeError(f"{name}: expects a tensor, an array or a number, got a {type(other).__name__}")
         return PRIMITIVES[name](other, self) if reflected else PRIMITIVES[name](self, other)
 
     method.__doc__ = f"`minigen.ops.{name}`."
+    return method
+
+
+def _in_place(name: str, sign: str) -> Callable[[Any, Any], Tensor]:
+    def method(self: Any, other: Any) -> Tensor:
+        return self._write_result(name, sign, other)
+
+    method.__doc__ = f"`minigen.ops.{name}` in place; for tensors that do not require gradients, or under `no_grad()`."
     return method
 
 
@@ -32,7 +46,6 @@ class Operators:
     """The operators and methods of `Tensor`."""
 
     __slots__ = ()
-    __array_ufunc__ = None  # so that `numpy_array * tensor` comes to __rmul__
     __hash__ = object.__hash__
 
     __add__, __radd__ = _operator("add"), _operator("add", reflected=True)
@@ -41,11 +54,17 @@ class Operators:
     __truediv__, __rtruediv__ = _operator("divide"), _operator("divide", reflected=True)
     __pow__, __rpow__ = _operator("pow"), _operator("pow", reflected=True)
     __matmul__, __rmatmul__ = _operator("matmul"), _operator("matmul", reflected=True)
-    __getitem__ = _operator("getitem")
+
+    __iadd__, __isub__ = _in_place("add", "+"), _in_place("subtract", "-")
+    __imul__, __itruediv__ = _in_place("multiply", "*"), _in_place("divide", "/")
+    __ipow__ = _in_place("pow", "**")
 
     __lt__, __le__ = _operator("less"), _operator("less_equal")
     __gt__, __ge__ = _operator("greater"), _operator("greater_equal")
     __eq__, __ne__ = _operator("equal"), _operator("not_equal")  # type: ignore[assignment]  # arrays of booleans
+
+    def __getitem__(self, index: Any) -> Tensor:
+        return PRIMITIVES["getitem"](self, index)
 
     def __neg__(self) -> Tensor:
         return PRIMITIVES["negative"](self)
@@ -105,37 +124,37 @@ class Operators:
         """The matrix product with y."""
         return PRIMITIVES["matmul"](self, y)
 
-    def sum(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    def sum(self, axis: Axis = None, keepdims: bool = False, **unknown: Any) -> Tensor:
         """The sum over the axes, by default all."""
-        return PRIMITIVES["sum"](self, axis, keepdims)
+        return PRIMITIVES["sum"](self, axis, keepdims, **unknown)
 
-    def mean(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    def mean(self, axis: Axis = None, keepdims: bool = False, **unknown: Any) -> Tensor:
         """The arithmetic mean over the axes, by default all."""
-        return PRIMITIVES["mean"](self, axis, keepdims)
+        return PRIMITIVES["mean"](self, axis, keepdims, **unknown)
 
-    def max(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    def max(self, axis: Axis = None, keepdims: bool = False, **unknown: Any) -> Tensor:
         """The largest value along the axes, by default all."""
-        return PRIMITIVES["max"](self, axis, keepdims)
+        return PRIMITIVES["max"](self, axis, keepdims, **unknown)
 
-    def min(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    def min(self, axis: Axis = None, keepdims: bool = False, **unknown: Any) -> Tensor:
         """The smallest value along the axes, by default all."""
-        return PRIMITIVES["min"](self, axis, keepdims)
+        return PRIMITIVES["min"](self, axis, keepdims, **unknown)
 
-    def var(self, axis: Axis = None, keepdims: bool = False, *, correction: int = 0) -> Tensor:
+    def var(self, axis: Axis = None, keepdims: bool = False, *, correction: int = 0, **unknown: Any) -> Tensor:
         """The variance over n - correction values."""
-        return PRIMITIVES["var"](self, axis, keepdims, correction=correction)
+        return PRIMITIVES["var"](self, axis, keepdims, correction=correction, **unknown)
 
-    def logsumexp(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    def logsumexp(self, axis: Axis = None, keepdims: bool = False, **unknown: Any) -> Tensor:
         """log sum exp(x), without overflow."""
-        return PRIMITIVES["logsumexp"](self, axis, keepdims)
+        return PRIMITIVES["logsumexp"](self, axis, keepdims, **unknown)
 
-    def softmax(self, axis: int = -1) -> Tensor:
+    def softmax(self, axis: int = -1, **unknown: Any) -> Tensor:
         """exp(x) / sum exp(x) along one axis."""
-        return PRIMITIVES["softmax"](self, axis)
+        return PRIMITIVES["softmax"](self, axis, **unknown)
 
-    def log_softmax(self, axis: int = -1) -> Tensor:
+    def log_softmax(self, axis: int = -1, **unknown: Any) -> Tensor:
         """The logarithm of the softmax along one axis."""
-        return PRIMITIVES["log_softmax"](self, axis)
+        return PRIMITIVES["log_softmax"](self, axis, **unknown)
 
     def squeeze(self, axis: Axis = None) -> Tensor:
         """Without these axes, which must have length 1; by default without all such."""

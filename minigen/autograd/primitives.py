@@ -223,7 +223,7 @@ class Primitive(Generic[P, Result]):
         """The forward computation: the outputs, and the values that it saves for the derivatives."""
         try:
             result = self.forward(*arrays, **options)
-        except (ValueError, TypeError, IndexError) as error:
+        except (ValueError, TypeError, IndexError, AttributeError) as error:
             self._complete(error, arrays)
         out, *saved = result if self.saves else (result,)
         return out if self.several else (out,), tuple(saved)
@@ -301,11 +301,19 @@ class Primitive(Generic[P, Result]):
             raise TypeError(f"{self.name}: the dtypes do not agree (got {got}); cast with `.astype`")
         return outputs
 
-    def _complete(self, error: ValueError | TypeError | IndexError, arguments: Sequence[Any]) -> NoReturn:
-        """Raise the error again with the operation's name and what it got."""
+    def _complete(self, error: Exception, arguments: Sequence[Any]) -> NoReturn:
+        """Raise the error again with the operation's name, what it got, and where that is known, what it expects."""
         message = str(error)
         if message.split(":")[0].isidentifier() and " (got " in message:  # an operation inside this one did it
             raise error
+        for i, x in enumerate(arguments):
+            if isinstance(error, AttributeError) and isinstance(x, list | tuple | int | float):
+                message = f"expects {self.argument_at(i)} to be a tensor or an array, not a {type(x).__name__}"
+                raise TypeError(f"{self.name}: {message} (got {x!r})") from error
+        if isinstance(error, AttributeError):
+            raise error
+        if "unexpected keyword argument" in message:
+            message += f"; takes {inspect.signature(self.forward)}"
         message = message.removeprefix(f"{self.name}: ")  # NumPy names some of its functions itself
         kind = next(k for k in (ValueError, TypeError, IndexError) if isinstance(error, k))  # not NumPy's own
         raise kind(f"{self.name}: {message} (got {self._describe(arguments)})") from error
