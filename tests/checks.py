@@ -1,8 +1,7 @@
 """What the tests of the operations share: how the derivatives of a case are checked, and how cases are drawn.
 
-A test module holds a table `CASES`: for each of its primitives a strategy that draws calls of it. The property tests
-run over that table, and `ops/test_registry.py` walks every primitive of the engine: it fails for one that is in no
-table, and for one whose cases do not notice a derivative that is wrong by a thousandth.
+A test module of `ops/` holds a table `CASES`: for each of its operations a strategy that draws calls of it.
+`ops/test_registry.py` tests the laws below on every line of these tables.
 """
 
 from __future__ import annotations
