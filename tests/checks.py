@@ -43,8 +43,8 @@ Cases = dict[str, st.SearchStrategy[Case]]
 def along_directions(case: Case, seed: int) -> Case:
     """The same call as a function of one number for each input, by which that input moves along a random direction.
 
-    For calls that take long: these derivatives are fewer, and wrong where a derivative of the call is wrong, since a
-    random direction is perpendicular to no error.
+    For calls that take long: they have fewer derivatives then, and a wrong entry of a gradient still makes these wrong,
+    because a random direction is perpendicular to the error with probability 0.
     """
     random = np.random.default_rng(seed)
     directions = [random.standard_normal(x.shape) for x in case.inputs]
