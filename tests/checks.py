@@ -1,8 +1,7 @@
 """What the tests of the operations share: how the derivatives of a case are checked, and how cases are drawn.
 
-A test module holds a table `CASES`: for each of its primitives a strategy that draws calls of it. The property tests
-run over that table, and `ops/test_registry.py` walks every primitive of the engine: it fails for one that is in no
-table, and for one whose cases do not notice a derivative that is wrong by a thousandth.
+A test module of `ops/` holds a table `CASES`: for each of its operations a strategy that draws calls of it.
+`ops/test_registry.py` tests the laws below on every line of these tables.
 """
 
 from __future__ import annotations
@@ -44,8 +43,8 @@ Cases = dict[str, st.SearchStrategy[Case]]
 def along_directions(case: Case, seed: int) -> Case:
     """The same call as a function of one number for each input, by which that input moves along a random direction.
 
-    For calls that take long: these derivatives are fewer, and wrong where a derivative of the call is wrong, since a
-    random direction is perpendicular to no error.
+    For calls that take long: they have fewer derivatives then, and a wrong entry of a gradient still makes these wrong,
+    because a random direction is perpendicular to the error with probability 0.
     """
     random = np.random.default_rng(seed)
     directions = [random.standard_normal(x.shape) for x in case.inputs]

@@ -1,8 +1,7 @@
 """Devices, random numbers and property-test settings for every test.
 
-The fixture `device` runs a test on the CPU, on a strict stand-in for CuPy (see `strict_cupy`), which
-fails where code would fail on a GPU; and on a real card where there is one. Tests that need a card carry
-`@pytest.mark.gpu`.
+The fixture `device` runs a test on the CPU, on a strict stand-in for CuPy (see `strict_cupy`), which fails where code
+would fail on a GPU, and on a real card where there is one. Tests that need a card carry `@pytest.mark.gpu`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The package as a whole: what it imports, which names it offers, and that each layer knows only those below it."""
+"""The package as a whole: what it imports, which names it offers, and that each floor knows only those below it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PACKAGES = [name for name, path in FILES.items() if path.name == "__init__.py"]
 
 # -- the house: imports run downwards ----------------------------------------------------------------------------------
 
-LAYERS = [
+FLOORS = [
     {"backend"},
     {"autograd", "data"},
     {"gradcheck", "ops"},
@@ -35,7 +35,7 @@ LAYERS = [
     {"evaluate", "plot"},
     {"train", "command_line"},
 ]
-LAYER = {part: number for number, parts in enumerate(LAYERS) for part in parts}
+FLOOR = {part: number for number, parts in enumerate(FLOORS) for part in parts}
 
 
 def imports(name: str) -> Iterator[str]:
@@ -60,8 +60,8 @@ def imports(name: str) -> Iterator[str]:
                     yield file if file in FILES else node.module
 
 
-def test_every_part_has_its_layer() -> None:
-    assert {name.split(".")[1] for name in FILES if name != "minigen"} == LAYER.keys()
+def test_every_part_has_its_floor() -> None:
+    assert {name.split(".")[1] for name in FILES if name != "minigen"} == FLOOR.keys()
 
 
 @pytest.mark.parametrize("name", [name for name in FILES if name != "minigen"])
@@ -70,7 +70,7 @@ def test_nothing_imports_upwards(name: str) -> None:
     for imported in imports(name):
         assert imported != "minigen", f"{name} imports from the top"
         other = imported.split(".")[1]
-        assert other == part or LAYER[other] <= LAYER[part], f"{name} imports {imported}, which is above it"
+        assert other == part or FLOOR[other] <= FLOOR[part], f"{name} imports {imported}, which is above it"
     if part == "data":
         others = {imported.split(".")[1] for imported in imports(name)}
         assert others <= {"data", "backend"}, f"{name} needs more than the backend"
@@ -149,7 +149,7 @@ def test_all_is_what_the_package_imports(name: str) -> None:
     assert len(set(module.__all__)) == len(module.__all__)
 
 
-def test_the_upper_layers_are_imported_when_first_used() -> None:
+def test_the_upper_floors_are_imported_when_first_used() -> None:
     code = "import sys, minigen; before = 'minigen.train' in sys.modules; minigen.train.train; print(before)"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert (result.stdout, result.stderr) == ("False\n", "")
