@@ -33,8 +33,7 @@ from common import flags, torch_twins
 from common.torch_twins import torch
 from minigen import grad, nn, ops, optim, train
 from minigen.backend import Array, Shape, to_numpy
-from minigen.models import DCGAN, GAN, VAE, GatedPixelCNN, PixelCNN, PixelRNN
-from minigen.models.gan import Discriminator, Generator
+from minigen.models import DCGAN, GAN, VAE, GatedPixelCNN, MLPDiscriminator, MLPGenerator, PixelCNN, PixelRNN
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 THREADS = int(os.environ.get("OMP_NUM_THREADS") or CORES or 1)
@@ -47,7 +46,7 @@ class Model(NamedTuple):
 
 MODELS = {
     "vae": Model(VAE, 128),
-    "gan": Model(lambda shape: GAN(Generator(shape), Discriminator(shape)), 64),
+    "gan": Model(lambda shape: GAN(MLPGenerator(shape), MLPDiscriminator(shape)), 64),
     "dcgan": Model(DCGAN, 32),
     "pixelcnn": Model(PixelCNN, 16),
     "gated": Model(GatedPixelCNN, 16),
@@ -114,7 +113,7 @@ def training_step(model: Any, x: np.ndarray) -> Callable[[], Any]:
     adam = lambda module: optim.Adam(module.parameters(), torch_twins.LR)
     if isinstance(model, GAN):
         images = images.astype(np.float32)
-        step: Any = train.Adversarial(model, adam(model.discriminator), adam(model.generator))
+        step: Any = train.Game(model, {name: adam(player.module) for name, player in model.players().items()})
     else:
         step = train.MaximumLikelihood(model, adam(model))
 

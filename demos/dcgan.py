@@ -13,6 +13,7 @@ sense of the Wasserstein distance. So the loss means something: the estimate fal
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -29,34 +30,30 @@ def run(args: argparse.Namespace) -> None:
     fill_in_defaults(args)
     minigen.manual_seed(args.seed)
     images, test_images = flags.datasets(args)
-    classes = len(images.classes) if args.classes else None
+    k = OBJECTIVES[args.objective].k if args.k is None else args.k
+    loader = data.Loader(images, args.batch_size * k, pixels="signed", seed=args.seed, drop_last=True)
+    rounds = args.epochs * len(loader)
 
+    classes = len(images.classes) if args.classes else None
     gan = DCGAN(
         images.image_shape,
         args.latent_dim,
         args.features,
         args.objective,
-        args.k,
+        k,
         penalty=args.penalty,
         classes=classes,
-        **flags.tricks(args),
+        tricks=flags.tricks(args, rounds),
     )
-    loader = data.Loader(images, args.batch_size * gan.k, pixels="signed", seed=args.seed, drop_last=True)
-
-    rounds = args.epochs * len(loader)
-    game = train.Adversarial(
-        gan,
-        *optimizers(gan, args.lr, args.generator_lr),
-        average=args.average or None,
-        schedule=optim.linear_decay(1.0, rounds),
-        instance_noise_steps=max(rounds // 2, 1),
-    )
+    average = optim.WeightEMA(gan.generator, args.average) if args.average else None
+    optimizers = papers_optimizers(gan, args.lr, args.generator_lr)
+    game = train.Game(gan, optimizers, average=average, schedule=optim.linear_decay(1.0, rounds))
 
     table, history = tables.GameTable(gan), figures.History(gan, args.out, args.seed)
 
     def after_epoch() -> dict[str, float]:
         with game.averaged():
-            history.save_epoch(game.g_optimizer.steps // len(loader))
+            history.save_epoch(game.rounds // len(loader))
         return {}
 
     table.print_heading("DCGAN", images, args.dataset)
@@ -78,8 +75,8 @@ def run(args: argparse.Namespace) -> None:
     judge(figures.shown(samples.data), images, test_images, args.out, args.beside)
 
 
-def optimizers(gan: DCGAN, lr: float | None, generator_lr: float | None) -> list[optim.Optimizer]:
-    """The papers' own: RMSprop for a critic whose weights are clipped, otherwise Adam.
+def papers_optimizers(gan: DCGAN, lr: float | None, generator_lr: float | None) -> dict[str, optim.Optimizer]:
+    """RMSprop for a critic whose weights are clipped, otherwise Adam.
 
     A generator stays behind its discriminator, so its rate is twice as large; a critic is to be ahead.
     """
@@ -88,11 +85,12 @@ def optimizers(gan: DCGAN, lr: float | None, generator_lr: float | None) -> list
         lr = 5e-5 if clipped else 5e-4
     if generator_lr is None:
         generator_lr = lr if critic else 2 * lr
-    players = [(gan.discriminator.parameters(), lr), (gan.generator.parameters(), generator_lr)]
-    if clipped:
-        return [optim.RMSprop(parameters, rate) for parameters, rate in players]
-    betas = (0.5, 0.9) if critic else (0.5, 0.999)
-    return [optim.Adam(parameters, rate, betas=betas) for parameters, rate in players]
+    adam = partial(optim.Adam, betas=(0.5, 0.9) if critic else (0.5, 0.999))
+    optimizer = optim.RMSprop if clipped else adam
+    return {
+        "discriminator": optimizer(gan.discriminator.parameters(), lr),
+        "generator": optimizer(gan.generator.parameters(), generator_lr),
+    }
 
 
 def fill_in_defaults(args: argparse.Namespace) -> None:

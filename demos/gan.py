@@ -15,37 +15,34 @@ import minigen
 from common import figures, flags, tables
 from common.judge import judge
 from minigen import data, optim, plot, train
-from minigen.models import GAN
-from minigen.models.gan import Discriminator, Generator
+from minigen.models import GAN, MLPDiscriminator, MLPGenerator
 from minigen.models.objectives import OBJECTIVES
 
 
 def run(args: argparse.Namespace) -> None:
     minigen.manual_seed(args.seed)
     images, test_images = flags.datasets(args)
-    shape, classes = images.image_shape, len(images.classes) if args.classes else None
-
-    generator = Generator(shape, args.latent_dim, args.hidden, classes=classes)
-    discriminator = Discriminator(shape, args.hidden, classes=classes)
-    gan = GAN(generator, discriminator, args.objective, args.k, **flags.tricks(args))
-    loader = data.Loader(images, args.batch_size * gan.k, pixels="signed", seed=args.seed, drop_last=True)
-
+    loader = data.Loader(images, args.batch_size * args.k, pixels="signed", seed=args.seed, drop_last=True)
     rounds = args.epochs * len(loader)
+
+    shape, classes = images.image_shape, len(images.classes) if args.classes else None
+    generator = MLPGenerator(shape, args.latent_dim, args.hidden, classes=classes)
+    discriminator = MLPDiscriminator(shape, args.hidden, classes=classes)
+    gan = GAN(generator, discriminator, args.objective, args.k, tricks=flags.tricks(args, rounds))
+
     generator_lr = 2 * args.lr if args.generator_lr is None else args.generator_lr
-    game = train.Adversarial(
-        gan,
-        optim.Adam(discriminator.parameters(), args.lr, betas=(0.5, 0.999)),
-        optim.Adam(generator.parameters(), generator_lr, betas=(0.5, 0.999)),
-        average=args.average or None,
-        schedule=optim.linear_decay(1.0, rounds),
-        instance_noise_steps=max(rounds // 2, 1),
-    )
+    optimizers = {
+        "discriminator": optim.Adam(discriminator.parameters(), args.lr, betas=(0.5, 0.999)),
+        "generator": optim.Adam(generator.parameters(), generator_lr, betas=(0.5, 0.999)),
+    }
+    average = optim.WeightEMA(generator, args.average) if args.average else None
+    game = train.Game(gan, optimizers, average=average, schedule=optim.linear_decay(1.0, rounds))
 
     table, history = tables.GameTable(gan), figures.History(gan, args.out, args.seed)
 
     def after_epoch() -> dict[str, float]:
         with game.averaged():
-            history.save_epoch(game.g_optimizer.steps // len(loader))
+            history.save_epoch(game.rounds // len(loader))
         return {}
 
     table.print_heading("GAN", images, args.dataset)
@@ -72,7 +69,7 @@ def parser() -> argparse.ArgumentParser:
     probabilities = [name for name, objective in OBJECTIVES.items() if not objective.critic]
     group = result.add_argument_group("the game")
     group.add_argument("--objective", choices=probabilities, default="non-saturating", help="what the players minimise")
-    group.add_argument("--k", type=flags.positive, help="discriminator steps for each of the generator's")
+    group.add_argument("--k", type=flags.positive, default=1, help="discriminator steps for each of the generator's")
     group.add_argument("--lr", type=float, default=5e-4, help="the discriminator's learning rate")
     group.add_argument("--generator-lr", type=float, help="the generator's (default: twice as much)")
     group.add_argument("--average", type=float, default=0.995, help="decay of the generator's weight average; 0: none")

@@ -37,19 +37,19 @@ def run(args: argparse.Namespace) -> None:
     loader = data.Loader(images, args.batch_size, pixels="signed", seed=args.seed, drop_last=True)
 
     gan = DCGAN(images.image_shape, args.latent_dim, args.features)
-    game = train.Adversarial(
-        gan,
-        optim.Adam(gan.discriminator.parameters(), args.lr, betas=(0.5, 0.999)),
-        optim.Adam(gan.generator.parameters(), 2 * args.lr, betas=(0.5, 0.999)),
-        average=args.average or None,
-        schedule=optim.linear_decay(1.0, args.epochs * len(loader)),
-    )
+    optimizers = {
+        "discriminator": optim.Adam(gan.discriminator.parameters(), args.lr, betas=(0.5, 0.999)),
+        "generator": optim.Adam(gan.generator.parameters(), 2 * args.lr, betas=(0.5, 0.999)),
+    }
+    average = optim.WeightEMA(gan.generator, args.average) if args.average else None
+    schedule = optim.linear_decay(1.0, args.epochs * len(loader))
+    game = train.Game(gan, optimizers, average=average, schedule=schedule)
 
     table, history = tables.GameTable(gan), figures.History(gan, args.out, args.seed)
 
     def after_epoch() -> dict[str, float]:
         with game.averaged():
-            history.save_epoch(game.g_optimizer.steps // len(loader))
+            history.save_epoch(game.rounds // len(loader))
         return {}
 
     table.print_heading("DCGAN", images, args.dataset)

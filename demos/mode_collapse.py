@@ -19,8 +19,7 @@ from common import figures, flags
 from minigen import data, evaluate, optim, train
 from minigen.backend import to_numpy
 from minigen.data.toy import GaussianMixture
-from minigen.models import GAN
-from minigen.models.gan import Discriminator, Generator
+from minigen.models import GAN, MLPDiscriminator, MLPGenerator
 from minigen.models.objectives import OBJECTIVES
 
 MIXTURES = {"ring": data.toy.ring, "grid": data.toy.grid}
@@ -59,26 +58,22 @@ def run(args: argparse.Namespace) -> None:
 def learn(mixture: GaussianMixture, objective: str, seed: int, args: argparse.Namespace) -> np.ndarray:
     """4,000 samples (4000, 2) of a GAN that was trained on the mixture."""
     minigen.manual_seed(seed)
-    generator = Generator((2,), latent_dim=2, hidden=128, tanh=False)
-    discriminator = Discriminator((2,), hidden=128, pieces=2, dropout=0.0)
+    generator = MLPGenerator((2,), latent_dim=2, hidden=128, tanh=False)
+    discriminator = MLPDiscriminator((2,), hidden=128, pieces=2, dropout=0.0)
     k, penalty = args.k, None
     if OBJECTIVES[objective].penalty:  # a small one is quicker, and enough in two dimensions
         k, penalty = 2 if k is None else k, args.penalty
-    gan = GAN(generator, discriminator, objective, k, penalty=penalty, **flags.tricks(args))
+    gan = GAN(generator, discriminator, objective, k, penalty=penalty, tricks=flags.tricks(args, args.iterations))
     draws = data.toy.Draws(mixture, 256 * gan.k, args.iterations, seed)
 
-    optimizer: type[optim.RMSprop] | partial[optim.Adam] = optim.RMSprop  # for a critic whose weights are clipped
-    if gan.objective.clip is None:
-        optimizer = partial(optim.Adam, betas=(0.5, 0.9) if gan.objective.critic else (0.5, 0.999))
-    generator_lr = args.lr if args.generator_lr is None else args.generator_lr
-    game = train.Adversarial(
-        gan,
-        optimizer(discriminator.parameters(), args.lr),
-        optimizer(generator.parameters(), generator_lr),
-        average=args.average or None,
-        schedule=optim.linear_decay(1.0, args.iterations),
-        instance_noise_steps=max(args.iterations // 2, 1),
-    )
+    adam = partial(optim.Adam, betas=(0.5, 0.9) if gan.objective.critic else (0.5, 0.999))
+    optimizer = optim.RMSprop if gan.objective.clip is not None else adam  # the papers' own
+    optimizers = {
+        "discriminator": optimizer(discriminator.parameters(), args.lr),
+        "generator": optimizer(generator.parameters(), args.lr if args.generator_lr is None else args.generator_lr),
+    }
+    average = optim.WeightEMA(generator, args.average) if args.average else None
+    game = train.Game(gan, optimizers, average=average, schedule=optim.linear_decay(1.0, args.iterations))
     out = args.out / f"{objective}-{seed}"
     resume = args.resume and (out / "checkpoint.safetensors").exists()
     train.train(game, draws, epochs=1, out=out, resume=resume, settings=flags.settings_of(args))

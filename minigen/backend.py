@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from typing import Any
 
@@ -35,7 +35,6 @@ class Device:
 
     def __init__(self, name: str, module: Any, index: int | None) -> None:
         self.name, self.module, self.index = name, module, index
-        self._entered: list[tuple[Any, Any]] = []
 
     def asarray(self, x: Any, dtype: Any = None) -> Array:
         """`x` as an array on this device; copied only if it has to be."""
@@ -45,17 +44,15 @@ class Device:
             return self.module.asarray(x, dtype=dtype)
 
     def __enter__(self) -> Device:
-        cuda = None if self.index is None else self.module.cuda.Device(self.index)
-        if cuda is not None:
-            cuda.__enter__()
-        self._entered.append((_default_device.set(self), cuda))
+        cuda = nullcontext() if self.index is None else self.module.cuda.Device(self.index)
+        cuda.__enter__()
+        _entered.set((*_entered.get(), (self, cuda)))
         return self
 
     def __exit__(self, *error: object) -> None:
-        token, cuda = self._entered.pop()
-        _default_device.reset(token)
-        if cuda is not None:
-            cuda.__exit__(*error)
+        *before, (_, cuda) = _entered.get()
+        _entered.set(tuple(before))
+        cuda.__exit__(*error)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Device) and self.name == other.name
@@ -71,7 +68,9 @@ class Device:
 
 
 _CPU = Device("cpu", np, None)
-_default_device: ContextVar[Device] = ContextVar("default device", default=_CPU)
+
+# Context variables, here and below: each thread has its own, so that two threads may train two models.
+_entered: ContextVar[tuple[tuple[Device, Any], ...]] = ContextVar("devices entered", default=())
 
 
 def device(name: str | Device | None = None) -> Device:
@@ -80,7 +79,7 @@ def device(name: str | Device | None = None) -> Device:
     Raises `ValueError` for another name, `RuntimeError` with what is missing where no GPU can be used.
     """
     if name is None:
-        return _default_device.get()
+        return _entered.get()[-1][0] if _entered.get() else _CPU
     if isinstance(name, Device):
         return name
     if name == "cpu":
@@ -126,6 +125,28 @@ def is_array(x: Any) -> bool:
     return isinstance(x, np.ndarray) or array_module(x) is not np
 
 
+def as_array(x: Any) -> Array:
+    """`x` as an array: NumPy turns results without axes into scalars."""
+    return np.asarray(x) if isinstance(x, np.generic) else x
+
+
+def on_host(x: Any) -> bool:
+    """Whether the values of `x` can be looked at at once; on a GPU that would wait until it has computed them."""
+    return array_module(x) is np
+
+
+def arrays_among(values: Iterable[Any]) -> list[Array]:
+    """Those of the values that are arrays."""
+    return [x for x in values if isinstance(x, np.ndarray) or is_array(x)]
+
+
+def on_one_device(arrays: list[Array]) -> bool:
+    """Whether all these arrays live on the same device."""
+    if set(map(type, arrays)) <= {np.ndarray}:  # quick, since this is asked at every operation
+        return True
+    return len({device_of(x) for x in arrays}) == 1
+
+
 def device_of(x: Array) -> Device:
     """The device on which the array `x` lives."""
     module = array_module(x)
@@ -167,21 +188,21 @@ def default_dtype(dtype: Any) -> Iterator[None]:
 
 # -- random numbers --------------------------------------------------------------------------------------------
 
-_random: np.random.Generator | None = None  # made when first used: NumPy takes a while to import its own
+_random: ContextVar[np.random.Generator | None] = ContextVar("random numbers", default=None)
 
 
 def manual_seed(seed: int) -> None:
-    """Start the random numbers anew: the same seed gives the same numbers, on every device."""
-    global _random
-    _random = np.random.default_rng(seed)
+    """Start this thread's random numbers anew: the same seed gives the same numbers, on every device."""
+    _random.set(np.random.default_rng(seed))
 
 
 def random_generator() -> np.random.Generator:
-    """The generator behind every random number that minigen draws."""
-    global _random
-    if _random is None:
-        _random = np.random.default_rng()
-    return _random
+    """The generator behind every random number that minigen draws in this thread."""
+    generator = _random.get()
+    if generator is None:  # made when first used: NumPy takes a while to import its own
+        generator = np.random.default_rng()
+        _random.set(generator)
+    return generator
 
 
 def random_state() -> dict[str, Any]:
@@ -196,13 +217,12 @@ def set_random_state(state: dict[str, Any]) -> None:
 
 @contextmanager
 def separate_random(seed: int) -> Iterator[None]:
-    """Random numbers inside the block come from this seed; those outside go on as if it had not been."""
-    global _random
-    outside, _random = _random, np.random.default_rng(seed)
+    """Random numbers inside the block come from this seed; the sequence outside is not disturbed."""
+    token = _random.set(np.random.default_rng(seed))
     try:
         yield
     finally:
-        _random = outside
+        _random.reset(token)
 
 
 def _moved(x: np.ndarray, target: str | Device | None) -> Array:
@@ -236,3 +256,8 @@ def blocks(x: Array) -> Iterator[slice]:
     """Slices that cover `x` flattened: on a CPU so short that many passes over one stay in its cache."""
     length = 1 << 16 if isinstance(x, np.ndarray) else max(x.size, 1)
     return (slice(start, start + length) for start in range(0, x.size, length))
+
+
+def working_memory(x: Array) -> int:
+    """How many bytes to work on at a time beside `x`: on a CPU what stays in its cache, on a GPU enough to fill it."""
+    return 8 << 20 if isinstance(x, np.ndarray) else 512 << 20

@@ -1,8 +1,7 @@
 """What the tests of the operations share: how the derivatives of a case are checked, and how cases are drawn.
 
-A test module holds a table `CASES`: for each of its primitives a strategy that draws calls of it. The property tests
-run over that table, and `ops/test_registry.py` walks every primitive of the engine: it fails for one that is in no
-table, and for one whose cases do not notice a derivative that is wrong by a thousandth.
+A test module of `ops/` holds a table `CASES`: for each of its operations a strategy that draws calls of it.
+`ops/test_registry.py` tests the laws below on every line of these tables.
 """
 
 from __future__ import annotations
@@ -39,6 +38,23 @@ class Case(NamedTuple):
 
 
 Cases = dict[str, st.SearchStrategy[Case]]
+
+
+def along_directions(case: Case, seed: int) -> Case:
+    """The same call as a function of one number for each input, by which that input moves along a random direction.
+
+    For calls that take long: they have fewer derivatives then, and a wrong entry of a gradient still makes these wrong,
+    because a random direction is perpendicular to the error with probability 0.
+    """
+    random = np.random.default_rng(seed)
+    directions = [random.standard_normal(x.shape) for x in case.inputs]
+
+    def moved(*numbers: Tensor) -> Any:
+        put = lambda a, t: Tensor(t.device.asarray(a, t.dtype))
+        return case.fn(*(put(x, t) + t * put(d, t) for x, d, t in zip(case.inputs, directions, numbers, strict=True)))
+
+    return Case(moved, [np.zeros(()) for _ in case.inputs])
+
 
 # -- what must hold for every case -------------------------------------------------------------------------------------
 
@@ -98,10 +114,15 @@ def everything(case: Case) -> list[Tensor]:
 # -- shapes and axes ---------------------------------------------------------------------------------------------------
 
 
-def shapes(min_dims: int = 0, max_dims: int = 3, max_size: int = 6) -> st.SearchStrategy[tuple[int, ...]]:
+SHORTEST = 1
+"""The shortest axis that `shapes` draws; a test of empty arrays sets it to 0."""
+
+
+@st.composite
+def shapes(draw: st.DrawFn, min_dims: int = 0, max_dims: int = 3, max_size: int = 6) -> tuple[int, ...]:
     """Shapes with axes of length 1 to 3, without any axis too."""
-    lengths = st.lists(st.integers(1, 3), min_size=min_dims, max_size=max_dims)
-    return lengths.map(tuple).filter(lambda shape: math.prod(shape) <= max_size)
+    lengths = st.lists(st.integers(SHORTEST, 3), min_size=min_dims, max_size=max_dims)
+    return draw(lengths.map(tuple).filter(lambda shape: math.prod(shape) <= max_size))
 
 
 @st.composite

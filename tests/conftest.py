@@ -1,8 +1,7 @@
 """Devices, random numbers and property-test settings for every test.
 
-The fixture `device` runs a test on the CPU, on a strict stand-in for CuPy (see `strict_cupy`), which
-fails where code would fail on a GPU; and on a real card where there is one. Tests that need a card carry
-`@pytest.mark.gpu`.
+The fixture `device` runs a test on the CPU, on a strict stand-in for CuPy (see `strict_cupy`), which fails where code
+would fail on a GPU, and on a real card where there is one. Tests that need a card carry `@pytest.mark.gpu`.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ import strict_cupy
 from hypothesis import HealthCheck, settings
 
 from minigen import backend
+from minigen.autograd import PRIMITIVES
 
 os.environ["MPLBACKEND"] = "Agg"  # figures without a screen
 
@@ -35,6 +35,15 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 def _seeded() -> None:
     """Every test draws the same random numbers, whichever tests ran before it."""
     backend.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def _registry() -> Iterator[None]:
+    """An operation that a test defines leaves the registry when the test ends."""
+    before = dict(PRIMITIVES)
+    yield
+    PRIMITIVES.clear()
+    PRIMITIVES.update(before)
 
 
 @pytest.fixture

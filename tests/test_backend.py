@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,6 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minigen import backend
+from minigen.backend import device, manual_seed, uniform
+from minigen.models import VAE
+from minigen.optim import Adam
 
 # -- devices ---------------------------------------------------------------------------------------------------
 
@@ -61,7 +65,7 @@ def test_without_a_card_the_error_says_what_is_missing(monkeypatch: pytest.Monke
             backend.device("gpu")
 
 
-def test_a_card_that_is_not_there(gpu_standin: backend.Device) -> None:
+def test_a_card_that_is_not_there_is_refused(gpu_standin: backend.Device) -> None:
     assert str(backend.device("gpu:1")) == "gpu:1"
     for name in ("gpu:2", "gpu:7"):
         with pytest.raises(RuntimeError, match=rf"'{name}' asked for, but this machine has 2 GPU\(s\)"):
@@ -105,7 +109,7 @@ def test_the_default_device_stays_in_its_context(gpu_standin: backend.Device) ->
 # -- transfers -------------------------------------------------------------------------------------------------
 
 
-def test_there_and_back(device: backend.Device) -> None:
+def test_arrays_go_there_and_come_back_the_same(device: backend.Device) -> None:
     host = np.arange(6, dtype="float32").reshape(2, 3)
     x = device.asarray(host)
     assert backend.array_module(x) is device.module
@@ -118,7 +122,7 @@ def test_there_and_back(device: backend.Device) -> None:
     np.testing.assert_array_equal(back, host)
 
 
-def test_between_devices(gpu_standin: backend.Device) -> None:
+def test_arrays_go_from_one_device_to_another(gpu_standin: backend.Device) -> None:
     devices = [backend.device("cpu"), gpu_standin, backend.device("gpu:1")]
     for source in devices:
         for target in devices:
@@ -140,7 +144,7 @@ def test_lists_and_scalars_become_arrays(device: backend.Device) -> None:
 # -- data types ------------------------------------------------------------------------------------------------
 
 
-def test_default_dtype() -> None:
+def test_default_dtype_holds_inside_its_block() -> None:
     assert backend.current_dtype() == np.float32
     with backend.default_dtype("float64"):
         assert backend.current_dtype() == np.float64
@@ -155,7 +159,7 @@ def test_default_dtype() -> None:
 
 
 @pytest.mark.parametrize("dtype", ["int64", bool, "complex64"])
-def test_default_dtype_is_floating_point(dtype: Any) -> None:
+def test_default_dtype_refuses_what_is_not_floating_point(dtype: Any) -> None:
     with (
         pytest.raises(TypeError, match="default_dtype: takes a floating-point type, got"),
         backend.default_dtype(dtype),
@@ -172,7 +176,7 @@ def _draw() -> list[list[float]]:
 
 
 @given(seed=st.integers(0, 2**64))
-def test_same_seed_same_numbers(seed: int) -> None:
+def test_the_same_seed_gives_the_same_numbers(seed: int) -> None:
     backend.manual_seed(seed)
     first = _draw()
     assert _draw() != first
@@ -180,7 +184,7 @@ def test_same_seed_same_numbers(seed: int) -> None:
     assert _draw() == first
 
 
-def test_same_seed_same_numbers_on_both_devices(gpu_standin: backend.Device) -> None:
+def test_the_same_seed_gives_the_same_numbers_on_both_devices(gpu_standin: backend.Device) -> None:
     backend.manual_seed(5)
     on_cpu = _draw()
     backend.manual_seed(5)
@@ -192,7 +196,7 @@ def test_same_seed_same_numbers_on_both_devices(gpu_standin: backend.Device) -> 
     assert backend.to_numpy(x).tolist() == on_cpu[0]
 
 
-def test_state_through_json() -> None:
+def test_the_state_survives_json() -> None:
     backend.random_generator().integers(0, 9, 3, dtype="int32")  # leaves half a word in the generator
     text = json.dumps(backend.random_state())
     expected = _draw()
@@ -215,7 +219,7 @@ def test_the_generator_is_the_one_behind_it() -> None:
     np.testing.assert_array_equal(backend.random_generator().permutation(9), expected.permutation(9))
 
 
-def test_the_distributions(device: backend.Device) -> None:
+def test_uniform_and_normal_have_their_moments(device: backend.Device) -> None:
     n = 40_000
     u = backend.to_numpy(backend.uniform((n,), -1.0, 3.0))
     assert u.dtype == np.float32
@@ -227,6 +231,17 @@ def test_the_distributions(device: backend.Device) -> None:
     assert abs(z.std() - 0.5) < 5 * 0.5 / np.sqrt(2 * n)
     assert backend.normal((2, 0, 3)).shape == (2, 0, 3)
     assert backend.uniform(()).shape == ()
+
+
+# -- memory ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [0, 1, 1 << 16, (1 << 17) + 3])
+def test_blocks_cover_every_entry_once(size: int, device: backend.Device) -> None:
+    x = device.asarray(np.zeros(size, np.int8))
+    for block in backend.blocks(x):
+        x[block] += 1
+    np.testing.assert_array_equal(backend.to_numpy(x), np.ones(size))
 
 
 # -- imports ---------------------------------------------------------------------------------------------------
@@ -245,9 +260,35 @@ def test_importing_loads_nothing_heavy(module: str) -> None:
 
 
 @pytest.mark.gpu
-def test_on_a_real_card() -> None:
+def test_a_real_card_computes_the_same() -> None:
     with backend.device("gpu") as gpu:
         x = backend.normal((3, 4))
         assert backend.device_of(x) == gpu
         y = backend.array_module(x).tanh(x)
     np.testing.assert_allclose(backend.to_numpy(y), np.tanh(backend.to_numpy(x)), rtol=1e-6)
+
+
+# -- threads -----------------------------------------------------------------------------------------------------------
+
+
+def trained(seed: int) -> bytes:
+    """The weights of a small VAE after a few steps, with its own seed and on a device that is entered and left."""
+    manual_seed(seed)
+    with device("cpu"):
+        vae = VAE((1, 4, 4), latent_dim=2, hidden=8)
+    adam = Adam(vae.parameters(), 0.01)
+    for _ in range(30):
+        with device("cpu"):
+            images = (uniform((8, 1, 4, 4)) < 0.5).astype("uint8")
+            loss = vae.loss(images)
+        adam.zero_grad()
+        loss.backward()
+        adam.step()
+    return b"".join(x.tobytes() for x in vae.state_dict().values())
+
+
+def test_two_threads_train_two_models_to_the_bits_of_one_after_the_other() -> None:
+    one_after_the_other = [trained(seed) for seed in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        side_by_side = list(pool.map(trained, range(4)))
+    assert side_by_side == one_after_the_other

@@ -110,7 +110,7 @@ def test_arrays_come_back_exactly(shape: tuple, tmp_path: Path, device: Device) 
         assert got.tobytes() == x.tobytes(), name
 
 
-def test_any_layout_in_memory(tmp_path: Path) -> None:
+def test_any_layout_in_memory_comes_back(tmp_path: Path) -> None:
     x = np.arange(12.0).reshape(3, 4)
     views = {
         "transposed": x.T,
@@ -208,7 +208,7 @@ def test_other_files_are_refused(kind: str, tmp_path: Path) -> None:
         load_progress(path)
 
 
-def test_missing_files(tmp_path: Path) -> None:
+def test_missing_files_are_named(tmp_path: Path) -> None:
     refused(tmp_path / "none.safetensors", FileNotFoundError, "no such file")
     refused(tmp_path, FileNotFoundError, "no such file")
 

@@ -11,7 +11,8 @@ from typing import Any
 
 import minigen
 from minigen import data
-from minigen.models.gan import NOISES
+from minigen.models import Tricks
+from minigen.models.tricks import NOISES
 
 
 def run(demo: Callable[[argparse.Namespace], None], parser: argparse.ArgumentParser) -> None:
@@ -119,10 +120,10 @@ def add_tricks(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--mixed-batch", action="store_true", help="data and samples in one batch through D, not apart")
 
 
-def tricks(args: argparse.Namespace) -> dict[str, Any]:
-    """Those flags, as a GAN takes them."""
+def tricks(args: argparse.Namespace, rounds: int) -> Tricks:
+    """Those flags, for a game of so many rounds: the instance noise decays within the first half."""
     names = ("noise", "label_smoothing", "label_flips", "instance_noise", "mixed_batch")
-    return {name: getattr(args, name) for name in names}
+    return Tricks(**{name: getattr(args, name) for name in names}, instance_noise_rounds=max(rounds // 2, 1))
 
 
 def add_judge_flags(parser: argparse.ArgumentParser) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from minigen import data, evaluate
 from minigen.models import GAN
 
@@ -48,7 +50,7 @@ class GameTable:
 
     def __init__(self, gan: GAN) -> None:
         self.gan = gan
-        self.verdicts = ["wasserstein"] if gan.objective.critic else ["D(x)", "D(G(z))"]
+        self.verdicts = list(gan.objective.metrics(np.zeros(1), np.zeros(1)))  # their names
         self.columns = ["d_loss", "g_loss", *self.verdicts, "diversity"]
 
     def print_heading(self, model: str, images: data.Dataset, dataset: str) -> None:
@@ -64,6 +66,5 @@ class GameTable:
 
     def panels(self) -> dict[str, list[str]]:
         """The metrics of the log that `plot.save_curves` is to draw, by what they mean."""
-        critic = self.gan.objective.critic
-        meaning = "critic(x) - critic(G(z)), estimates W" if critic else "probability of data"
-        return {"loss": ["d_loss", "g_loss"], "norm of the gradient": ["d_grad", "g_grad"], meaning: self.verdicts}
+        gradients = ["d_grad", "g_grad"]
+        return {"loss": ["d_loss", "g_loss"], "norm of the gradient": gradients, "discriminator": self.verdicts}

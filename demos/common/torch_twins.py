@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 
 from minigen import nn
-from minigen.models import DCGAN, GAN, VAE, PixelCNN
-from minigen.models.gan import Maxout
+from minigen.models import DCGAN, GAN, VAE, Maxout, PixelCNN
 
 try:
     import torch

@@ -6,28 +6,39 @@ Every operator and method here calls the operation of the same name, found in th
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
+
+from minigen.backend import Shape
 
 if TYPE_CHECKING:
     from minigen.autograd import Primitive, Tensor
 
-PRIMITIVES: dict[str, Primitive] = {}
+PRIMITIVES: dict[str, Primitive[..., Any]] = {}
 """Every operation of the engine by its name."""
 
+Axis = int | tuple[int, ...] | None
 
-def _operator(name: str, reflected: bool = False) -> Any:
-    def method(self: Any, other: Any) -> Any:
+
+NUMPY_NAMES = {"power": "pow", "absolute": "abs", "concatenate": "concat", "dot": "matmul", "transpose": "permute_dims"}
+"""Operations that have another name in NumPy."""
+
+
+def _operator(name: str, reflected: bool = False) -> Callable[[Any, Any], Tensor]:
+    def method(self: Any, other: Any) -> Tensor:
+        if isinstance(other, list | tuple):
+            raise TypeError(f"{name}: expects a tensor, an array or a number, got a {type(other).__name__}")
         return PRIMITIVES[name](other, self) if reflected else PRIMITIVES[name](self, other)
 
     method.__doc__ = f"`minigen.ops.{name}`."
     return method
 
 
-def _method(name: str) -> Any:
-    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
-        return PRIMITIVES[name](self, *args, **kwargs)
+def _in_place(name: str, sign: str) -> Callable[[Any, Any], Tensor]:
+    def method(self: Any, other: Any) -> Tensor:
+        return self._write_result(name, sign, other)
 
-    method.__doc__ = f"`minigen.ops.{name}` of this tensor."
+    method.__doc__ = f"`minigen.ops.{name}` in place; for tensors that do not require gradients, or under `no_grad()`."
     return method
 
 
@@ -35,7 +46,6 @@ class Operators:
     """The operators and methods of `Tensor`."""
 
     __slots__ = ()
-    __array_ufunc__ = None  # so that `numpy_array * tensor` comes to __rmul__
     __hash__ = object.__hash__
 
     __add__, __radd__ = _operator("add"), _operator("add", reflected=True)
@@ -44,28 +54,130 @@ class Operators:
     __truediv__, __rtruediv__ = _operator("divide"), _operator("divide", reflected=True)
     __pow__, __rpow__ = _operator("pow"), _operator("pow", reflected=True)
     __matmul__, __rmatmul__ = _operator("matmul"), _operator("matmul", reflected=True)
-    __getitem__ = _operator("getitem")
+
+    __iadd__, __isub__ = _in_place("add", "+"), _in_place("subtract", "-")
+    __imul__, __itruediv__ = _in_place("multiply", "*"), _in_place("divide", "/")
+    __ipow__ = _in_place("pow", "**")
 
     __lt__, __le__ = _operator("less"), _operator("less_equal")
     __gt__, __ge__ = _operator("greater"), _operator("greater_equal")
-    __eq__, __ne__ = _operator("equal"), _operator("not_equal")
+    __eq__, __ne__ = _operator("equal"), _operator("not_equal")  # type: ignore[assignment]  # arrays of booleans
 
-    __neg__ = _method("negative")
-    __abs__ = _method("abs")
+    def __getitem__(self, index: Any) -> Tensor:
+        return PRIMITIVES["getitem"](self, index)
 
-    abs, exp, log, log1p, sqrt, square = map(_method, ("abs", "exp", "log", "log1p", "sqrt", "square"))
-    tanh, sigmoid, relu, softplus = map(_method, ("tanh", "sigmoid", "relu", "softplus"))
-    clip, astype, matmul = map(_method, ("clip", "astype", "matmul"))
-    sum, mean, max, min, var = map(_method, ("sum", "mean", "max", "min", "var"))
-    logsumexp, softmax, log_softmax = map(_method, ("logsumexp", "softmax", "log_softmax"))
-    squeeze, expand_dims, broadcast_to, flip = map(_method, ("squeeze", "expand_dims", "broadcast_to", "flip"))
+    def __neg__(self) -> Tensor:
+        return PRIMITIVES["negative"](self)
+
+    def __abs__(self) -> Tensor:
+        return PRIMITIVES["abs"](self)
+
+    def abs(self) -> Tensor:
+        """|x|, element by element."""
+        return PRIMITIVES["abs"](self)
+
+    def exp(self) -> Tensor:
+        """e^x, element by element."""
+        return PRIMITIVES["exp"](self)
+
+    def log(self) -> Tensor:
+        """The natural logarithm, element by element."""
+        return PRIMITIVES["log"](self)
+
+    def log1p(self) -> Tensor:
+        """log(1 + x), exact for small x."""
+        return PRIMITIVES["log1p"](self)
+
+    def sqrt(self) -> Tensor:
+        """The square root, element by element."""
+        return PRIMITIVES["sqrt"](self)
+
+    def square(self) -> Tensor:
+        """x^2, element by element."""
+        return PRIMITIVES["square"](self)
+
+    def tanh(self) -> Tensor:
+        """Hyperbolic tangent, element by element."""
+        return PRIMITIVES["tanh"](self)
+
+    def sigmoid(self) -> Tensor:
+        """1 / (1 + e^-x), element by element."""
+        return PRIMITIVES["sigmoid"](self)
+
+    def relu(self) -> Tensor:
+        """max(x, 0), element by element."""
+        return PRIMITIVES["relu"](self)
+
+    def softplus(self) -> Tensor:
+        """log(1 + e^x), element by element, without overflow."""
+        return PRIMITIVES["softplus"](self)
+
+    def clip(self, min: float | None = None, max: float | None = None) -> Tensor:
+        """Limited to min <= x <= max."""
+        return PRIMITIVES["clip"](self, min, max)
+
+    def astype(self, dtype: Any) -> Tensor:
+        """In another data type."""
+        return PRIMITIVES["astype"](self, dtype)
+
+    def matmul(self, y: Any) -> Tensor:
+        """The matrix product with y."""
+        return PRIMITIVES["matmul"](self, y)
+
+    def sum(self, axis: Axis = None, keepdims: bool = False, **unknown: Any) -> Tensor:
+        """The sum over the axes, by default all."""
+        return PRIMITIVES["sum"](self, axis, keepdims, **unknown)
+
+    def mean(self, axis: Axis = None, keepdims: bool = False, **unknown: Any) -> Tensor:
+        """The arithmetic mean over the axes, by default all."""
+        return PRIMITIVES["mean"](self, axis, keepdims, **unknown)
+
+    def max(self, axis: Axis = None, keepdims: bool = False, **unknown: Any) -> Tensor:
+        """The largest value along the axes, by default all."""
+        return PRIMITIVES["max"](self, axis, keepdims, **unknown)
+
+    def min(self, axis: Axis = None, keepdims: bool = False, **unknown: Any) -> Tensor:
+        """The smallest value along the axes, by default all."""
+        return PRIMITIVES["min"](self, axis, keepdims, **unknown)
+
+    def var(self, axis: Axis = None, keepdims: bool = False, *, correction: int = 0, **unknown: Any) -> Tensor:
+        """The variance over n - correction values."""
+        return PRIMITIVES["var"](self, axis, keepdims, correction=correction, **unknown)
+
+    def logsumexp(self, axis: Axis = None, keepdims: bool = False, **unknown: Any) -> Tensor:
+        """log sum exp(x), without overflow."""
+        return PRIMITIVES["logsumexp"](self, axis, keepdims, **unknown)
+
+    def softmax(self, axis: int = -1, **unknown: Any) -> Tensor:
+        """exp(x) / sum exp(x) along one axis."""
+        return PRIMITIVES["softmax"](self, axis, **unknown)
+
+    def log_softmax(self, axis: int = -1, **unknown: Any) -> Tensor:
+        """The logarithm of the softmax along one axis."""
+        return PRIMITIVES["log_softmax"](self, axis, **unknown)
+
+    def squeeze(self, axis: Axis = None) -> Tensor:
+        """Without these axes, which must have length 1; by default without all such."""
+        return PRIMITIVES["squeeze"](self, axis)
+
+    def expand_dims(self, axis: int | tuple[int, ...]) -> Tensor:
+        """With new axes of length 1 at these places."""
+        return PRIMITIVES["expand_dims"](self, axis)
+
+    def broadcast_to(self, shape: Shape) -> Tensor:
+        """Repeated along axes of length 1 and new leading axes, to this shape."""
+        return PRIMITIVES["broadcast_to"](self, shape)
+
+    def flip(self, axis: Axis = None) -> Tensor:
+        """In the opposite order along these axes, by default all."""
+        return PRIMITIVES["flip"](self, axis)
 
     def reshape(self, *shape: Any) -> Tensor:
-        """`minigen.ops.reshape`: `x.reshape(2, 3)` or `x.reshape((2, 3))`."""
+        """The same values in another shape: `x.reshape(2, 3)` or `x.reshape((2, 3))`."""
         return PRIMITIVES["reshape"](self, _unpack(shape))
 
     def permute_dims(self, *axes: Any) -> Tensor:
-        """`minigen.ops.permute_dims`: `x.permute_dims(0, 2, 1)` or `x.permute_dims((0, 2, 1))`."""
+        """The axes in another order: `x.permute_dims(0, 2, 1)` or `x.permute_dims((0, 2, 1))`."""
         return PRIMITIVES["permute_dims"](self, _unpack(axes))
 
     @property

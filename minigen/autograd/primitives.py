@@ -1,13 +1,15 @@
 """The operation: a function on arrays, its derivatives, and what it leaves behind when called on tensors.
 
-A derivative's parameter names say what is kept for it, and nothing else is kept:
+A derivative is a vector-Jacobian product: `g`, the gradient of the loss with respect to the output, times the
+operation's Jacobian. The names of its other parameters say which values are saved for it, and nothing else is saved:
 
     x          an argument                          out        the output
-    x_shape    an argument's shape alone            position   which of `*arguments` the derivative is for
-    axis       an option (keyword-only)             mask       a value that the forward pass `saves` on purpose
+    x_shape    an argument's shape alone            axis       an option (keyword-only)
+    mask       a value that the forward pass returns after its output, because the operation `saves` it
 
-An operation on any number of arrays (`def concat(*arrays, axis=0)`, called with a list) has one derivative for all
-of them, which may name `position` and `arrays_shapes`.
+Derivatives that share work are given together, by one function that returns them by argument. An operation on any
+number of arrays (`def concat(*arrays, axis=0)`, called with a list) has one derivative, which returns a gradient for
+each of them and may name `arrays_shapes`.
 
 The same derivative runs on arrays in an ordinary backward pass and on tensors under `create_graph=True`, which
 records the derivative itself and so makes derivatives of every order.
@@ -21,47 +23,75 @@ import traceback
 from collections.abc import Callable, Sequence
 from functools import update_wrapper
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Concatenate, Generic, Literal, NamedTuple, NoReturn, ParamSpec, TypeVar, overload
 
 import numpy as np
 
 from minigen.autograd.modes import MODE
 from minigen.autograd.operators import PRIMITIVES
-from minigen.autograd.tape import Edge, Node, check_finite
-from minigen.autograd.tensors import Tensor
-from minigen.backend import Array, array_module, current_dtype, device_of, is_array
+from minigen.autograd.tape import Edge, Node, Watched, check_finite
+from minigen.autograd.tensors import Tensor, made, raw
+from minigen.backend import Array, arrays_among, as_array, current_dtype, device_of, is_array, on_one_device
 
-_SCALARS = (float, int, bool, tuple, type(None))
+P = ParamSpec("P")
+Result = TypeVar("Result")
+Forward = Callable[Concatenate[Any, P], Any]
 
 
 class Rule(NamedTuple):
-    """A derivative: the function, and the names of what it takes after `g`."""
+    """A derivative: the function, the names of what it takes after `g`, and whether it returns several by argument."""
 
     function: Callable[..., Any]
     names: tuple[str, ...]
+    together: bool = False
 
 
-class Primitive:
+class Call(NamedTuple):
+    """One call of an operation: everything that a derivative can name."""
+
+    arguments: Sequence[Any]  # as they were given: tensors, arrays, numbers
+    arrays: list[Any]  # the same with arrays in place of tensors
+    options: dict[str, Any]
+    outputs: tuple[Array, ...]
+    saved: tuple[Any, ...]
+
+
+class Plan(NamedTuple):
+    """What to save of a call for the derivatives that will be needed."""
+
+    getters: dict[str, Callable[[Call], Any]]  # by the name under which a derivative asks for it
+    watched: list[int]  # positions of the arguments among them: they must not be changed in place
+
+
+class Primitive(Generic[P, Result]):
     """An operation: its forward computation on arrays and a derivative for each of its arguments.
 
-    saves     names of the values that `forward` returns after its output, for the derivatives alone
-    reference the formula that a fused operation fuses, in other operations; takes the same arguments. Higher
-              derivatives go through it.
-    view      whether the output may share its memory with the first argument
-    casts     whether the output's dtype is meant to differ from the arguments'
+    name        what errors, the record and `repr` call it; by default the function's name
+    saves       names of the values that `forward` returns after its output, for the derivatives alone
+    reference   the formula that a fused operation fuses, in other operations; takes the same arguments. Derivatives of
+                higher order go through it.
+    several     whether the output is a tuple of arrays
+    byproducts  how many of its last outputs are outside of the record, so that no gradient flows through them
+    view        whether the output may share its memory with the first argument
+    casts       whether the output's dtype is meant to differ from the arguments'
     """
 
     def __init__(
         self,
-        forward: Callable[..., Any],
+        forward: Forward[P],
+        *,
+        name: str | None = None,
         saves: tuple[str, ...] = (),
         reference: Callable[..., Any] | None = None,
+        several: bool = False,
+        byproducts: int = 0,
         view: bool = False,
         casts: bool = False,
     ) -> None:
         update_wrapper(self, forward)
-        self.forward, self.saves, self.reference, self.view, self.casts = forward, saves, reference, view, casts
-        self.name = forward.__name__
+        self.forward, self.name = forward, name or forward.__name__
+        self.saves, self.reference, self.several, self.byproducts = saves, reference, several, byproducts
+        self.view, self.casts = view, casts
         self.rules: dict[str, Rule] = {}
         parameters = inspect.signature(forward).parameters.values()
         positional = [p for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
@@ -70,21 +100,77 @@ class Primitive:
         self.options = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
         self._defaults = tuple(p.default for p in positional)
         self._required = sum(default is inspect.Parameter.empty for default in self._defaults)
-        self._plans: dict[tuple[int, ...], list[tuple[str, str, int]]] = {}
-        PRIMITIVES[self.name] = self
+        self._plans: dict[tuple[int, ...], Plan] = {}  # by the positions of the arguments that need gradients
+        self._register()
+
+    def _register(self) -> None:
+        """The engine's operations enter the registry that the tensors' operators use; nobody else takes their names."""
+        if self.forward.__module__.startswith("minigen."):
+            PRIMITIVES[self.name] = self
+        elif self.name in PRIMITIVES:
+            raise ValueError(
+                f"primitive: minigen.ops has an operation {self.name!r}; expects a name that is not taken, "
+                f'such as @primitive(name="my_{self.name}")'
+            )
 
     def derivatives(self, **rules: Callable[..., Any]) -> None:
         """Give the derivative for each argument: `x=lambda g, out: g * (1 - out * out)`.
 
-        A derivative returns a new array, `g` itself, or a view of it.
+        A derivative returns a new array, `g` itself, or a view of it. The one of an operation on any number of arrays
+        returns a sequence, with one for each of them.
         """
-        known = {"out", "position", *self.saves, *self.options, *self.arguments}
-        known |= {f"{name}_shape" for name in self.arguments} | {f"{self.variadic}_shapes"}
         for argument, function in rules.items():
-            names = tuple(inspect.signature(function).parameters)[1:]
-            if argument not in (*self.arguments, self.variadic) or not known.issuperset(names):
-                raise TypeError(f"{self.name}.derivatives: no such names: {argument}=lambda g, {', '.join(names)}")
-            self.rules[argument] = Rule(function, names)
+            if argument not in (*self.arguments, self.variadic):
+                self._refuse(argument, function)
+            self.rules[argument] = self._rule(argument, function)
+
+    def derivatives_together(self, *arguments: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+        """Give the derivatives for several arguments by one function, a decorated one: it returns them in a dict.
+
+        It runs once where any of them is needed.
+
+        >>> @multiply.derivatives_together("x", "y")
+        ... def _(g, x, y):
+        ...     return {"x": g * y, "y": g * x}
+        """
+
+        def give(function: Callable[..., Any]) -> Callable[..., Any]:
+            self.derivatives(**dict.fromkeys(arguments, function))
+            for argument in arguments:
+                self.rules[argument] = self.rules[argument]._replace(together=True)
+            return function
+
+        return give
+
+    def _rule(self, argument: str, function: Callable[..., Any]) -> Rule:
+        names = tuple(inspect.signature(function).parameters)[1:]
+        if not all(map(self._getter, names)):
+            self._refuse(argument, function)
+        return Rule(function, names)
+
+    def _refuse(self, argument: str, function: Callable[..., Any]) -> NoReturn:
+        names = ", ".join(tuple(inspect.signature(function).parameters)[1:])
+        raise TypeError(f"{self.name}.derivatives: no such names: {argument}=lambda g, {names}")
+
+    def _getter(self, name: str) -> Callable[[Call], Any] | None:
+        """How to get what a derivative calls `name` out of a call; None if there is no such thing."""
+        if name == "out":
+            return lambda call: call.outputs if self.several else call.outputs[0]
+        if name in self.options:
+            default = self.options[name]
+            return lambda call: call.options.get(name, default)
+        if name in self.saves:
+            index = self.saves.index(name)
+            return lambda call: call.saved[index]
+        if name in self.arguments:
+            index = self.arguments.index(name)
+            return lambda call: call.arrays[index]
+        if name == f"{self.variadic}_shapes":
+            return lambda call: [x.shape for x in call.arrays[len(self.arguments) :]]
+        if name.removesuffix("_shape") in self.arguments:
+            index = self.arguments.index(name.removesuffix("_shape"))
+            return lambda call: getattr(call.arrays[index], "shape", None)
+        return None
 
     def argument_at(self, position: int) -> str:
         """The name of the argument at a position."""
@@ -93,7 +179,14 @@ class Primitive:
     def __repr__(self) -> str:
         return f"<operation {self.name}{inspect.signature(self.forward)}>"
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    # -- calling it ----------------------------------------------------------------------------------------------------
+
+    @overload
+    def __call__(self, x: Tensor, /, *args: P.args, **kwargs: P.kwargs) -> Result: ...
+    @overload
+    def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:  # type: ignore[misc]  # mypy and ParamSpec
         if self.variadic and len(args) == 1 and isinstance(args[0], list | tuple):
             args = tuple(args[0])
         if (kwargs and not kwargs.keys().isdisjoint(self.arguments)) or len(args) < self._required:
@@ -103,10 +196,10 @@ class Primitive:
         for arg in args:
             if isinstance(arg, Tensor):
                 return self._on_tensors(args, kwargs)
-        result = self._compute(args, kwargs)
-        return result[0] if self.saves else result
+        outputs, _ = self._compute(args, kwargs)
+        return outputs if self.several else outputs[0]
 
-    def _in_order(self, args: tuple, kwargs: dict) -> tuple[tuple, dict]:
+    def _in_order(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """`f(x, c=z)` as `f(x, <default of b>, z)`."""
         kwargs, filled = dict(kwargs), list(args)
         for name, default in zip(self.arguments[len(args) :], self._defaults[len(args) :], strict=True):
@@ -115,160 +208,132 @@ class Primitive:
             filled.append(kwargs.pop(name, default))
         return tuple(filled), kwargs
 
-    def _compute(self, arrays: Sequence[Any], kwargs: dict) -> Any:
-        """The forward computation, its errors completed with the operation's name and what it got."""
+    def _on_tensors(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Take the arrays out of the tensors, compute, and record what the derivatives name."""
+        arrays = [arg._data if isinstance(arg, Tensor) else _without_dtype(arg) for arg in args]
+        options = {name: _without_dtype(raw(option)) for name, option in kwargs.items()}
+        present = arrays_among(arrays)
+        self._check_devices(present, arrays)
+        outputs, saved = self._compute(arrays, options)
+        outputs = self._in_agreed_dtype(outputs, present)
+        tensors = self._record(args, arrays, options, outputs, saved)
+        return tensors if self.several else tensors[0]
+
+    def _compute(self, arrays: Sequence[Any], options: dict[str, Any]) -> tuple[tuple[Array, ...], tuple[Any, ...]]:
+        """The forward computation: the outputs, and the values that it saves for the derivatives."""
         try:
-            return self.forward(*arrays, **kwargs)
-        except (ValueError, TypeError, IndexError) as error:
-            message = str(error)
-            if message.split(":")[0] in PRIMITIVES and " (got " in message:  # an operation inside this one said it
-                raise
-            message = message.removeprefix(f"{self.name}: ")  # NumPy names some of its functions itself
-            kind = next(k for k in (ValueError, TypeError, IndexError) if isinstance(error, k))  # not NumPy's own
-            raise kind(f"{self.name}: {message} (got {self._describe(arrays)})") from error
-
-    def _describe(self, arrays: Sequence[Any]) -> str:
-        got = [f"{self.argument_at(i)} {a.shape} {a.dtype}" for i, a in enumerate(arrays) if is_array(a)]
-        return ", ".join(got) or "no arrays"
-
-    # -- on tensors ----------------------------------------------------------------------------------------------
-
-    def _on_tensors(self, args: tuple, kwargs: dict) -> Any:
-        """Compute, record what the derivatives name, and wrap the output."""
-        arrays: list[Any] = []
-        needed: list[int] = []  # the positions of the arguments that need gradients
-        reference = None  # the first array: the others must be on its device
-        mixed = False  # whether there are several dtypes
-        for position, arg in enumerate(args):
-            if isinstance(arg, Tensor):
-                if arg._requires_grad:
-                    needed.append(position)
-                arg = arg._data
-            elif isinstance(arg, _SCALARS) or not is_array(arg):
-                # a NumPy scalar takes the tensors' dtype, as Python's numbers do
-                arrays.append(arg.item() if isinstance(arg, np.generic) else arg)
-                continue
-            arrays.append(arg)
-            if reference is None:
-                reference = arg
-                continue
-            mixed = mixed or arg.dtype != reference.dtype
-            if type(arg) is not np.ndarray or type(reference) is not np.ndarray:
-                self._check_devices(arg, reference, args)
-        if kwargs:
-            kwargs = {name: _value(x) for name, x in kwargs.items()}
-        result = self._compute(arrays, kwargs)
-        out, *kept = result if self.saves else (result,)
-        outs = out if type(out) is tuple else (out,)
-        outs = tuple([self._as_array(o, None if mixed else reference, arrays) for o in outs])
-
-        recording, detecting = MODE.get()
-        if detecting:
-            check_finite(outs, f"{self.name}: its output")
-        node = None
-        if needed and recording and outs[0].dtype.kind == "f":
-            node = self._record(args, arrays, kwargs, needed, outs, kept)
-            node.where = _caller() if detecting else ""
-        tensors = [self._wrap(data, node, i, args) for i, data in enumerate(outs)]
-        return tuple(tensors) if type(out) is tuple else tensors[0]
-
-    def _wrap(self, data: Array, node: Node | None, output: int, args: tuple) -> Tensor:
-        result = Tensor.__new__(Tensor)  # without the checks of __init__
-        result._data = data
-        result.grad = None
-        result._node = node
-        result._output = output
-        result._version = args[0]._version if self.view and data.base is not None else [0]
-        result._requires_grad = node is not None
-        if node is not None and "out" in node.saved:  # type: ignore[operator]
-            node.watched.append((result._version, result._version[0], "its output"))
-        return result
-
-    def _check_devices(self, x: Array, reference: Array, args: tuple) -> None:
-        if array_module(x) is array_module(reference) and x.device == reference.device:
-            return
-        arrays = [(i, a._data if isinstance(a, Tensor) else a) for i, a in enumerate(args)]
-        got = ", ".join(f"{self.argument_at(i)} is on {device_of(a)}" for i, a in arrays if is_array(a))
-        raise ValueError(f"{self.name}: the arguments are on different devices: {got}; move them with `.to`")
-
-    def _as_array(self, out: Any, same: Array | None, arrays: list[Any]) -> Array:
-        """The output as an array; its dtype is the one that the floating-point arguments agree on.
-
-        `same`: an argument, if they all have its dtype.
-        """
-        if isinstance(out, np.generic):
-            out = np.asarray(out)
-        if (same is not None and out.dtype == same.dtype) or out.dtype.kind != "f" or self.casts:
-            return out
-        dtypes = {a.dtype for a in arrays if is_array(a) and a.dtype.kind == "f"}
-        if not dtypes:  # integers divided, averaged, ...
-            return out.astype(current_dtype(), copy=False)
-        if dtypes != {out.dtype}:
-            raise TypeError(f"{self.name}: the dtypes do not agree (got {self._describe(arrays)}); cast with `.astype`")
-        return out
+            result = self.forward(*arrays, **options)
+        except (ValueError, TypeError, IndexError, AttributeError) as error:
+            self._complete(error, arrays)
+        out, *saved = result if self.saves else (result,)
+        return out if self.several else (out,), tuple(saved)
 
     def _record(
-        self, args: tuple, arrays: list[Any], kwargs: dict, needed: list[int], outs: tuple, kept: list[Any]
-    ) -> Node:
-        key = tuple(needed)
-        plan = self._plans.get(key)
-        if plan is None:
-            plan = self._plans[key] = self._plan(key)
-        saved: dict[str, Any] = {}
-        watched = []
-        for name, kind, index in plan:
-            if kind == "argument":
-                saved[name] = arrays[index]
-                arg = args[index]
-                if isinstance(arg, Tensor):
-                    watched.append((arg._version, arg._version[0], name))
-            elif kind == "out":
-                saved[name] = outs if len(outs) > 1 else outs[0]
-            elif kind == "shape":
-                saved[name] = getattr(arrays[index], "shape", None)
-            elif kind == "shapes":
-                saved[name] = [x.shape for x in arrays[len(self.arguments) :]]
-            elif kind == "kept":
-                saved[name] = kept[index]
-            elif kind == "option":
-                saved[name] = kwargs[name] if name in kwargs else self.options[name]
-            else:  # all arguments, for the reference
-                saved[name] = arrays, kwargs
-                tensors = [(i, a) for i, a in enumerate(args) if isinstance(a, Tensor)]
-                watched += [(a._version, a._version[0], self.argument_at(i)) for i, a in tensors]
-        edges = []
-        for position in needed:
-            arg = args[position]
-            data = arg._data
-            edges.append(Edge(position, arg._node or arg, arg._output, data.shape, data.dtype))
-        return Node(self, edges, saved, watched, [(o.shape, o.dtype) for o in outs])
+        self,
+        args: tuple[Any, ...],
+        arrays: list[Any],
+        options: dict[str, Any],
+        outputs: tuple[Array, ...],
+        saved: tuple[Any, ...],
+    ) -> tuple[Tensor, ...]:
+        """The outputs as tensors, which remember the call if one of its arguments needs a gradient."""
+        recording, detecting = MODE.get()
+        if detecting:
+            check_finite(outputs, f"{self.name}: its output")
+        recorded = outputs[: -self.byproducts] if self.byproducts else outputs
+        node = None
+        if recording and recorded[0].dtype.kind == "f":
+            needed = tuple([i for i, arg in enumerate(args) if isinstance(arg, Tensor) and arg._requires_grad])
+            if needed:
+                saved_values, watched = self._save(Call(args, arrays, options, outputs, saved), needed)
+                node = Node(self, _edges(args, needed), saved_values, watched, recorded)
+                node.where = _caller() if detecting else ""
+        shared = args[0] if self.view else None
+        tensors = tuple([made(out, node if i < len(recorded) else None, i, shared) for i, out in enumerate(outputs)])
+        if node is not None and "out" in saved_values:
+            node.watched += [(x._version, x._version[0], "its output") for x in tensors]
+        return tensors
 
-    def _plan(self, needed: tuple[int, ...]) -> list[tuple[str, str, int]]:
-        """What to save when the arguments at these positions need gradients: (name, kind, index)."""
-        plan = {}
-        for position in needed:
-            argument = self.argument_at(position)
+    def _save(self, call: Call, needed: tuple[int, ...]) -> tuple[dict[str, Any], list[Watched]]:
+        """What the derivatives for the arguments at these positions name; the version of each tensor among it."""
+        plan = self._plans.get(needed)
+        if plan is None:
+            plan = self._plans[needed] = self._plan(needed)
+        watched = []
+        for position in plan.watched:
+            arg = call.arguments[position]
+            if isinstance(arg, Tensor):
+                watched.append((arg._version, arg._version[0], self.argument_at(position)))
+        return {name: get(call) for name, get in plan.getters.items()}, watched
+
+    def _plan(self, needed: tuple[int, ...]) -> Plan:
+        """What to save when the arguments at these positions need gradients."""
+        names: list[str] = []
+        for argument in map(self.argument_at, needed):
             if argument not in self.rules:
                 raise TypeError(f"{self.name}: has no derivative for {argument}; `detach()` it if that is meant")
-            for name in self.rules[argument].names:
-                if name == "out":
-                    plan[name] = ("out", 0)
-                elif name in self.arguments:
-                    plan[name] = ("argument", self.arguments.index(name))
-                elif name in self.saves:
-                    plan[name] = ("kept", self.saves.index(name))
-                elif name in self.options:
-                    plan[name] = ("option", 0)
-                elif name == f"{self.variadic}_shapes":
-                    plan[name] = ("shapes", 0)
-                elif name != "position":
-                    plan[name] = ("shape", self.arguments.index(name.removesuffix("_shape")))
-        if self.reference is not None:
-            plan["reference"] = ("everything", 0)
-        return [(name, *entry) for name, entry in plan.items()]
+            names += self.rules[argument].names
+        getters = {name: self._getter(name) for name in names}
+        if self.reference is not None:  # which takes all arguments
+            getters["reference"] = lambda call: (call.arrays, call.options)
+            names += self.arguments
+        return Plan(getters, [i for i, name in enumerate(self.arguments) if name in names])  # type: ignore[arg-type]
+
+    # -- checks --------------------------------------------------------------------------------------------------------
+
+    def _check_devices(self, present: list[Array], arguments: list[Any]) -> None:
+        if not on_one_device(present):
+            places = [f"{self.argument_at(i)} is on {device_of(x)}" for i, x in enumerate(arguments) if is_array(x)]
+            raise ValueError(
+                f"{self.name}: the arguments are on different devices: {', '.join(places)}; move them with `.to`"
+            )
+
+    def _in_agreed_dtype(self, outputs: tuple[Any, ...], present: list[Array]) -> tuple[Array, ...]:
+        """The outputs as arrays; their dtype is the one on which the floating-point arguments agree."""
+        outputs = tuple(map(as_array, outputs))
+        if self.casts or len({x.dtype for x in (*outputs, *present)}) == 1:  # nearly always, and told quickly
+            return outputs
+        agreed = {x.dtype for x in present if x.dtype.kind == "f"}
+        if not agreed:  # integers divided, averaged, ...
+            return tuple([x.astype(current_dtype(), copy=False) if x.dtype.kind == "f" else x for x in outputs])
+        if any(x.dtype.kind == "f" and {x.dtype} != agreed for x in outputs):
+            got = self._describe(present)
+            raise TypeError(f"{self.name}: the dtypes do not agree (got {got}); cast with `.astype`")
+        return outputs
+
+    def _complete(self, error: Exception, arguments: Sequence[Any]) -> NoReturn:
+        """Raise the error again with the operation's name, what it got, and where that is known, what it expects."""
+        message = str(error)
+        if message.split(":")[0].isidentifier() and " (got " in message:  # an operation inside this one did it
+            raise error
+        for i, x in enumerate(arguments):
+            if isinstance(error, AttributeError) and isinstance(x, list | tuple | int | float):
+                message = f"expects {self.argument_at(i)} to be a tensor or an array, not a {type(x).__name__}"
+                raise TypeError(f"{self.name}: {message} (got {x!r})") from error
+        if isinstance(error, AttributeError):
+            raise error
+        if "unexpected keyword argument" in message:
+            message += f"; takes {inspect.signature(self.forward)}"
+        message = message.removeprefix(f"{self.name}: ")  # NumPy names some of its functions itself
+        kind = next(k for k in (ValueError, TypeError, IndexError) if isinstance(error, k))  # not NumPy's own
+        raise kind(f"{self.name}: {message} (got {self._describe(arguments)})") from error
+
+    def _describe(self, arguments: Sequence[Any]) -> str:
+        got = [f"{self.argument_at(i)} {x.shape} {x.dtype}" for i, x in enumerate(arguments) if is_array(x)]
+        return ", ".join(got) or "no arrays"
 
 
-def primitive(forward: Callable[..., Any] | None = None, **properties: Any) -> Any:
+@overload
+def primitive(forward: Forward[P], /) -> Primitive[P, Tensor]: ...
+@overload
+def primitive(
+    *, several: Literal[True], **properties: Any
+) -> Callable[[Forward[P]], Primitive[P, tuple[Tensor, ...]]]: ...
+@overload
+def primitive(**properties: Any) -> Callable[[Forward[P]], Primitive[P, Tensor]]: ...
+
+
+def primitive(forward: Any = None, **properties: Any) -> Any:
     """Make a function on arrays an operation of the engine; see `Primitive` for the properties."""
     if forward is None:
         return lambda function: Primitive(function, **properties)
@@ -284,11 +349,18 @@ def identity(x: Array) -> Array:
 identity.derivatives(x=lambda g: g)
 
 
-def _value(option: Any) -> Any:
-    """A tensor's array, a NumPy scalar's number, anything else as it is."""
-    if isinstance(option, Tensor):
-        return option._data
-    return option.item() if isinstance(option, np.generic) else option
+def _edges(args: tuple[Any, ...], needed: tuple[int, ...]) -> list[Edge]:
+    """Where the gradients for the arguments at these positions go."""
+    edges = []
+    for position in needed:
+        arg = args[position]
+        edges.append(Edge(position, arg._node or arg, arg._output, arg._data.shape, arg._data.dtype))
+    return edges
+
+
+def _without_dtype(x: Any) -> Any:
+    """A NumPy scalar as a Python number, which takes the tensors' dtype; anything else as it is."""
+    return x.item() if isinstance(x, np.generic) else x
 
 
 def _caller() -> str:

@@ -1,10 +1,17 @@
-"""The tape: the record that operations leave, and the chain rule run over it from the end to the beginning."""
+"""The tape: the record that operations leave, and the chain rule run over it from the end to the beginning.
+
+Each operation leaves a `Node`. Its edges lead to the nodes that made its arguments, or to leaves: tensors that no
+operation made, such as parameters. A backward pass starts with the gradient of the last output and visits the nodes in
+the opposite order of their making. So when a node's turn comes, everything that used its output has already sent its
+gradient, and the sum is complete. The node's derivatives turn it into a gradient for each argument, which is sent on
+along the edge.
+"""
 
 from __future__ import annotations
 
 import heapq
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -12,20 +19,34 @@ import numpy as np
 from minigen.autograd.modes import MODE, changed_mode
 from minigen.autograd.operators import PRIMITIVES
 from minigen.autograd.tensors import Tensor
-from minigen.backend import Array, Shape, array_module, device_of, is_array
+from minigen.backend import Array, Shape, array_module, as_array, device_of, is_array
 
 if TYPE_CHECKING:
     from minigen.autograd.primitives import Primitive
 
+Place = tuple[int, int]
+"""Where a gradient belongs in the record: the id of a node and which of its outputs, or that of a leaf and 0."""
+
+
+Watched = tuple[list[int], int, str]
+"""A saved tensor that must not be changed in place: its version counter, the version when it was saved, its name."""
+
+
+# -- the record --------------------------------------------------------------------------------------------------------
+
 
 class Edge(NamedTuple):
-    """Where the gradient for one argument goes: to the node that made the argument, or to a leaf tensor."""
+    """Where the gradient for one argument goes: to the node that made the argument, or to a leaf."""
 
     position: int
     source: Node | Tensor
     output: int
     shape: Shape
     dtype: np.dtype
+
+    @property
+    def place(self) -> Place:
+        return id(self.source), self.output
 
 
 _counter = itertools.count()
@@ -36,17 +57,30 @@ class Node:
 
     __slots__ = ("edges", "order", "outputs", "primitive", "saved", "watched", "where")
 
-    def __init__(self, primitive: Primitive, edges: list[Edge], saved: dict, watched: list, outputs: list) -> None:
-        self.primitive, self.edges, self.outputs = primitive, edges, outputs
-        self.saved: dict[str, Any] | None = saved
-        self.watched = watched  # (version counter, its value when recorded, name) of each saved tensor
+    def __init__(
+        self,
+        primitive: Primitive[..., Any],
+        edges: list[Edge],
+        saved: dict[str, Any],
+        watched: list[Watched],
+        outputs: tuple[Array, ...],
+    ) -> None:
+        self.primitive, self.edges = primitive, edges
+        self.outputs = [(x.shape, x.dtype) for x in outputs]
+        self.saved: dict[str, Any] | None = saved  # None once a backward pass has freed it
+        self.watched = watched
         self.order = next(_counter)  # arguments are made before results, so this is a topological order
         self.where = ""
 
-    def backward(self, output: Tensor, g: Any, retain_graph: bool) -> None:
-        """See `Tensor.backward`."""
-        seed = _seed(output, g, "backward", create_graph=False)
-        _backpropagate([(output, seed)], None, create_graph=False, retain_graph=retain_graph)
+    def backward(self, output: Tensor, gradient: Any, retain_graph: bool) -> None:
+        """Add the gradients of `output`, which this node made, to the `grad` of every leaf; see `Tensor.backward`."""
+        seed = _seed(output, gradient, "backward", create_graph=False)
+        gradients, leaves = _backpropagate([(output, seed)], create_graph=False, retain_graph=retain_graph)
+        for place, leaf in leaves.items():
+            if leaf.grad is None:
+                leaf.grad = Tensor(gradients[place])
+            else:
+                leaf.grad.data += gradients[place]
 
     def values(self) -> dict[str, Any]:
         """The saved values, after checking that they are still there and still what they were."""
@@ -64,17 +98,17 @@ class Node:
         return self.saved
 
     def as_tensors(self) -> dict[str, Any]:
-        """The saved values as tensors that are still attached to the record, so that they can be derived again."""
+        """The saved values as tensors that are still attached to the record, so that they can be differentiated."""
         values = dict(self.values())
-        attached = {self.primitive.argument_at(edge.position): edge for edge in self.edges}
-        for name in self.primitive.arguments:
-            if name in values and name in attached:
-                values[name] = _attached(values[name], attached[name].source, attached[name].output)
+        edges = {self.primitive.argument_at(edge.position): edge for edge in self.edges}
+        for name in values.keys() & edges.keys():
+            values[name] = _attached(values[name], edges[name].source, edges[name].output)
         if "out" in values:
-            outs = values["out"] if isinstance(values["out"], tuple) else (values["out"],)
-            tensors = tuple(_attached(o, self, i) for i, o in enumerate(outs))
-            values["out"] = tensors if len(tensors) > 1 else tensors[0]
-        return {name: Tensor(v) if is_array(v) and v.dtype.kind == "f" else v for name, v in values.items()}
+            out = values["out"]
+            several = isinstance(out, tuple)
+            tensors = tuple(_attached(x, self, i) for i, x in enumerate(out if several else (out,)))
+            values["out"] = tensors if several else tensors[0]
+        return {name: Tensor(x) if is_array(x) and x.dtype.kind == "f" else x for name, x in values.items()}
 
 
 def _attached(data: Array, source: Node | Tensor, output: int) -> Tensor:
@@ -84,6 +118,13 @@ def _attached(data: Array, source: Node | Tensor, output: int) -> Tensor:
     result = Tensor(data)
     result._node, result._output, result._requires_grad = source, output, True
     return result
+
+
+def _place(x: Tensor) -> Place:
+    return (id(x), 0) if x._node is None else (id(x._node), x._output)
+
+
+# -- asking for gradients ----------------------------------------------------------------------------------------------
 
 
 def grad(
@@ -113,10 +154,10 @@ def grad(
     roots = [(o, _seed(o, g, "grad", create_graph)) for o, g in zip(outputs, seeds, strict=True)]
     targets = {_place(x) for x in inputs}
     oldest = min((-1 if x._node is None else x._node.order for x in inputs), default=-1)
-    found = _backpropagate(roots, targets, create_graph, retain_graph=create_graph, oldest=oldest)
+    gradients, _ = _backpropagate(roots, create_graph, create_graph, targets, oldest)
     results = []
     for i, x in enumerate(inputs):
-        g = found.get(_place(x))
+        g = gradients.get(_place(x))
         if g is None and not allow_unused:
             raise ValueError(f"grad: the outputs do not depend on input {i} {x.shape}; allow_unused=True gives None")
         results.append(g if g is None or isinstance(g, Tensor) else Tensor(g))
@@ -143,100 +184,62 @@ def _seed(output: Tensor, g: Any, caller: str, create_graph: bool) -> Any:
     return data.astype(output.dtype)  # a copy: a derivative may keep it, and the caller may change theirs
 
 
-def _place(x: Tensor) -> tuple[int, int]:
-    """The place of a tensor in the record, as a key."""
-    return (id(x), 0) if x._node is None else (id(x._node), x._output)
-
-
-class _Gradients:
-    """The gradients on their way, summed where several meet.
-
-    A gradient that a derivative has just made is ours, and later ones are added into it. One that may be known
-    under another name (a derivative returned `g` itself, or a view) is not, and is never written to.
-    """
-
-    def __init__(self, create_graph: bool) -> None:
-        self.sums: dict[tuple[int, int], Any] = {}
-        self.create_graph = create_graph
-        self.ours: set[tuple[int, int]] = set()
-
-    def add(self, place: tuple[int, int], g: Any, fresh: bool) -> None:
-        if place not in self.sums:
-            self.sums[place] = g
-            if not fresh or self.create_graph:
-                return
-        elif place in self.ours:
-            self.sums[place] += g
-        else:
-            total = self.sums[place] + g
-            self.sums[place] = np.asarray(total) if isinstance(total, np.generic) else total
-        if not self.create_graph:
-            self.ours.add(place)
-
-    def copied(self, place: tuple[int, int]) -> Any:
-        return self.sums[place] if self.create_graph else self.sums[place].copy()
-
-    def taken(self, place: tuple[int, int]) -> Any:
-        """The sum, as an array that is nobody else's."""
-        return self.sums.pop(place) if place in self.ours else self.copied(place)
+# -- the backward pass -------------------------------------------------------------------------------------------------
 
 
 def _backpropagate(
     roots: Iterable[tuple[Tensor, Any]],
-    targets: set[tuple[int, int]] | None,
     create_graph: bool,
     retain_graph: bool,
+    targets: set[Place] | None = None,
     oldest: int = -1,
-) -> dict[tuple[int, int], Any]:
-    """The chain rule from the roots down: into every leaf's `.grad`, or to the targets alone and returned.
+) -> tuple[dict[Place, Any], dict[Place, Tensor]]:
+    """The chain rule from the roots down: the gradients of the targets or, without targets, of all leaves; the leaves.
 
-    `oldest`: no target was made before the node of this order.
+    Both by place. `oldest`: no target was made before the node of this order.
     """
-    gradients = _Gradients(create_graph)
+    sums: dict[Place, Any] = {}  # the gradients on their way, summed where several meet
+    leaves: dict[Place, Tensor] = {}
     waiting: list[tuple[int, Node]] = []  # a heap: the node made last comes first
-    seen: set[int] = set()
-    found: dict[tuple[int, int], Any] = {}
-    leaves: dict[int, Tensor] = {}
+    queued: set[int] = set()
+    found: dict[Place, Any] = {}
 
-    def send(source: Node | Tensor, output: int, g: Any, fresh: bool) -> None:
-        gradients.add((id(source), output), g, fresh)
+    def send(source: Node | Tensor, output: int, g: Any) -> None:
+        place = id(source), output
         if isinstance(source, Tensor):
-            leaves[id(source)] = source
-        elif source.order not in seen:
-            seen.add(source.order)
+            leaves[place] = source
+        elif source.order not in queued:
+            queued.add(source.order)
             heapq.heappush(waiting, (-source.order, source))
+        if place not in sums:
+            sums[place] = g
+        elif place in leaves and not create_graph:
+            sums[place] += g  # in place, since nobody else has it: a weight of many steps needs no array a step
+        else:
+            sums[place] = as_array(sums[place] + g)
 
     for tensor, g in roots:
-        send(tensor if tensor._node is None else tensor._node, tensor._output, g, fresh=False)
+        send(tensor if tensor._node is None else tensor._node, tensor._output, g)
     useful = _leading_to(targets, [node for _, node in waiting], oldest) if targets else set()
     with changed_mode(recording=create_graph):
         while waiting:
             _, node = heapq.heappop(waiting)
+            gs = [sums.pop((id(node), i), None) for i in range(len(node.outputs))]
             edges = node.edges
             if targets is not None:
-                places = [(id(node), i) for i in range(len(node.outputs))]
-                found |= {p: gradients.copied(p) for p in places if p in targets and p in gradients.sums}
-                edges = [e for e in edges if (id(e.source), e.output) in targets or id(e.source) in useful]
-            gs = [gradients.sums.pop((id(node), i), None) for i in range(len(node.outputs))]
-            if edges:
-                for edge, g in _derivatives(node, gs, edges, create_graph):
-                    fresh = not create_graph and g.base is None and all(g is not other for other in gs)
-                    send(edge.source, edge.output, g, fresh)
+                for i, g in enumerate(gs):
+                    if g is not None and (id(node), i) in targets:
+                        found[id(node), i] = g if create_graph else g.copy()
+                edges = [edge for edge in edges if edge.place in targets or id(edge.source) in useful]
+            for edge, g in _argument_gradients(node, gs, edges, create_graph):
+                send(edge.source, edge.output, g)
             if not retain_graph:
                 node.saved = None
             gs = g = None  # type: ignore[assignment]  # not alive while the next node works
-    for key, leaf in leaves.items():
-        if targets is not None:
-            if (key, 0) in targets:
-                found[key, 0] = gradients.taken((key, 0))
-        elif leaf.grad is not None:
-            leaf.grad.data += gradients.sums.pop((key, 0))
-        else:
-            leaf.grad = Tensor(gradients.taken((key, 0)))
-    return found
+    return found | sums, leaves  # all that is left are the sums of the leaves
 
 
-def _leading_to(targets: set[tuple[int, int]], nodes: list[Node], oldest: int) -> set[int]:
+def _leading_to(targets: set[Place], nodes: list[Node], oldest: int) -> set[int]:
     """The nodes, among `nodes` and all before them, through which a gradient reaches a target."""
     every = {node.order: node for node in nodes}
     pending = list(nodes)
@@ -248,48 +251,75 @@ def _leading_to(targets: set[tuple[int, int]], nodes: list[Node], oldest: int) -
                 pending.append(source)
     useful: set[int] = set()
     for _, node in sorted(every.items()):
-        if any((id(e.source), e.output) in targets or id(e.source) in useful for e in node.edges):
+        if any(edge.place in targets or id(edge.source) in useful for edge in node.edges):
             useful.add(id(node))
     return useful
 
 
-def _derivatives(node: Node, gs: list, edges: list[Edge], create_graph: bool) -> Iterator[tuple[Edge, Any]]:
+def _argument_gradients(node: Node, gs: list[Any], edges: list[Edge], create_graph: bool) -> Iterator[tuple[Edge, Any]]:
     """The gradients for the arguments at `edges`, given those of the outputs."""
-    operation = node.primitive
-    if len(gs) > 1:  # an output that nothing used has gradient zero
-        like = next(g for g in gs if g is not None)
-        like = like.data if isinstance(like, Tensor) else like
-        xp = array_module(like)
-        for i, (shape, dtype) in enumerate(node.outputs):
-            if gs[i] is None:
-                zeros = xp.zeros(shape, dtype=dtype)
-                gs[i] = Tensor(zeros) if create_graph else zeros
-    g = gs[0] if len(gs) == 1 else tuple(gs)
-    if create_graph and operation.reference is not None:
+    if not edges:
+        return
+    g = _filled(node, gs, create_graph)
+    if create_graph and node.primitive.reference is not None:
         yield from _through_reference(node, g, edges)
         return
-    values = node.as_tensors() if create_graph else node.values()
     detecting = MODE.get().detecting
-    for edge in edges:
-        argument = operation.argument_at(edge.position)
-        rule = operation.rules[argument]
-        if "position" in rule.names:
-            values = {**values, "position": edge.position - len(operation.arguments)}
-        result = rule.function(g, *[values[name] for name in rule.names])
-        result = unbroadcast(result, edge, operation.name, argument)
+    for edge, result in _apply_rules(node, g, edges, create_graph):
+        operation, argument = node.primitive.name, node.primitive.argument_at(edge.position)
+        result = unbroadcast(result, edge, operation, argument)
         if detecting:
             data = result.data if isinstance(result, Tensor) else result
-            check_finite((data,), f"backward of {operation.name}: the gradient for {argument}", node.where)
+            check_finite((data,), f"backward of {operation}: the gradient for {argument}", node.where)
+        if isinstance(edge.source, Tensor) and not create_graph and _is_shared(result, gs):
+            result = result.copy()  # a leaf's gradient is an array of its own
         yield edge, result
+
+
+def _apply_rules(node: Node, g: Any, edges: list[Edge], create_graph: bool) -> Iterator[tuple[Edge, Any]]:
+    """What the derivatives give for the arguments at `edges`; each function runs once."""
+    operation = node.primitive
+    values = node.as_tensors() if create_graph else node.values()
+    results: dict[Callable[..., Any], Any] = {}
+    for edge in edges:
+        argument = operation.argument_at(edge.position)
+        function, names, together = operation.rules[argument]
+        if function not in results:
+            results[function] = function(g, *[values[name] for name in names])
+        result = results[function]
+        if together:
+            result = result[argument]
+        elif argument == operation.variadic:
+            result = result[edge.position - len(operation.arguments)]
+        yield edge, result
+
+
+def _is_shared(result: Array, gs: list[Any]) -> bool:
+    """Whether a derivative returned `g` itself, or a view of another array."""
+    return result.base is not None or any(result is g for g in gs)
+
+
+def _filled(node: Node, gs: list[Any], create_graph: bool) -> Any:
+    """The gradient of the output; of several outputs a tuple, with zeros for one that nothing used."""
+    if not node.primitive.several or node.primitive.byproducts:
+        return gs[0]
+    like = next(g for g in gs if g is not None)
+    xp = array_module(like.data if isinstance(like, Tensor) else like)
+    for i, (shape, dtype) in enumerate(node.outputs):
+        if gs[i] is None:
+            zeros = xp.zeros(shape, dtype=dtype)
+            gs[i] = Tensor(zeros) if create_graph else zeros
+    return tuple(gs)
 
 
 def _through_reference(node: Node, g: Any, edges: list[Edge]) -> Iterator[tuple[Edge, Any]]:
     """The same gradients by recording the reference formula and differentiating that, for higher derivatives."""
-    arrays, kwargs = node.values()["reference"]
-    arguments = [Tensor(a) if is_array(a) else a for a in arrays]
+    operation = node.primitive
+    arrays, options = node.values()["reference"]
+    arguments = [Tensor(x) if is_array(x) else x for x in arrays]
     for edge in edges:  # through `identity`, so that one argument's gradient does not run on into another's
         arguments[edge.position] = PRIMITIVES["identity"](_attached(arrays[edge.position], edge.source, edge.output))
-    outputs = node.primitive.reference(*arguments, **kwargs)  # type: ignore[misc]
+    outputs = operation.reference(*arguments, **options)  # type: ignore[misc]
     inputs = [arguments[edge.position] for edge in edges]
     results = grad(outputs, inputs, g, create_graph=True, allow_unused=True)
     yield from ((edge, result) for edge, result in zip(edges, results, strict=True) if result is not None)
@@ -306,12 +336,11 @@ def unbroadcast(g: Any, edge: Edge, operation: str, argument: str) -> Any:
             )
         stretched = [extra + i for i, n in enumerate(edge.shape) if n == 1 and kept[i] != 1]
         g = g.sum(axis=(*range(extra), *stretched)).reshape(edge.shape)
-    if isinstance(g, np.generic):  # what NumPy makes of arrays without axes
-        g = np.asarray(g)
+    g = as_array(g)
     return g if g.dtype == edge.dtype else g.astype(edge.dtype)
 
 
-def check_finite(arrays: tuple, what: str, where: str = "") -> None:
+def check_finite(arrays: Iterable[Array], what: str, where: str = "") -> None:
     """Raise `FloatingPointError` if a NaN or an infinity is among the values."""
     for x in arrays:
         if x.dtype.kind == "f" and not bool(array_module(x).isfinite(x).all()):

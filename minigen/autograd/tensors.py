@@ -9,7 +9,7 @@ import numpy as np
 
 from minigen import backend
 from minigen.autograd.modes import MODE
-from minigen.autograd.operators import PRIMITIVES, Operators
+from minigen.autograd.operators import NUMPY_NAMES, PRIMITIVES, Operators
 from minigen.backend import Array, Device, Shape, current_dtype, device, device_of, is_array, to_numpy
 
 if TYPE_CHECKING:
@@ -22,13 +22,13 @@ class Tensor(Operators):
     `grad` holds, after `backward`, the gradient as another tensor. Only floating-point tensors require gradients.
     """
 
-    __slots__ = ("__weakref__", "_data", "_node", "_output", "_requires_grad", "_version", "grad")
+    __slots__ = ("__weakref__", "_data", "_grad", "_node", "_output", "_requires_grad", "_version")
 
     def __init__(self, data: Array, requires_grad: bool = False) -> None:
         if not is_array(data):
             raise TypeError(f"Tensor: takes an array, got {type(data).__name__}; `tensor(...)` converts")
         self._data = data
-        self.grad: Tensor | None = None
+        self._grad: Tensor | None = None
         self._node: Node | None = None  # the operation that made this tensor, None for a leaf
         self._output = 0  # which of that operation's outputs this is
         self._version = [0]  # how often the memory was written to; shared with its views
@@ -48,6 +48,21 @@ class Tensor(Operators):
                 raise ValueError(f"data: takes an array {takes}, got {got}")
         self._data = value
         self._version[0] += 1
+
+    @property
+    def grad(self) -> Tensor | None:
+        """The gradient that `backward` left; None before, and to forget it."""
+        return self._grad
+
+    @grad.setter
+    def grad(self, value: Tensor | None) -> None:
+        if value is not None and not isinstance(value, Tensor):
+            raise TypeError(f"grad: expects a tensor or None, got {value!r}")
+        if value is not None and (value.shape, value.device) != (self.shape, self.device):
+            raise ValueError(
+                f"grad: expects {self.shape} on {self.device}, as the tensor is, got {value.shape} on {value.device}"
+            )
+        self._grad = value
 
     @property
     def requires_grad(self) -> bool:
@@ -123,6 +138,22 @@ class Tensor(Operators):
         self._data[index] = raw(value)
         self._version[0] += 1
 
+    def _write_result(self, name: str, sign: str, other: Any) -> Tensor:
+        """`self += other` and the like."""
+        if MODE.get().recording and (self._requires_grad or (isinstance(other, Tensor) and other._requires_grad)):
+            raise RuntimeError(
+                f"x {sign}= y changes a tensor in place, which cannot be recorded: write x = x {sign} y, or update "
+                "parameters inside `with no_grad():`"
+            )
+        result = PRIMITIVES[name](self.detach(), raw(other))
+        if (result.shape, result.dtype) != (self.shape, self.dtype):
+            raise ValueError(
+                f"x {sign}= y: x is {self.shape} {self.dtype} but the result {result.shape} {result.dtype}"
+            )
+        self._data[...] = result._data
+        self._version[0] += 1
+        return self
+
     def __len__(self) -> int:
         if not self.shape:
             raise TypeError("len: a tensor without axes has no length")
@@ -143,6 +174,26 @@ class Tensor(Operators):
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.array(self.numpy(), dtype=dtype, copy=copy)
 
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Tensor:
+        """`numpy_array * tensor` and `np.tanh(tensor)` are the operations of the engine, which record."""
+        name = NUMPY_NAMES.get(ufunc.__name__, ufunc.__name__)
+        if name not in PRIMITIVES or method != "__call__" or kwargs:
+            raise TypeError(f"np.{ufunc.__name__}: cannot be recorded; use `minigen.ops`, or `x.detach().numpy()`")
+        return PRIMITIVES[name](*inputs)
+
+    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        """NumPy's functions take tensors that require no gradients, as arrays."""
+        found: list[Tensor] = []
+        args, kwargs = _as_arrays(args, found), _as_arrays(kwargs, found)
+        if any(x._requires_grad for x in found) and function.__name__ not in ("shape", "ndim", "size"):
+            name = NUMPY_NAMES.get(function.__name__, function.__name__)
+            instead = f"`minigen.ops.{name}`" if name in PRIMITIVES else "`minigen.ops`"
+            raise TypeError(
+                f"np.{function.__name__}: leaves the record of a tensor that requires gradients; use {instead}, or "
+                "`x.detach()` if that is meant"
+            )
+        return function(*args, **kwargs)
+
     def __repr__(self) -> str:
         values = np.array2string(self.numpy(), separator=", ", precision=4, threshold=40, prefix="tensor(")
         notes = [f", dtype={self.dtype}"] if self.dtype != np.float32 else []
@@ -160,10 +211,33 @@ def tensor(values: Any, dtype: Any = None, device: str | Device | None = None, r
     """
     if isinstance(values, Tensor):
         values = values._data
-    if dtype is None and not is_array(values) and np.asarray(values).dtype.kind == "f":
-        dtype = current_dtype()
+    if not is_array(values):
+        kind = np.asarray(values).dtype.kind
+        if kind not in "biuf":
+            raise TypeError(f"tensor: expects numbers, nested lists of numbers or an array, got {values!r}")
+        dtype = current_dtype() if dtype is None and kind == "f" else dtype
     data = backend.device(device).asarray(values, dtype=dtype)
     return Tensor(data.copy() if is_array(values) else data, requires_grad)
+
+
+def made(data: Array, node: Node | None, output: int, viewed: Any) -> Tensor:
+    """The tensor that an operation made: which of the node's outputs it is, and what it may be a view of."""
+    result = Tensor.__new__(Tensor)  # without the checks of __init__, since this is called at every operation
+    result._data, result._grad = data, None
+    result._node, result._output, result._requires_grad = node, output, node is not None
+    is_view = isinstance(viewed, Tensor) and (data is viewed._data or data.base is not None)
+    result._version = viewed._version if is_view else [0]
+    return result
+
+
+def _as_arrays(x: Any, found: list[Tensor]) -> Any:
+    """Arguments with NumPy arrays in place of the tensors in them, which are added to `found`."""
+    if isinstance(x, Tensor):
+        found.append(x)
+        return x.numpy()
+    if isinstance(x, list | tuple):
+        return type(x)(_as_arrays(part, found) for part in x)
+    return {name: _as_arrays(part, found) for name, part in x.items()} if isinstance(x, dict) else x
 
 
 def raw(x: Any) -> Any:

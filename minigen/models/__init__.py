@@ -1,11 +1,30 @@
 """The models: one file a paper."""
 
 from minigen.models.classifier import Classifier
-from minigen.models.dcgan import DCGAN
+from minigen.models.dcgan import DCGAN, DCGANDiscriminator, DCGANGenerator
+from minigen.models.game import Batch, Player
 from minigen.models.gan import GAN
 from minigen.models.gated_pixelcnn import GatedPixelCNN
+from minigen.models.mlp_gan import Maxout, MLPDiscriminator, MLPGenerator
 from minigen.models.pixelcnn import PixelCNN
 from minigen.models.pixelrnn import PixelRNN
+from minigen.models.tricks import Tricks
 from minigen.models.vae import VAE
 
-__all__ = ["DCGAN", "GAN", "VAE", "Classifier", "GatedPixelCNN", "PixelCNN", "PixelRNN"]
+__all__ = [
+    "DCGAN",
+    "GAN",
+    "VAE",
+    "Batch",
+    "Classifier",
+    "DCGANDiscriminator",
+    "DCGANGenerator",
+    "GatedPixelCNN",
+    "MLPDiscriminator",
+    "MLPGenerator",
+    "Maxout",
+    "PixelCNN",
+    "PixelRNN",
+    "Player",
+    "Tricks",
+]

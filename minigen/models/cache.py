@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from minigen.backend import Array
 from minigen.nn import MaskedConv2d
-from minigen.ops.taps import runs_of
+from minigen.ops.im2col import LiveTaps
 
 
 class MaskedColumn:
@@ -19,7 +19,7 @@ class MaskedColumn:
         out_channels, in_channels, height, width = weight.shape
         mask = layer.weight.device.asarray(layer.mask)
         live = layer.mask.reshape(-1, height, width).any(axis=0)
-        self.runs = [(row, columns) for _, row, columns in runs_of(live)]
+        self.runs = [(run.row, run.columns) for run in LiveTaps(live).runs]
         by_tap = (weight * mask).transpose(2, 3, 1, 0)  # (kh, kw, in, out)
         matrices = [by_tap[row, columns].reshape(-1, out_channels) for row, columns in self.runs]
         self.matrix = xp.concatenate(matrices) if matrices else xp.zeros((0, out_channels), weight.dtype)

@@ -16,8 +16,10 @@ from typing import Any
 
 from minigen import nn, ops
 from minigen.backend import Shape
-from minigen.models.gan import GAN, one_hot, with_labels
+from minigen.models.gan import GAN
+from minigen.models.labels import with_labels
 from minigen.models.objectives import OBJECTIVES
+from minigen.models.tricks import Tricks
 from minigen.nn import init
 
 
@@ -34,7 +36,7 @@ def _kernel(large: int, small: int) -> int:
     return 4 if large == 2 * small else 3
 
 
-class Generator(nn.Module):
+class DCGANGenerator(nn.Module):
     """z (N, latent_dim) -> images (N, C, side, side) in [-1, 1]; `features` channels before the last layer."""
 
     def __init__(self, image_shape: Shape, latent_dim: int, features: int, classes: int | None = None) -> None:
@@ -61,7 +63,7 @@ class Generator(nn.Module):
         return self.net(ops.reshape(z, (*z.shape, 1, 1)))
 
 
-class Discriminator(nn.Module):
+class DCGANDiscriminator(nn.Module):
     """Images (N, C, side, side) -> logits (N,); `features` channels after the first layer."""
 
     def __init__(self, image_shape: Shape, features: int, classes: int | None = None, batch_norm: bool = True) -> None:
@@ -78,10 +80,7 @@ class Discriminator(nn.Module):
         self.net = nn.Sequential(*layers, nn.Conv2d(inputs, 1, sides(side)[-1])).apply(init.dcgan)
 
     def forward(self, x: Any, labels: Any = None) -> Any:
-        if self.classes is not None:
-            maps = ops.reshape(one_hot(labels, self.classes).astype(x.dtype), (len(x), self.classes, 1, 1))
-            x = ops.concat([x, ops.broadcast_to(maps, (len(x), self.classes, *x.shape[2:]))], axis=1)
-        return ops.reshape(self.net(x), (-1,))
+        return ops.reshape(self.net(with_labels(x, labels, self.classes)), (-1,))
 
 
 class DCGAN(GAN):
@@ -103,7 +102,8 @@ class DCGAN(GAN):
         k: int | None = None,
         *,
         classes: int | None = None,
-        **options: Any,
+        penalty: float | None = None,
+        tricks: Tricks | None = None,
     ) -> None:
         if len(image_shape) != 3 or image_shape[1] != image_shape[2] or image_shape[1] < 8:
             raise ValueError(f"DCGAN: takes square images (C, side, side) from 8 x 8 up, got {tuple(image_shape)}")
@@ -113,7 +113,7 @@ class DCGAN(GAN):
                 f"classes={classes}; takes 1 or more"
             )
         penalised = objective in OBJECTIVES and OBJECTIVES[objective].penalty > 0
-        generator = Generator(image_shape, latent_dim, features, classes)
-        discriminator = Discriminator(image_shape, features, classes, batch_norm=not penalised)
-        super().__init__(generator, discriminator, objective, k, **options)
+        generator = DCGANGenerator(image_shape, latent_dim, features, classes)
+        discriminator = DCGANDiscriminator(image_shape, features, classes, batch_norm=not penalised)
+        super().__init__(generator, discriminator, objective, k, penalty=penalty, tricks=tricks)
         self.image_shape = tuple(image_shape)

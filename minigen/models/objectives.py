@@ -1,9 +1,10 @@
 """What the two players of a GAN minimise: the discriminator, and the generator against it.
 
-s = the discriminator's output before the sigmoid, a logit, so D(x) = sigmoid(s). All is computed from it, so nothing
-overflows and no gradient is rounded away:   log D = -softplus(-s),   log(1 - D) = -softplus(s).
+s is the discriminator's output on data, t that on samples. In the first two objectives it is a logit, so that
+D(x) = sigmoid(s), and the losses are computed from it: log D = -softplus(-s) and log(1 - D) = -softplus(s) never
+overflow and round no gradient away. In the others there is no sigmoid: the output is D(x) itself, or a critic's score.
 
-    name              the discriminator minimises, data s, samples t    the generator minimises
+    name              the discriminator minimises                       the generator minimises
     minimax           E softplus(-s) + E softplus(t)                    -E softplus(t)   = E log(1 - D(G(z)))
     non-saturating    the same                                          E softplus(-t)   = -E log D(G(z))
     least-squares     E (s - 1)^2 / 2 + E t^2 / 2                       E (t - 1)^2 / 2
@@ -23,17 +24,21 @@ from typing import Any
 
 from minigen import ops
 from minigen.autograd import Tensor, grad, raw
-from minigen.backend import uniform
+from minigen.backend import Array, uniform
 
 
 @dataclass(frozen=True)
 class Objective:
-    """The two losses, and what belongs to the training of a critic."""
+    """The two losses, what the discriminator's output means, and what belongs to the training of a critic."""
 
     discriminator: Callable[..., Tensor]
-    """(logits of the data (N,), logits of the samples (N,)) -> a scalar; where `labelled`, also real=1.0."""
+    """(outputs on the data (N,), outputs on the samples (N,)) -> a scalar; where `labelled`, also real=1.0."""
     generator: Callable[[Tensor], Tensor]
-    """(logits of the samples (N,)) -> a scalar."""
+    """(outputs on the samples (N,)) -> a scalar."""
+    metrics: Callable[[Array, Array], dict[str, Array]]
+    """(outputs on the data (N,), outputs on the samples (N,)) -> what the log shows of them, 0-d arrays by name."""
+    perfect: float | None = 0.02
+    """The discriminator's loss below which it tells samples from data without fail. None: it has no least value."""
     k: int = 1
     """Discriminator steps for each of the generator's."""
     labelled: bool = True
@@ -73,13 +78,28 @@ def _raise(samples: Tensor) -> Tensor:
     return -ops.mean(samples)
 
 
+def _probabilities(data: Array, samples: Array) -> dict[str, Array]:
+    """How likely the discriminator finds it that they are data: D = sigmoid(output)."""
+    return {"D(x)": ops.sigmoid(data).mean(), "D(G(z))": ops.sigmoid(samples).mean()}
+
+
+def _outputs(data: Array, samples: Array) -> dict[str, Array]:
+    """D is the output itself, which the discriminator pulls to a target on data and to another on samples."""
+    return {"D(x)": data.mean(), "D(G(z))": samples.mean()}
+
+
+def _distance(data: Array, samples: Array) -> dict[str, Array]:
+    """The estimate of the Wasserstein distance, up to a factor: the critic's slope."""
+    return {"wasserstein": data.mean() - samples.mean()}
+
+
 OBJECTIVES = {
-    "minimax": Objective(_log_likelihood, lambda samples: -ops.mean(ops.softplus(samples))),
-    "non-saturating": Objective(_log_likelihood, lambda samples: ops.mean(ops.softplus(-samples))),
-    "least-squares": Objective(_squares, lambda samples: 0.5 * ops.mean(ops.square(samples - 1.0))),
-    "hinge": Objective(_hinge, _raise, labelled=False),
-    "wasserstein": Objective(_difference, _raise, k=5, labelled=False, clip=0.01),
-    "wasserstein-gp": Objective(_difference, _raise, k=5, labelled=False, penalty=10.0),
+    "minimax": Objective(_log_likelihood, lambda samples: -ops.mean(ops.softplus(samples)), _probabilities),
+    "non-saturating": Objective(_log_likelihood, lambda samples: ops.mean(ops.softplus(-samples)), _probabilities),
+    "least-squares": Objective(_squares, lambda samples: 0.5 * ops.mean(ops.square(samples - 1.0)), _outputs),
+    "hinge": Objective(_hinge, _raise, _outputs, labelled=False),
+    "wasserstein": Objective(_difference, _raise, _distance, perfect=None, k=5, labelled=False, clip=0.01),
+    "wasserstein-gp": Objective(_difference, _raise, _distance, perfect=None, k=5, labelled=False, penalty=10.0),
 }
 
 

@@ -10,16 +10,13 @@ from minigen import ops
 from minigen.backend import Shape
 from minigen.nn.init import fan_in_uniform
 from minigen.nn.module import Module
+from minigen.ops.convolution_arguments import pair
 
 Size = int | tuple[int, int]
 
 
-def _pair(size: Size) -> tuple[int, int]:
-    return (size, size) if isinstance(size, int) else size
-
-
 class _Convolution(Module):
-    """What the three have in common: a weight, a bias, and how the kernel moves."""
+    """What the three layers have in common: a weight, a bias, and the options of their operation."""
 
     def __init__(self, shape: Shape, out_channels: int, bias: bool, **options: Any) -> None:
         fan_in = shape[1] * shape[2] * shape[3]
@@ -36,8 +33,8 @@ class _Convolution(Module):
 class Conv2d(_Convolution):
     """Convolution: (N, in_channels, H, W) -> (N, out_channels, H', W').
 
-    H' = (H + 2 padding - dilation (k - 1) - 1) // stride + 1. Sizes are a number or (vertical, horizontal); padding
-    also ((top, bottom), (left, right)).
+    H' = (H + 2 padding - dilation (kh - 1) - 1) // stride + 1, for a kernel (kh, kw), and W' likewise. Sizes are an int
+    or a pair (vertical, horizontal); padding may also be ((top, bottom), (left, right)). See `ops.conv2d`.
     """
 
     def __init__(
@@ -53,7 +50,8 @@ class Conv2d(_Convolution):
     ) -> None:
         if groups < 1 or in_channels % groups or out_channels % groups:
             raise ValueError(f"Conv2d: groups={groups} must divide {in_channels} and {out_channels} channels")
-        shape = (out_channels, in_channels // groups, *_pair(kernel_size))
+        kernel = pair("Conv2d", "kernel_size", kernel_size, least=1)
+        shape = (out_channels, in_channels // groups, *kernel)
         super().__init__(shape, out_channels, bias, stride=stride, padding=padding, dilation=dilation, groups=groups)
 
     def forward(self, x: Any) -> Any:
@@ -61,9 +59,10 @@ class Conv2d(_Convolution):
 
 
 class ConvTranspose2d(_Convolution):
-    """Transposed (fractionally strided) convolution, the adjoint of `Conv2d` with the same settings.
+    """Transposed (fractionally strided) convolution: (N, in_channels, H, W) -> (N, out_channels, H', W').
 
-    H' = (H - 1) stride - 2 padding + dilation (k - 1) + output_padding + 1.
+    It is the adjoint of the `Conv2d` from out_channels to in_channels with the same options:
+    H' = stride (H - 1) + dilation (kh - 1) + 1 - 2 padding + output_padding. See `ops.conv_transpose2d`.
     """
 
     def __init__(
@@ -80,8 +79,9 @@ class ConvTranspose2d(_Convolution):
     ) -> None:
         if groups < 1 or in_channels % groups or out_channels % groups:
             raise ValueError(f"ConvTranspose2d: groups={groups} must divide {in_channels} and {out_channels} channels")
+        kernel = pair("ConvTranspose2d", "kernel_size", kernel_size, least=1)
         super().__init__(
-            (in_channels, out_channels // groups, *_pair(kernel_size)),
+            (in_channels, out_channels // groups, *kernel),
             out_channels,
             bias,
             stride=stride,
@@ -96,15 +96,17 @@ class ConvTranspose2d(_Convolution):
 
 
 class MaskedConv2d(_Convolution):
-    """A convolution that sees only what comes before, in raster order (van den Oord et al. 2016, arXiv 1601.06759).
+    """Convolution that sees only earlier pixels in raster order: (N, in_channels, H, W) -> (N, out_channels, H, W).
 
-    The kernel's taps below the centre row, and right of the centre in it, are masked. At the centre itself, the
-    features form one group for each colour, in the order R, G, B: mask "B" lets a group see itself and the groups
-    before it, mask "A", for the first layer, only the groups before it. With one colour, "A" hides the centre and
-    "B" shows it. The output has the input's height and width; kernel sizes are odd.
+    The taps below the centre of the kernel, and right of it in its row, are masked. At the centre, the channels form
+    one group for each colour, in the order R, G, B. Mask "A", for the first layer of a model, lets a group of output
+    channels see the groups before its own; mask "B", for all later layers, its own as well. With one colour, "A"
+    hides the centre and "B" shows it. Kernel sizes are odd.
 
-    `splits`: where the output is several stacked feature maps (the gates of an LSTM, say), each of them is divided
-    into colour groups by itself. Channels that do not divide evenly give the first groups one more each.
+    `splits`: where the output is several feature maps stacked (the gates of an LSTM, for example), each of them is
+    divided into colour groups by itself. Channels that do not divide evenly give the first groups one more each.
+
+    van den Oord, Kalchbrenner & Kavukcuoglu, "Pixel Recurrent Neural Networks" (2016, arXiv 1601.06759), section 3.4.
     """
 
     def __init__(
@@ -117,7 +119,7 @@ class MaskedConv2d(_Convolution):
         splits: int = 1,
         bias: bool = True,
     ) -> None:
-        height, width = _pair(kernel_size)
+        height, width = pair("MaskedConv2d", "kernel_size", kernel_size, least=1)
         if mask not in ("A", "B"):
             raise ValueError(f'MaskedConv2d: mask is {mask!r}; takes "A" (first layer) or "B"')
         if height % 2 == 0 or width % 2 == 0:
@@ -141,14 +143,14 @@ class MaskedConv2d(_Convolution):
 
 
 def colour_of(channels: int, colours: int) -> np.ndarray:
-    """The colour group of each of `channels` features: as even as possible, in order, (channels,)."""
+    """The colour of each of `channels` channels, (channels,): groups in order, as even as possible."""
     return np.concatenate(
         [np.full(len(part), i) for i, part in enumerate(np.array_split(np.arange(channels), colours))]
     )
 
 
 def causal_mask(shape: Shape, mask: str, colours: int = 1, splits: int = 1) -> np.ndarray:
-    """The mask of `MaskedConv2d` for a weight (out, in, kh, kw): whether it sees."""
+    """The mask of `MaskedConv2d`, True where an output channel sees an input channel: (out, in, kh, kw)."""
     out_channels, in_channels, height, width = shape
     seen = np.zeros(shape, dtype=bool)
     seen[:, :, : height // 2, :] = True

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from minigen import ops
 from minigen.autograd import Tensor, raw
-from minigen.backend import is_array, normal
+from minigen.backend import is_array, normal, on_host
 from minigen.nn.init import fan_in_uniform
 from minigen.nn.module import Module, Parameter
 
@@ -40,7 +38,7 @@ class Embedding(Module):
             raise TypeError(
                 f"Embedding: takes an array of integers, got {getattr(index, 'dtype', type(index).__name__)}"
             )
-        if isinstance(index, np.ndarray) and index.size and index.min() < 0:
+        if on_host(index) and index.size and index.min() < 0:
             raise IndexError(f"Embedding: takes integers 0 ... {len(self.weight) - 1}, got {index.min()}")
         return self.weight[index]
 

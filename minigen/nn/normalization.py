@@ -8,7 +8,7 @@ import numpy as np
 
 from minigen import ops
 from minigen.autograd import Tensor
-from minigen.backend import current_dtype, device
+from minigen.backend import Array, current_dtype, device
 from minigen.nn.init import constant
 from minigen.nn.module import Module
 
@@ -16,8 +16,8 @@ from minigen.nn.module import Module
 class _BatchNorm(Module):
     """Each channel to mean 0 and variance 1 over the batch, then scaled and shifted: `ops.batch_norm`.
 
-    In evaluation the running statistics take the batch's place, so the result for one example does not depend on
-    the others. `frozen` keeps them as they are.
+    In training the running statistics move towards the batch's by `momentum`, unless the module is `frozen`. In
+    evaluation they take the batch's place, so that the result for one example does not depend on the others.
     """
 
     dimensions: tuple[int, ...] = ()
@@ -36,14 +36,21 @@ class _BatchNorm(Module):
             raise ValueError(
                 f"{type(self).__name__}: takes {' or '.join(map(str, self.dimensions))} axes, got {x.shape}"
             )
-        untouched = self.training and self.frozen
-        running = (None, None) if untouched else (self.running_mean, self.running_var)
-        y = ops.batch_norm(
-            x, self.weight, self.bias, *running, training=self.training, momentum=self.momentum, eps=self.eps
-        )
-        if self.training and not untouched:
-            self.num_batches_tracked.data += 1
+        if x.shape[1] != self.running_mean.size:
+            raise ValueError(f"{type(self).__name__}: expects {self.running_mean.size} channels, got {x.shape}")
+        if not self.training:
+            return ops.normalize(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
+        y, mean, var = ops.batch_norm(x, self.weight, self.bias, eps=self.eps)
+        if not self.frozen:
+            n = x.size // x.shape[1]
+            self._track(mean.data, var.data * (n / (n - 1)))  # the running variance is of the unbiased ones
         return y
+
+    def _track(self, mean: Array, var: Array) -> None:
+        """running = (1 - momentum) running + momentum batch"""
+        self.running_mean.data += self.momentum * (mean - self.running_mean.data)
+        self.running_var.data += self.momentum * (var - self.running_var.data)
+        self.num_batches_tracked.data += 1
 
     def extra_repr(self) -> str:
         return f"{self.running_mean.shape[0]}"

@@ -1,148 +1,141 @@
-"""Convolutions: plain, transposed and masked.
+"""Convolution, transposed convolution and masked convolution of images.
 
-With x (N, C, H, W), weight (O, C, kh, kw) and y (N, O, H', W'), everything here comes from one sum,
+With images x (N, C, H, W), weight (O, C, kh, kw) and y (N, O, H', W'), everything here comes from one sum,
 
     T(x, weight, y) = sum over n, o, i, j, c, a, b of
                       y[n, o, i, j] weight[o, c, a, b] x[n, c, s i + d a - p, s j + d b - p]
 
-(stride s, dilation d, padding p), which is linear in each of the three. Its derivative by y is the convolution, by x
-the transposed convolution, by weight the gradient that a convolution's weight gets. So each of the three has the
-other two as its derivatives, to every order. How they are computed, as products of matrices, is in `taps.py`.
+with stride s, dilation d and padding p. T is linear in each of its three arguments. Its derivative with respect to
 
-Dumoulin & Visin, "A guide to convolution arithmetic for deep learning" (2016); the mask is from van den Oord,
-Kalchbrenner & Kavukcuoglu, "Pixel Recurrent Neural Networks" (2016).
+    y         is the convolution of x with weight,
+    x         is the transposed convolution of y with weight: the input gradient of a convolution,
+    weight    is the weight gradient of a convolution.
+
+So each of the three operations has the other two as its derivatives, to every order. `naive_conv2d` computes the first
+as it is defined. The operations below it compute all three as products of matrices, which `im2col.py` explains.
+
+Dumoulin & Visin, "A guide to convolution arithmetic for deep learning" (2016, arXiv 1603.07285); the masked one is
+from van den Oord, Kalchbrenner & Kavukcuoglu, "Pixel Recurrent Neural Networks" (2016, arXiv 1601.06759), section 3.4.
 """
 
 from __future__ import annotations
 
 import math
-from operator import index
+from functools import cache
 from typing import Any
 
 import numpy as np
 
 from minigen.autograd import primitive, raw
-from minigen.backend import Array, array_module, device_of, to_numpy
+from minigen.backend import Array, array_module, device_of
+from minigen.ops.convolution_arguments import checked_mask, conv2d_geometry, conv_transpose2d_geometry
+from minigen.ops.convolution_geometry import Geometry, Pair
+from minigen.ops.im2col import LiveTaps, col2im, im2col, images_at_once, set_weight_matrix, weight_matrix
 from minigen.ops.reductions import sum_per_channel
-from minigen.ops.taps import (
-    Pair,
-    Window,
-    add_columns,
-    columns,
-    images_at_once,
-    move,
-    runs_of,
-    set_weights,
-    weight_matrix,
-)
 
-# Adding a number into its place takes as long as copying about three; it decides how a transposed convolution is done.
-_COPIES_PER_ADDITION = 3
+__all__ = ["conv2d", "masked_conv2d", "conv_transpose2d"]
+
+# -- the definition --------------------------------------------------------------------------------------------------
+
+
+def naive_conv2d(
+    x: np.ndarray,
+    weight: np.ndarray,
+    bias: np.ndarray | None = None,
+    *,
+    stride: Pair = (1, 1),
+    padding: tuple[Pair, Pair] = ((0, 0), (0, 0)),
+    dilation: Pair = (1, 1),
+    groups: int = 1,
+) -> np.ndarray:
+    """The definition of `conv2d`, with its options as pairs; the tests hold `conv2d` to it.
+
+    y[n, o, i, j] = bias[o] + sum over c, a, b of weight[o, c, a, b] x[n, c, s i + d a - p, s j + d b - p]
+    """
+    outputs, channels, kh, kw = weight.shape
+    x = np.pad(x, ((0, 0), (0, 0), *padding))
+    height = (x.shape[2] - dilation[0] * (kh - 1) - 1) // stride[0] + 1
+    width = (x.shape[3] - dilation[1] * (kw - 1) - 1) // stride[1] + 1
+    y = np.zeros((len(x), outputs, height, width), x.dtype)
+    for o, i, j in np.ndindex(outputs, height, width):
+        first = o // (outputs // groups) * channels  # of the channels in the group of o
+        for c, a, b in np.ndindex(channels, kh, kw):
+            row, column = stride[0] * i + dilation[0] * a, stride[1] * j + dilation[1] * b
+            y[:, o, i, j] += weight[o, c, a, b] * x[:, first + c, row, column]
+    return y if bias is None else y + bias[:, np.newaxis, np.newaxis]
 
 
 # -- the three derivatives of T --------------------------------------------------------------------------------------
+#
+# Their results lie in memory with the channels last, (N, H, W, C). `live` says which taps a mask leaves.
 
 
-@primitive
-def convolve(x: Array, weight: Array, bias: Array | None = None, *, window: Window) -> Array:
-    """y[n, o, i, j] = bias[o] + sum over c, a, b of weight[o, c, a, b] x[n, c, s i + d a - p, s j + d b - p].
-
-    The result (N, O, H', W') lies in memory with its channels last.
-    """
+@primitive(name="conv2d")
+def _conv2d(x: Array, weight: Array, bias: Array | None = None, *, geometry: Geometry, live: LiveTaps) -> Array:
+    """y[n, o, i, j] = bias[o] + sum over c, a, b of weight[o, c, a, b] x[n, c, s i + d a - p, s j + d b - p]"""
     xp = array_module(x)
-    images, _, *size = x.shape
-    height, width = window.output_size(size)
-    out = xp.empty((images, height, width, weight.shape[0]), x.dtype)
-    weight = _masked(weight, window)
-    for inputs, outputs in _groups(window, x.shape[1], weight.shape[0]):
-        matrix = weight_matrix(weight[outputs], window)
-        for some, seen in columns(x[:, inputs], window):
+    out = xp.empty((len(x), *geometry.output_size(x.shape[2:]), len(weight)), x.dtype)
+    for inputs, outputs in geometry.channel_groups(x.shape[1], len(weight)):
+        matrix = weight_matrix(weight[outputs], live)
+        for some, columns in im2col(x[:, inputs], geometry, live):
             rows = out[some, ..., outputs].reshape(-1, matrix.shape[1])  # a view
-            xp.matmul(seen, matrix, out=rows)
+            xp.matmul(columns, matrix, out=rows)
             if bias is not None:
                 rows += bias[outputs]
     return out.transpose(0, 3, 1, 2)
 
 
-@primitive
-def convolve_transposed(y: Array, weight: Array, bias: Array | None = None, *, window: Window) -> Array:
+@primitive(name="conv_transpose2d")
+def _conv_transpose2d(
+    y: Array, weight: Array, bias: Array | None = None, *, geometry: Geometry, live: LiveTaps
+) -> Array:
     """x[n, c, h, w] = bias[c] + sum of weight[o, c, a, b] y[n, o, i, j] where s i + d a - p = h, s j + d b - p = w.
 
-    The result (N, C, H, W) lies in memory with its channels last.
+    By col2im, or as a convolution with the kernel flipped.
     """
-    weight = _masked(weight, window)
-    if window.stride == (1, 1):
-        # for each tap: copy y (its channels, at every place of x), or add to x (its channels, at every place of y)
-        copies = weight.shape[0] * math.prod(window.input_size(y.shape[2:]))
-        additions = weight.shape[1] * window.groups * math.prod(y.shape[2:])
-        if copies <= _COPIES_PER_ADDITION * additions:
-            return convolve(y, _flipped(weight, window), bias, window=window.flipped())
-    return _add_up(y, weight, bias, window)
-
-
-@primitive
-def convolve_weight(x: Array, y: Array, *, window: Window) -> Array:
-    """weight[o, c, a, b] = sum over n, i, j of y[n, o, i, j] x[n, c, s i + d a - p, s j + d b - p]"""
-    xp = array_module(x)
-    weight = xp.zeros((y.shape[1], x.shape[1] // window.groups, *window.kernel), x.dtype)
-    for inputs, outputs in _groups(window, x.shape[1], y.shape[1]):
-        matrix = weight_matrix(weight[outputs], window)  # zeros
-        for some, seen in columns(x[:, inputs], window):
-            matrix += seen.T @ _rows(y[some, outputs])
-        set_weights(weight[outputs], matrix, window)
-    return _masked(weight, window)
-
-
-convolve.derivatives(
-    x=lambda g, weight, window: convolve_transposed(g, weight, window=window),
-    weight=lambda g, x, window: convolve_weight(x, g, window=window),
-    bias=lambda g: sum_per_channel(g),
-)
-convolve_transposed.derivatives(
-    y=lambda g, weight, window: convolve(g, weight, window=window),
-    weight=lambda g, y, window: convolve_weight(g, y, window=window),
-    bias=lambda g: sum_per_channel(g),
-)
-convolve_weight.derivatives(
-    x=lambda g, y, window: convolve_transposed(y, g, window=window),
-    y=lambda g, x, window: convolve(x, g, window=window),
-)
-
-
-def _add_up(y: Array, weight: Array, bias: Array | None, window: Window) -> Array:
-    """The transposed convolution by adding what each output gives to the inputs that it sees."""
-    xp = array_module(y)
+    if _is_quicker_flipped(y, weight, geometry):
+        return _conv2d(y, _flipped(weight, geometry.groups), bias, geometry=geometry.flipped(), live=live.flipped())
     images, _, *size = y.shape
-    height, width = window.input_size(size)
     channels = weight.shape[1]
-    (top, bottom), (left, right) = window.padding
-    out = xp.zeros((images, height, width, channels * window.groups), y.dtype)
-    step = images_at_once(xp, images, window, size, channels, y.dtype)
-    padded = xp.empty((step, height + top + bottom, width + left + right, channels), y.dtype)
-    for inputs, outputs in _groups(window, out.shape[3], y.shape[1]):
-        matrix = weight_matrix(weight[outputs], window).T
+    out = array_module(y).zeros((images, *geometry.input_size(size), channels * geometry.groups), y.dtype)
+    step = images_at_once(y, math.prod(size) * live.count * channels)
+    for inputs, outputs in geometry.channel_groups(out.shape[3], len(weight)):
+        matrix = weight_matrix(weight[outputs], live).T
         for start in range(0, images, step):
-            given = _rows(y[start : start + step, outputs]) @ matrix
-            target = padded[: min(step, images - start)]
-            target[...] = 0
-            add_columns(given, target, window, size)
-            move(target, out[start : start + step, ..., inputs], (-top, -left))
+            some = slice(start, start + step)
+            col2im(_rows(y[some, outputs]) @ matrix, out[some, ..., inputs], geometry, live)
     if bias is not None:
         out += bias
     return out.transpose(0, 3, 1, 2)
 
 
-def _flipped(weight: Array, window: Window) -> Array:
-    """The weights seen from the input: (O, C / groups, kh, kw) -> (C, O / groups, kh, kw), upside down."""
-    _, inputs, *kernel = weight.shape
-    weight = weight.reshape(window.groups, -1, inputs, *kernel).swapaxes(1, 2)[..., ::-1, ::-1]
-    return weight.reshape(window.groups * inputs, -1, *kernel)
+@primitive(name="conv2d_weight_gradient")
+def _weight_gradient(x: Array, y: Array, *, geometry: Geometry, live: LiveTaps) -> Array:
+    """weight[o, c, a, b] = sum over n, i, j of y[n, o, i, j] x[n, c, s i + d a - p, s j + d b - p]; 0 at dead taps."""
+    xp = array_module(x)
+    weight = xp.zeros((y.shape[1], x.shape[1] // geometry.groups, *geometry.kernel), x.dtype)
+    for inputs, outputs in geometry.channel_groups(x.shape[1], y.shape[1]):
+        matrix = weight_matrix(weight[outputs], live)  # zeros, in the matrix's shape
+        for some, columns in im2col(x[:, inputs], geometry, live):
+            matrix += columns.T @ _rows(y[some, outputs])
+        set_weight_matrix(weight[outputs], matrix, live)
+    return weight
 
 
-def _groups(window: Window, inputs: int, outputs: int) -> list[tuple[slice, slice]]:
-    """Each group's input and output channels."""
-    i, o = inputs // window.groups, outputs // window.groups
-    return [(slice(k * i, (k + 1) * i), slice(k * o, (k + 1) * o)) for k in range(window.groups)]
+_conv2d.derivatives(
+    x=lambda g, weight, geometry, live: _conv_transpose2d(g, weight, geometry=geometry, live=live),
+    weight=lambda g, x, geometry, live: _weight_gradient(x, g, geometry=geometry, live=live),
+    bias=lambda g: sum_per_channel(g),
+)
+_conv_transpose2d.derivatives(
+    y=lambda g, weight, geometry, live: _conv2d(g, weight, geometry=geometry, live=live),
+    weight=lambda g, y, geometry, live: _weight_gradient(g, y, geometry=geometry, live=live),
+    bias=lambda g: sum_per_channel(g),
+)
+_weight_gradient.derivatives(
+    x=lambda g, y, geometry, live: _conv_transpose2d(y, g, geometry=geometry, live=live),
+    y=lambda g, x, geometry, live: _conv2d(x, g, geometry=geometry, live=live),
+)
 
 
 def _rows(y: Array) -> Array:
@@ -150,8 +143,22 @@ def _rows(y: Array) -> Array:
     return y.transpose(0, 2, 3, 1).reshape(-1, y.shape[1])
 
 
-def _masked(weight: Array, window: Window) -> Array:
-    return weight if window.mask is None else weight * device_of(weight).asarray(window.mask)
+def _is_quicker_flipped(y: Array, weight: Array, geometry: Geometry) -> bool:
+    """Whether a transposed convolution is quicker as a convolution with the kernel flipped (possible for stride 1).
+
+    For each tap, im2col copies O numbers for every pixel of x; col2im adds C numbers for every pixel of y. To add a
+    number in its place takes as long as to copy about three.
+    """
+    copies = len(weight) * math.prod(geometry.input_size(y.shape[2:]))
+    additions = weight.shape[1] * geometry.groups * math.prod(y.shape[2:])
+    return geometry.stride == (1, 1) and copies <= 3 * additions
+
+
+def _flipped(weight: Array, groups: int) -> Array:
+    """The kernels flipped, inputs and outputs exchanged: (O, C / groups, kh, kw) -> (C, O / groups, kh, kw)."""
+    _, channels, *kernel = weight.shape
+    weight = weight.reshape(groups, -1, channels, *kernel).swapaxes(1, 2)[..., ::-1, ::-1]
+    return weight.reshape(groups * channels, -1, *kernel)
 
 
 # -- the operations --------------------------------------------------------------------------------------------------
@@ -162,13 +169,17 @@ def conv2d(
 ) -> Any:
     """The convolution of images x (N, C, H, W) with weight (O, C / groups, kh, kw) and bias (O,): (N, O, H', W').
 
+    H' = (H + top + bottom - dilation (kh - 1) - 1) // stride + 1, and W' likewise. As everywhere in deep learning, the
+    kernel is not flipped; mathematics calls this a cross-correlation. `naive_conv2d` is the definition.
+
     stride, dilation    an int, or a pair for height and width
     padding             an int, a pair, or ((top, bottom), (left, right)): zeros put around the image
     groups              the channels fall into so many groups, each convolved by itself
 
-    H' = (H + top + bottom - dilation (kh - 1) - 1) // stride + 1. Like everyone's "convolution", a correlation.
+    Raises `ValueError` for shapes or options that do not fit, `TypeError` for dtypes that differ.
     """
-    return _convolve("conv2d", x, weight, bias, stride, padding, dilation, groups)
+    geometry = conv2d_geometry("conv2d", x, weight, bias, stride, padding, dilation, groups)
+    return _conv2d(x, weight, bias, geometry=geometry, live=_all_taps(geometry.kernel))
 
 
 def masked_conv2d(
@@ -177,16 +188,15 @@ def masked_conv2d(
     """`conv2d` with weight * mask, where `mask` is of zeros and ones, (kh, kw) or (O, C, kh, kw).
 
     Taps that the mask switches off for all channels cost nothing, in either direction. The gradient of the weight
-    is zero where the mask is. Keep the mask a NumPy array: from a GPU it is copied at every call.
+    is zero where the mask is. Keep the mask a NumPy array: from a GPU it is copied at every call. Options and errors
+    as for `conv2d`.
     """
-    mask = to_numpy(raw(mask))
-    shape = tuple(getattr(weight, "shape", ()))
-    if mask.shape not in (shape, shape[2:]):
-        raise ValueError(f"masked_conv2d: weight {shape} takes a mask {shape[2:]} or {shape}, got {mask.shape}")
-    on = mask.astype(bool)
-    if not (mask == on).all():
-        raise ValueError("masked_conv2d: takes a mask of zeros and ones, got other values")
-    return _convolve("masked_conv2d", x, weight, bias, stride, padding, dilation, mask=on)
+    mask = checked_mask(weight, mask)
+    geometry = conv2d_geometry("masked_conv2d", x, weight, bias, stride, padding, dilation, groups=1)
+    live = mask if mask.ndim == 2 else mask.any(axis=(0, 1))
+    if (mask != live).any():  # some channels see fewer taps than others
+        weight = weight * device_of(raw(weight)).asarray(mask)
+    return _conv2d(x, weight, bias, geometry=geometry, live=LiveTaps(live))
 
 
 def conv_transpose2d(
@@ -204,109 +214,13 @@ def conv_transpose2d(
 
     It is the gradient of the `conv2d` that has these options, with respect to its input:
     H' = stride (H - 1) + dilation (kh - 1) + 1 - top - bottom + output_padding, where `output_padding` is less than
-    the stride or the dilation and chooses among the sizes that `conv2d` takes to the same H. Options as there.
+    the stride or the dilation and chooses among the sizes that `conv2d` takes to the same H. Options and errors as
+    for `conv2d`.
     """
-    name = "conv_transpose2d"
-    window = _window(name, x, weight, stride, padding, dilation, groups)
-    _check(name, x, weight, bias, weight.shape[0], weight.shape[1] * groups, groups)
-    extra = _pair(name, "output_padding", output_padding, least=0)
-    most = tuple(max(s, d) - 1 for s, d in zip(window.stride, window.dilation, strict=True))
-    if extra[0] > most[0] or extra[1] > most[1]:
-        raise ValueError(
-            f"{name}: output_padding must be less than the stride or the dilation, at most {most}, got {extra}"
-        )
-    (top, bottom), (left, right) = window.padding
-    window = window._replace(padding=((top, bottom - extra[0]), (left, right - extra[1])))
-    if min(window.input_size(x.shape[2:])) < 1:
-        raise ValueError(f"{name}: padding {padding} leaves nothing of x {x.shape} under weight {weight.shape}")
-    return convolve_transposed(x, weight, bias, window=window)
+    geometry = conv_transpose2d_geometry(x, weight, bias, stride, padding, output_padding, dilation, groups)
+    return _conv_transpose2d(x, weight, bias, geometry=geometry, live=_all_taps(geometry.kernel))
 
 
-def _convolve(
-    name: str,
-    x: Any,
-    weight: Any,
-    bias: Any,
-    stride: Any,
-    padding: Any,
-    dilation: Any,
-    groups: int = 1,
-    mask: np.ndarray | None = None,
-) -> Any:
-    window = _window(name, x, weight, stride, padding, dilation, groups, mask)
-    _check(name, x, weight, bias, weight.shape[1] * groups, weight.shape[0], groups)
-    (top, bottom), (left, right) = window.padding
-    below, beside = x.shape[2] + top + bottom - window.span(0), x.shape[3] + left + right - window.span(1)
-    if min(below, beside) < 0:
-        reach = window.span(0), window.span(1)
-        raise ValueError(
-            f"{name}: the kernel, which reaches {reach}, is larger than x {x.shape} with padding {window.padding}"
-        )
-    # without the last rows and columns where they are too few for another step
-    bottom, right = bottom - below % window.stride[0], right - beside % window.stride[1]
-    return convolve(x, weight, bias, window=window._replace(padding=((top, bottom), (left, right))))
-
-
-# -- checking the arguments ------------------------------------------------------------------------------------------
-
-
-def _window(
-    name: str,
-    x: Any,
-    weight: Any,
-    stride: Any,
-    padding: Any,
-    dilation: Any,
-    groups: int,
-    mask: np.ndarray | None = None,
-) -> Window:
-    for argument, value, axes in (("x", x, "(N, C, H, W)"), ("weight", weight, "with 4 axes")):
-        if getattr(value, "ndim", None) != 4:
-            raise ValueError(f"{name}: takes {argument} {axes}, got {getattr(value, 'shape', type(value).__name__)}")
-    kernel = tuple(weight.shape[2:])
-    live = np.ones(kernel, bool) if mask is None else mask.any(axis=(0, 1)) if mask.ndim == 4 else mask
-    return Window(
-        kernel,
-        _pair(name, "stride", stride, least=1),
-        _padding(name, padding),
-        _pair(name, "dilation", dilation, least=1),
-        groups,
-        runs_of(live),
-        None if mask is None or (mask == live).all() else mask,
-    )
-
-
-def _check(name: str, x: Any, weight: Any, bias: Any, takes: int, gives: int, groups: int) -> None:
-    """That weight `takes` x's channels and `gives` as many as bias has, in whole groups."""
-    if not isinstance(groups, int) or groups < 1 or weight.shape[0] % groups:
-        raise ValueError(f"{name}: groups must divide the {weight.shape[0]} of weight {weight.shape}, got {groups!r}")
-    if x.shape[1] != takes:
-        among = f" in {groups} groups" if groups > 1 else ""
-        raise ValueError(
-            f"{name}: x has {x.shape[1]} channels {x.shape} but weight takes {takes} {weight.shape}{among}"
-        )
-    if bias is not None and getattr(bias, "shape", None) != (gives,):
-        got = getattr(bias, "shape", type(bias).__name__)
-        raise ValueError(f"{name}: weight {weight.shape} takes a bias {(gives,)}, got {got}")
-    for argument, value in (("x", x), ("bias", bias)):
-        if value is not None and value.dtype != weight.dtype:
-            raise TypeError(f"{name}: {argument} is {value.dtype} but weight {weight.dtype}; cast with `.astype`")
-
-
-def _padding(name: str, value: Any) -> tuple[Pair, Pair]:
-    """An int, a pair or two pairs as ((top, bottom), (left, right))."""
-    if isinstance(value, tuple | list) and len(value) == 2 and all(isinstance(v, tuple | list) for v in value):
-        return _pair(name, "padding", value[0], least=0), _pair(name, "padding", value[1], least=0)
-    vertical, horizontal = _pair(name, "padding", value, least=0)
-    return (vertical, vertical), (horizontal, horizontal)
-
-
-def _pair(name: str, option: str, value: Any, least: int) -> Pair:
-    """An int or a pair as a pair."""
-    try:
-        first, second = (index(v) for v in (value if isinstance(value, tuple | list) else (value, value)))
-    except (TypeError, ValueError):
-        first = second = least - 1
-    if min(first, second) < least:
-        raise ValueError(f"{name}: {option} takes an int from {least} up, or a pair of them, got {value!r}")
-    return first, second
+@cache
+def _all_taps(kernel: Pair) -> LiveTaps:
+    return LiveTaps(np.ones(kernel, bool))

@@ -7,6 +7,12 @@ from typing import Any
 from minigen.autograd import primitive
 from minigen.backend import Array, Device, array_module
 
+__all__ = [
+    "add", "subtract", "multiply", "divide", "negative", "pow", "abs", "sign", "square", "sqrt", "exp", "log",
+    "log1p", "maximum", "minimum", "clip", "where", "tanh", "sigmoid", "relu", "leaky_relu", "softplus", "equal",
+    "not_equal", "less", "less_equal", "greater", "greater_equal", "astype",
+]  # fmt: skip
+
 # -- arithmetic ------------------------------------------------------------------------------------------------------
 
 
@@ -61,7 +67,7 @@ def pow(x: Array, y: Array) -> Array:
     return x**y
 
 
-pow.derivatives(x=lambda g, x, y: _power_rule(g, x, y), y=lambda g, x, out: g * out * log(where(equal(x, 0), 1.0, x)))
+pow.derivatives(x=lambda g, x, y: _power_rule(g, x, y), y=lambda g, x, out: _exponent_rule(g, x, out))
 
 
 def _power_rule(g: Any, x: Any, y: Any) -> Any:
@@ -71,13 +77,9 @@ def _power_rule(g: Any, x: Any, y: Any) -> Any:
     return g * y * pow(x, where(equal(y, 0), 1.0, y - 1))
 
 
-@primitive
-def abs(x: Array) -> Array:
-    """|x|, with derivative 0 at 0."""
-    return array_module(x).abs(x)
-
-
-abs.derivatives(x=lambda g, x: g * sign(x))
+def _exponent_rule(g: Any, x: Any, out: Any) -> Any:
+    """g x^y log x, which is 0 for x = 0."""
+    return g * out * log(where(equal(x, 0), 1.0, x))
 
 
 @primitive
@@ -87,6 +89,15 @@ def sign(x: Array) -> Array:
 
 
 sign.derivatives(x=lambda g: g * 0.0)
+
+
+@primitive
+def abs(x: Array) -> Array:
+    """|x|, with derivative 0 at 0."""
+    return array_module(x).abs(x)
+
+
+abs.derivatives(x=lambda g, x: g * sign(x))
 
 
 @primitive
@@ -132,107 +143,6 @@ def log1p(x: Array) -> Array:
 
 
 log1p.derivatives(x=lambda g, x: g / (1.0 + x))
-
-
-# -- choices ---------------------------------------------------------------------------------------------------------
-
-
-@primitive
-def maximum(x: Array, y: Array) -> Array:
-    """The larger of x and y; where they are equal, each has half of the gradient."""
-    return array_module(x if hasattr(x, "dtype") else y).maximum(x, y)
-
-
-maximum.derivatives(x=lambda g, x, y: _won_by(g, x, y), y=lambda g, x, y: _won_by(g, y, x))
-
-
-@primitive
-def minimum(x: Array, y: Array) -> Array:
-    """The smaller of x and y; where they are equal, each has half of the gradient."""
-    return array_module(x if hasattr(x, "dtype") else y).minimum(x, y)
-
-
-minimum.derivatives(x=lambda g, x, y: _won_by(g, y, x), y=lambda g, x, y: _won_by(g, x, y))
-
-
-def _won_by(g: Any, larger: Any, smaller: Any) -> Any:
-    """g where larger > smaller, half of it where they are equal."""
-    return where(greater(larger, smaller), g, where(equal(larger, smaller), 0.5 * g, 0.0))
-
-
-@primitive
-def clip(x: Array, min: float | None = None, max: float | None = None) -> Array:
-    """x limited to the numbers min <= x <= max; its gradient is 0 outside."""
-    return array_module(x).clip(x, min, max)
-
-
-clip.derivatives(x=lambda g, x, out: where(equal(x, out), g, 0.0))
-
-
-@primitive
-def where(condition: Array, x: Array, y: Array) -> Array:
-    """x where the condition holds, y elsewhere."""
-    return array_module(condition).where(condition, x, y)
-
-
-where.derivatives(x=lambda g, condition: where(condition, g, 0.0), y=lambda g, condition: where(condition, 0.0, g))
-
-
-# -- activations -----------------------------------------------------------------------------------------------------
-
-
-@primitive
-def tanh(x: Array) -> Array:
-    """Hyperbolic tangent."""
-    return array_module(x).tanh(x)
-
-
-tanh.derivatives(x=lambda g, out: g * (1.0 - out * out))
-
-
-@primitive
-def sigmoid(x: Array) -> Array:
-    """1 / (1 + e^-x), computed as (1 + tanh(x/2)) / 2: faster, and it cannot overflow."""
-    out = array_module(x).tanh(0.5 * x)
-    out *= 0.5
-    out += 0.5
-    return out
-
-
-sigmoid.derivatives(x=lambda g, out: g * (out * (1.0 - out)))
-
-
-@primitive
-def relu(x: Array) -> Array:
-    """max(x, 0)"""
-    return array_module(x).maximum(x, 0)
-
-
-relu.derivatives(x=lambda g, out: g * greater(out, 0))
-
-
-@primitive
-def leaky_relu(x: Array, *, negative_slope: float = 0.01) -> Array:
-    """x for x > 0 and negative_slope x elsewhere; 0 <= negative_slope < 1."""
-    if not 0 <= negative_slope < 1:
-        raise ValueError(f"takes 0 <= negative_slope < 1, got {negative_slope}")
-    return array_module(x).maximum(x, negative_slope * x)
-
-
-leaky_relu.derivatives(
-    # slope + (1 - slope) [out > 0], because arithmetic is much faster than choosing with `where`
-    x=lambda g, out, negative_slope: g * (astype(greater(out, 0), g.dtype) * (1 - negative_slope) + negative_slope)
-)
-
-
-@primitive
-def softplus(x: Array) -> Array:
-    """log(1 + e^x), without overflow."""
-    xp = array_module(x)
-    return xp.maximum(x, 0) + xp.log1p(xp.exp(-xp.abs(x)))
-
-
-softplus.derivatives(x=lambda g, x: g * sigmoid(x))
 
 
 # -- comparisons, which have no derivative ---------------------------------------------------------------------------
@@ -293,3 +203,104 @@ def to_device(x: Array, *, target: Device, source: Device) -> Array:
 
 
 to_device.derivatives(x=lambda g, target, source: to_device(g, target=source, source=target))
+
+
+# -- choices ---------------------------------------------------------------------------------------------------------
+
+
+@primitive
+def where(condition: Array, x: Array, y: Array) -> Array:
+    """x where the condition holds, y elsewhere."""
+    return array_module(condition).where(condition, x, y)
+
+
+where.derivatives(x=lambda g, condition: where(condition, g, 0.0), y=lambda g, condition: where(condition, 0.0, g))
+
+
+@primitive
+def maximum(x: Array, y: Array) -> Array:
+    """The larger of x and y; where they are equal, each has half of the gradient."""
+    return array_module(x if hasattr(x, "dtype") else y).maximum(x, y)
+
+
+maximum.derivatives(x=lambda g, x, y: _won_by(g, x, y), y=lambda g, x, y: _won_by(g, y, x))
+
+
+@primitive
+def minimum(x: Array, y: Array) -> Array:
+    """The smaller of x and y; where they are equal, each has half of the gradient."""
+    return array_module(x if hasattr(x, "dtype") else y).minimum(x, y)
+
+
+minimum.derivatives(x=lambda g, x, y: _won_by(g, y, x), y=lambda g, x, y: _won_by(g, x, y))
+
+
+def _won_by(g: Any, larger: Any, smaller: Any) -> Any:
+    """g where larger > smaller, half of it where they are equal."""
+    return where(greater(larger, smaller), g, where(equal(larger, smaller), 0.5 * g, 0.0))
+
+
+@primitive
+def clip(x: Array, min: float | None = None, max: float | None = None) -> Array:
+    """x limited to the numbers min <= x <= max; its gradient is 0 outside."""
+    return array_module(x).clip(x, min, max)
+
+
+clip.derivatives(x=lambda g, x, out: where(equal(x, out), g, 0.0))
+
+
+# -- activations -----------------------------------------------------------------------------------------------------
+
+
+@primitive
+def tanh(x: Array) -> Array:
+    """Hyperbolic tangent."""
+    return array_module(x).tanh(x)
+
+
+tanh.derivatives(x=lambda g, out: g * (1.0 - out * out))
+
+
+@primitive
+def sigmoid(x: Array) -> Array:
+    """1 / (1 + e^-x), computed as (1 + tanh(x/2)) / 2: faster, and it cannot overflow."""
+    out = array_module(x).tanh(0.5 * x)
+    out *= 0.5
+    out += 0.5
+    return out
+
+
+sigmoid.derivatives(x=lambda g, out: g * (out * (1.0 - out)))
+
+
+@primitive
+def relu(x: Array) -> Array:
+    """max(x, 0)"""
+    return array_module(x).maximum(x, 0)
+
+
+relu.derivatives(x=lambda g, out: g * greater(out, 0))
+
+
+@primitive
+def leaky_relu(x: Array, *, negative_slope: float = 0.01) -> Array:
+    """x for x > 0 and negative_slope x elsewhere; 0 <= negative_slope < 1."""
+    if not 0 <= negative_slope < 1:
+        raise ValueError(f"takes 0 <= negative_slope < 1, got {negative_slope}")
+    return array_module(x).maximum(x, negative_slope * x)
+
+
+leaky_relu.derivatives(
+    # slope + (1 - slope) [out > 0], because arithmetic is much faster than choosing with `where`
+    x=lambda g, out, negative_slope: g * (astype(greater(out, 0), g.dtype) * (1 - negative_slope) + negative_slope)
+)
+
+
+@primitive
+def softplus(x: Array) -> Array:
+    """log(1 + e^x), without overflow."""
+    xp = array_module(x)
+    return xp.maximum(x, 0) + xp.log1p(xp.exp(-xp.abs(x)))
+
+
+softplus.derivatives(x=lambda g, x: g * sigmoid(x))

@@ -5,21 +5,25 @@ from __future__ import annotations
 from typing import Any
 
 from minigen.autograd import primitive
-from minigen.backend import Array, array_module
+from minigen.backend import Array, array_module, on_host
 from minigen.ops.elementwise import negative, sigmoid, softplus, square
-from minigen.ops.reductions import log_softmax, mean, sum
+from minigen.ops.reductions import log_softmax, mean, reciprocal, sum
 from minigen.ops.shaping import getitem
+
+__all__ = ["mse_loss", "binary_cross_entropy_with_logits", "cross_entropy"]
 
 
 def _reduced(values: Any, reduction: str) -> Any:
-    if reduction not in ("mean", "sum", "none"):
+    if reduction == "none":
+        return values
+    if reduction not in ("mean", "sum"):
         raise ValueError(f'reduction is {reduction!r}; takes "mean", "sum" or "none"')
-    return {"mean": mean, "sum": sum, "none": lambda x: x}[reduction](values)
+    return mean(values) if reduction == "mean" else sum(values)
 
 
 def _share(g: Any, count: int, reduction: str) -> Any:
     """The gradient that reaches each of `count` values."""
-    return g * (1.0 / count) if reduction == "mean" else g
+    return g * reciprocal(count) if reduction == "mean" else g
 
 
 def _check_same_shape(name: str, x: Array, target: Array) -> None:
@@ -83,7 +87,7 @@ binary_cross_entropy_with_logits.derivatives(
 # -- cross-entropy ---------------------------------------------------------------------------------------------------
 
 
-def _chosen(target: Array) -> tuple:
+def _chosen(target: Array) -> tuple[Any, ...]:
     """The index that picks, from (N, classes, ...), the entry of the target class at each place: (N, ...)."""
     xp = array_module(target)
     axes = [xp.arange(n).reshape((-1,) + (1,) * (target.ndim - 1 - i)) for i, n in enumerate(target.shape)]
@@ -103,11 +107,7 @@ def cross_entropy(logits: Array, target: Array, *, reduction: str = "mean") -> A
         raise TypeError(f"target holds integer classes, got {target.dtype}")
     if logits.ndim < 2 or logits.shape[:1] + logits.shape[2:] != target.shape:
         raise ValueError(f"logits (N, classes, ...) are {logits.shape} but target (N, ...) is {target.shape}")
-    if (
-        array_module(target).__name__ == "numpy"
-        and target.size
-        and not 0 <= target.min() <= target.max() < logits.shape[1]
-    ):
+    if on_host(target) and target.size and not 0 <= target.min() <= target.max() < logits.shape[1]:
         raise ValueError(f"target holds classes {target.min()} ... {target.max()} but logits have {logits.shape[1]}")
     log_probabilities = log_softmax(logits, 1)
     return _reduced(-log_probabilities[_chosen(target)], reduction), log_probabilities

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from minigen import backend
-from minigen.autograd import primitive, raw
+from minigen.autograd import primitive
 from minigen.backend import Array, array_module, device_of
 from minigen.ops.elementwise import sqrt
 from minigen.ops.reductions import mean, sum_per_channel, var
 from minigen.ops.shaping import reshape
+
+__all__ = ["batch_norm", "normalize", "dropout"]
 
 # -- batch normalisation (Ioffe and Szegedy 2015, arXiv 1502.03167) --------------------------------------------------
 
@@ -29,95 +31,70 @@ def _affine(x: Any, weight: Any, bias: Any) -> Any:
     return x if bias is None else x + _per_channel(bias, x)
 
 
-def _reference_batch_norm(x: Any, weight: Any, bias: Any, *, eps: float, running: Any = None) -> Any:
+def _reference_batch_norm(x: Any, weight: Any = None, bias: Any = None, *, eps: float = 1e-5) -> Any:
     """y = weight (x - mean) / sqrt(var + eps) + bias, mean and var over the batch."""
     normalized = (x - mean(x, _axes(x), True)) / sqrt(var(x, _axes(x), True) + eps)
     return _affine(normalized, weight, bias)
 
 
-@primitive(reference=_reference_batch_norm, saves=("normalized", "inverse_std", "sums"))
-def _batch_norm_of_batch(x: Array, weight: Array | None, bias: Array | None, *, eps: float, running: Any = None) -> Any:
-    """The reference in fewer passes; moves the running statistics (mean, var, momentum) towards the batch's."""
+@primitive(reference=_reference_batch_norm, several=True, byproducts=2, saves=("normalized", "inverse_std"))
+def batch_norm(x: Array, weight: Array | None = None, bias: Array | None = None, *, eps: float = 1e-5) -> Any:
+    """y = weight (x - mean) / sqrt(var + eps) + bias for each channel of x (N, C, ...), over all its other axes.
+
+    Returns y, and the batch's mean and variance (C,), from which a layer makes its running statistics: no gradient
+    flows through these two.
+    """
+    _check_channels(x, weight=weight, bias=bias)
     n = x.size // x.shape[1]
+    if n == 1:
+        raise ValueError(f"expects more than one value a channel, x is {x.shape}")
     batch_mean = sum_per_channel(x) / n
     normalized = x - _per_channel(batch_mean, x)
     batch_var = sum_per_channel(normalized * normalized) / n
     inverse_std = 1.0 / array_module(x).sqrt(batch_var + eps)
     normalized *= _per_channel(inverse_std, x)
-    if running is not None:
-        running_mean, running_var, momentum = running
-        running_mean += momentum * (batch_mean - running_mean)
-        running_var += momentum * (batch_var * (n / (n - 1)) - running_var)
-    return _affine(normalized, weight, bias), normalized, inverse_std, []
+    return (_affine(normalized, weight, bias), batch_mean, batch_var), normalized, inverse_std
 
 
-def _sums(g: Array, normalized: Array, sums: list) -> tuple[Array, Array]:
-    """sum g and sum g normalized over the batch, (C,) each; all three derivatives need them, so they are kept."""
-    if not sums or sums[0] is not g:
-        sums[:] = [g, sum_per_channel(g), sum_per_channel(g * normalized)]
-    return sums[1], sums[2]
-
-
-def _batch_norm_gradient(g: Array, weight: Array | None, normalized: Array, inverse_std: Array, sums: list) -> Array:
-    """weight inverse_std (g - mean g - normalized mean(g normalized))"""
+@batch_norm.derivatives_together("x", "weight", "bias")
+def _(g: Array, weight: Array | None, normalized: Array, inverse_std: Array) -> dict[str, Array]:
+    """For x: weight inverse_std (g - mean g - normalized mean(g normalized))"""
     n = g.size // g.shape[1]
-    of_g, of_product = _sums(g, normalized, sums)
-    out = normalized * _per_channel(of_product * (-1.0 / n), g)
-    out += g
-    out -= _per_channel(of_g * (1.0 / n), g)
-    out *= _per_channel(inverse_std if weight is None else inverse_std * weight, g)
-    return out
+    sum_of_g, sum_of_product = sum_per_channel(g), sum_per_channel(g * normalized)
+    x = normalized * _per_channel(sum_of_product * (-1.0 / n), g)
+    x += g
+    x -= _per_channel(sum_of_g * (1.0 / n), g)
+    x *= _per_channel(inverse_std if weight is None else inverse_std * weight, g)
+    return {"x": x, "weight": sum_of_product, "bias": sum_of_g}
 
 
-_batch_norm_of_batch.derivatives(
-    x=_batch_norm_gradient,
-    weight=lambda g, normalized, sums: _sums(g, normalized, sums)[1].copy(),
-    bias=lambda g, normalized, sums: _sums(g, normalized, sums)[0].copy(),
-)
+def normalize(x: Any, mean: Any, var: Any, weight: Any = None, bias: Any = None, *, eps: float = 1e-5) -> Any:
+    """weight (x - mean) / sqrt(var + eps) + bias for each channel of x (N, C, ...), with a given mean and var (C,).
 
-
-def batch_norm(
-    x: Any,
-    weight: Any,
-    bias: Any,
-    running_mean: Any,
-    running_var: Any,
-    *,
-    training: bool,
-    momentum: float = 0.1,
-    eps: float = 1e-5,
-) -> Any:
-    """y = weight (x - mean) / sqrt(var + eps) + bias for each channel of x (N, C, ...); the rest are (C,).
-
-    In training, mean and var are the batch's, and the running ones, if not None, move towards them in place by
-    `momentum` (the running variance towards the unbiased one). In evaluation they are the running ones.
+    Batch normalisation in evaluation, with the running statistics: the result for one example does not depend on the
+    others.
     """
-    if x.ndim < 2:
-        raise ValueError(f"batch_norm: takes x (N, C, ...), got {x.shape}")
-    parameters = {"weight": weight, "bias": bias, "running_mean": running_mean, "running_var": running_var}
-    for name, parameter in parameters.items():
-        if parameter is not None and parameter.shape != (x.shape[1],):
-            raise ValueError(f"batch_norm: x has {x.shape[1]} channels {x.shape} but {name} is {parameter.shape}")
-    if training:
-        if x.size == x.shape[1]:
-            raise ValueError(f"batch_norm: training needs more than one value a channel, got {x.shape}")
-        running = None
-        if running_mean is not None:
-            running = (raw(running_mean), raw(running_var), momentum)
-        return _batch_norm_of_batch(x, weight, bias, eps=eps, running=running)
-    if running_mean is None:
-        raise ValueError("batch_norm: evaluation needs running_mean and running_var")
-    inverse_std = (raw(running_var) + float(eps)) ** -0.5
+    _check_channels(x, mean=mean, var=var, weight=weight, bias=bias)
+    inverse_std = (var + float(eps)) ** -0.5
     scale = inverse_std if weight is None else weight * inverse_std
-    shift = -raw(running_mean) * scale if bias is None else bias - raw(running_mean) * scale
-    return _affine(x, scale, shift)
+    return _affine(x, scale, -mean * scale if bias is None else bias - mean * scale)
+
+
+def _check_channels(x: Any, **parameters: Any) -> None:
+    """That x has channels, and each parameter one value for each of them."""
+    if x.ndim < 2:
+        raise ValueError(f"batch_norm: expects x (N, C, ...), got {x.shape}")
+    for name, values in parameters.items():
+        if values is not None and values.shape != (x.shape[1],):
+            raise ValueError(f"batch_norm: x has {x.shape[1]} channels {x.shape} but {name} is {values.shape}")
 
 
 # -- dropout (Srivastava et al. 2014) --------------------------------------------------------------------------------
 
 
-@primitive(saves=("mask",))
+@primitive(name="dropout", saves=("mask",))
 def _drop(x: Array, *, p: float) -> Any:
+    """Dropout in training."""
     mask = (backend.uniform(x.shape, dtype=x.dtype, device=device_of(x)) >= p).astype(x.dtype)
     mask *= 1.0 / (1.0 - p)
     return x * mask, mask

@@ -9,6 +9,8 @@ from minigen.backend import Array, array_module
 from minigen.ops.elementwise import sigmoid, tanh
 from minigen.ops.shaping import split
 
+__all__ = ["lstm_cell"]
+
 
 def _reference_lstm_cell(gates: Any, c: Any) -> tuple[Any, Any]:
     """c' = f c + i g and h = o tanh(c'), with i, f, o = sigmoid and g = tanh of a quarter of the gates each."""
@@ -17,7 +19,7 @@ def _reference_lstm_cell(gates: Any, c: Any) -> tuple[Any, Any]:
     return sigmoid(o) * tanh(c_next), c_next
 
 
-@primitive(reference=_reference_lstm_cell, saves=("activated", "tanh_c"))
+@primitive(reference=_reference_lstm_cell, several=True, saves=("activated", "tanh_c"))
 def lstm_cell(gates: Array, c: Array) -> Any:
     """One step of an LSTM after its matrix products: gates (N, 4H, ...) in the order i, f, g, o, and the cell state c
     (N, H, ...) give the new (h, c). The four sigmoids and tanhs are one tanh over the whole array.
@@ -43,25 +45,15 @@ def _quarters(gates: Array) -> list[Array]:
     return [gates[:, k * hidden : (k + 1) * hidden] for k in range(4)]
 
 
-def _gradient_of_c_next(g: Any, o: Array, tanh_c: Array) -> Array:
-    """Through c' itself and through h = o tanh(c')."""
+@lstm_cell.derivatives_together("gates", "c")
+def _(g: Any, c: Array, activated: Array, tanh_c: Array) -> dict[str, Array]:
     g_h, g_c = g
-    return g_c + g_h * o * (1 - tanh_c * tanh_c)
-
-
-def _gradient_of_gates(g: Any, c: Array, activated: Array, tanh_c: Array) -> Array:
-    i, _, candidate, o = _quarters(activated)
-    g_c = _gradient_of_c_next(g, o, tanh_c)
-    out = activated * (1 - activated)  # the derivative of a sigmoid
-    out_i, out_f, out_candidate, out_o = _quarters(out)
-    out_i *= g_c * candidate
-    out_f *= g_c * c
-    out_candidate[...] = g_c * i * (1 - candidate * candidate)
-    out_o *= g[0] * tanh_c
-    return out
-
-
-lstm_cell.derivatives(
-    gates=_gradient_of_gates,
-    c=lambda g, activated, tanh_c: _gradient_of_c_next(g, _quarters(activated)[3], tanh_c) * _quarters(activated)[1],
-)
+    i, f, candidate, o = _quarters(activated)
+    g_c = g_c + g_h * o * (1 - tanh_c * tanh_c)  # c' reaches the loss by itself and through h = o tanh(c')
+    gates = activated * (1 - activated)  # the derivative of a sigmoid
+    of_i, of_f, of_candidate, of_o = _quarters(gates)
+    of_i *= g_c * candidate
+    of_f *= g_c * c
+    of_candidate[...] = g_c * i * (1 - candidate * candidate)
+    of_o *= g_h * tanh_c
+    return {"gates": gates, "c": g_c * f}

@@ -10,6 +10,8 @@ from minigen.backend import Array, Shape, array_module
 from minigen.ops.elementwise import equal, exp
 from minigen.ops.shaping import broadcast_to
 
+__all__ = ["sum", "mean", "var", "max", "min", "logsumexp", "softmax", "log_softmax"]
+
 Axis = int | tuple[int, ...] | None
 
 
@@ -19,8 +21,13 @@ def _kept(x: Any, shape: Shape, axis: Axis) -> Any:
     return x.reshape(tuple(1 if i in axes else n for i, n in enumerate(shape)))
 
 
+def _checked(x: Array, axis: Axis) -> Axis:
+    """The axes to reduce; an array without axes takes 0 and -1 too, which mean none."""
+    return None if x.ndim == 0 and axis in (0, -1) else axis
+
+
 def _axes(shape: Shape, axis: Axis) -> tuple[int, ...]:
-    if axis is None:
+    if axis is None or not shape:
         return tuple(range(len(shape)))
     return tuple(i % len(shape) for i in ((axis,) if isinstance(axis, int) else axis))
 
@@ -30,10 +37,15 @@ def _count(shape: Shape, axis: Axis) -> int:
     return math.prod(shape[i] for i in _axes(shape, axis))
 
 
+def reciprocal(count: int) -> float:
+    """1 / count, what each of the values contributes to their mean; NaN where there are none, as their mean is."""
+    return 1.0 / count if count else math.nan
+
+
 @primitive
 def sum(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     """The sum."""
-    return x.sum(axis=axis, keepdims=keepdims)
+    return x.sum(axis=_checked(x, axis), keepdims=keepdims)
 
 
 sum.derivatives(x=lambda g, x_shape, axis: broadcast_to(_kept(g, x_shape, axis), x_shape))
@@ -55,23 +67,23 @@ sum_per_channel.derivatives(x=lambda g, x_shape: broadcast_to(g.reshape((1, -1) 
 @primitive
 def mean(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     """The arithmetic mean."""
-    return x.mean(axis=axis, keepdims=keepdims)
+    return x.mean(axis=_checked(x, axis), keepdims=keepdims)
 
 
 mean.derivatives(
-    x=lambda g, x_shape, axis: broadcast_to(_kept(g, x_shape, axis) * (1.0 / _count(x_shape, axis)), x_shape)
+    x=lambda g, x_shape, axis: broadcast_to(_kept(g, x_shape, axis) * reciprocal(_count(x_shape, axis)), x_shape)
 )
 
 
 @primitive
 def var(x: Array, axis: Axis = None, keepdims: bool = False, *, correction: int = 0) -> Array:
     """The variance: mean squared distance from the mean, over n - correction values."""
-    return x.var(axis=axis, keepdims=keepdims, ddof=correction)
+    return x.var(axis=_checked(x, axis), keepdims=keepdims, ddof=correction)
 
 
 var.derivatives(
     x=lambda g, x, x_shape, axis, correction: (
-        _kept(g, x_shape, axis) * (x - mean(x, axis, True)) * (2.0 / (_count(x_shape, axis) - correction))
+        _kept(g, x_shape, axis) * (x - mean(x, axis, True)) * (2.0 * reciprocal(_count(x_shape, axis) - correction))
     )
 )
 
@@ -79,13 +91,13 @@ var.derivatives(
 @primitive
 def max(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     """The largest value; where several are, they share the gradient equally."""
-    return x.max(axis=axis, keepdims=keepdims)
+    return x.max(axis=_checked(x, axis), keepdims=keepdims)
 
 
 @primitive
 def min(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     """The smallest value; where several are, they share the gradient equally."""
-    return x.min(axis=axis, keepdims=keepdims)
+    return x.min(axis=_checked(x, axis), keepdims=keepdims)
 
 
 def _shared_by_winners(g: Any, x: Any, out: Any, x_shape: Shape, axis: Axis) -> Any:
@@ -100,7 +112,7 @@ min.derivatives(x=_shared_by_winners)
 @primitive
 def logsumexp(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     """log sum exp(x), without overflow."""
-    xp = array_module(x)
+    xp, axis = array_module(x), _checked(x, axis)
     largest = x.max(axis=axis, keepdims=True)
     largest = xp.where(xp.isfinite(largest), largest, 0)  # all -inf: the result is -inf, not NaN
     out = xp.log(xp.exp(x - largest).sum(axis=axis, keepdims=True)) + largest

@@ -8,6 +8,11 @@ from typing import Any
 from minigen.autograd import primitive, raw
 from minigen.backend import Array, Shape, array_module, is_array
 
+__all__ = [
+    "reshape", "permute_dims", "squeeze", "expand_dims", "broadcast_to", "flip", "concat", "stack", "split",
+    "pad", "getitem",
+]  # fmt: skip
+
 
 @primitive(view=True)
 def reshape(x: Array, shape: Shape) -> Array:
@@ -70,20 +75,28 @@ def flip(x: Array, axis: int | tuple[int, ...] | None = None) -> Array:
 flip.derivatives(x=lambda g, axis: flip(g, axis))
 
 
+# -- joining and cutting --------------------------------------------------------------------------------------------
+
+
+@primitive(several=True, view=True)
+def split(x: Array, indices_or_sections: int | list[int], axis: int = 0) -> tuple[Array, ...]:
+    """Cut along an axis: a number of equal parts, or the places where the later parts begin. A tuple of views."""
+    return tuple(array_module(x).split(x, indices_or_sections, axis))
+
+
 @primitive
 def concat(*arrays: Array, axis: int = 0) -> Array:
     """Arrays joined along an axis: `concat([x, y], axis=1)`."""
     return array_module(arrays[0]).concatenate(arrays, axis=axis)
 
 
-def _segment(position: int, shapes: list[Shape], axis: int) -> tuple:
-    """The index of one of the joined arrays."""
-    axis %= len(shapes[0])
-    ends = list(accumulate(shape[axis] for shape in shapes))
-    return (slice(None),) * axis + (slice(ends[position] - shapes[position][axis], ends[position]),)
+split.derivatives(x=lambda g, axis: concat(g, axis=axis))
+concat.derivatives(arrays=lambda g, arrays_shapes, axis: split(g, _ends(arrays_shapes, axis), axis=axis))
 
 
-concat.derivatives(arrays=lambda g, position, arrays_shapes, axis: getitem(g, _segment(position, arrays_shapes, axis)))
+def _ends(shapes: list[Shape], axis: int) -> list[int]:
+    """Where each of the joined arrays but the last ends."""
+    return list(accumulate(shape[axis] for shape in shapes[:-1]))
 
 
 @primitive
@@ -92,31 +105,13 @@ def stack(*arrays: Array, axis: int = 0) -> Array:
     return array_module(arrays[0]).stack(arrays, axis=axis)
 
 
-stack.derivatives(arrays=lambda g, position, axis: getitem(g, (slice(None),) * (axis % g.ndim) + (position,)))
+def _layers(g: Any, axis: int) -> list[Any]:
+    """g[i], g[..., i] or the like, for each i along the axis."""
+    before = (slice(None),) * (axis % g.ndim)
+    return [getitem(g, (*before, i)) for i in range(g.shape[axis])]
 
 
-@primitive(view=True)
-def split(x: Array, indices_or_sections: int | list[int], axis: int = 0) -> tuple[Array, ...]:
-    """Cut along an axis: a number of equal parts, or the places where the later parts begin. A tuple of views."""
-    return tuple(array_module(x).split(x, indices_or_sections, axis))
-
-
-split.derivatives(x=lambda g, axis: concat(g, axis=axis))
-
-
-@primitive
-def pad(x: Array, pad_width: tuple[tuple[int, int], ...], value: float = 0.0) -> Array:
-    """A constant around x: (before, after) for each axis, none negative."""
-    if len(pad_width) != x.ndim or any(n < 0 for pair in pad_width for n in pair):
-        raise ValueError(f"takes a pair of numbers >= 0 for each of {x.ndim} axes, got {pad_width}")
-    return array_module(x).pad(x, pad_width, constant_values=value)
-
-
-pad.derivatives(
-    x=lambda g, x_shape, pad_width: getitem(
-        g, tuple(slice(before, before + n) for (before, _), n in zip(pad_width, x_shape, strict=True))
-    )
-)
+stack.derivatives(arrays=lambda g, axis: _layers(g, axis))
 
 
 # -- indexing --------------------------------------------------------------------------------------------------------
@@ -152,3 +147,21 @@ def _raw_index(index: Any, x: Array) -> Any:
     if isinstance(index, list):
         return array_module(x).asarray(index)
     return raw(index)
+
+
+@primitive
+def pad(x: Array, pad_width: tuple[tuple[int, int], ...], value: float = 0.0) -> Array:
+    """A constant around x: (before, after) for each axis, none negative."""
+    pairs = (
+        [pair for pair in pad_width if len(pair) == 2 and min(pair) >= 0] if isinstance(pad_width, tuple | list) else []
+    )
+    if not (len(pairs) == x.ndim == len(pad_width)):
+        raise ValueError(f"expects a pair (before, after) of numbers >= 0 for each of {x.ndim} axes, got {pad_width}")
+    return array_module(x).pad(x, pad_width, constant_values=value)
+
+
+pad.derivatives(
+    x=lambda g, x_shape, pad_width: getitem(
+        g, tuple(slice(before, before + n) for (before, _), n in zip(pad_width, x_shape, strict=True))
+    )
+)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,15 +17,6 @@ from minigen import ops
 from minigen.autograd import PRIMITIVES, Tensor, grad, no_grad, primitive, tensor
 from minigen.backend import Device, default_dtype, device
 from minigen.gradcheck import gradcheck
-
-
-@pytest.fixture(autouse=True)
-def _registry() -> Iterator[None]:
-    """An operation that a test defines leaves the registry with it."""
-    before = dict(PRIMITIVES)
-    yield
-    PRIMITIVES.clear()
-    PRIMITIVES.update(before)
 
 
 def random_tensor(*shape: int, low: float = 0.5, dtype: Any = "float64", requires_grad: bool = True) -> Tensor:
@@ -208,22 +199,21 @@ def test_an_ordinary_backward_pass_records_nothing() -> None:
     assert not first.requires_grad
 
 
-def test_a_variadic_operation_has_one_derivative_that_knows_its_position() -> None:
+def test_a_variadic_operation_has_one_derivative_which_returns_one_gradient_an_array() -> None:
     @primitive
     def joined(first: Any, *rest: Any, scale: float = 2.0) -> Any:
         return scale * np.concatenate([first, *rest])
 
     seen = []
 
-    def for_rest(g: Any, position: int, rest_shapes: Any, scale: float) -> Any:
-        seen.append((position, rest_shapes, scale))
-        start = 2 + sum(shape[0] for shape in rest_shapes[:position])
-        return scale * g[start : start + rest_shapes[position][0]]
+    def for_rest(g: Any, rest_shapes: Any, scale: float) -> Any:
+        seen.append((rest_shapes, scale))
+        return [scale * part for part in np.split(g[2:], [rest_shapes[0][0]])]
 
     joined.derivatives(first=lambda g, scale: scale * g[:2], rest=for_rest)
     a, b, c = (tensor(np.zeros(n), requires_grad=True) for n in (2, 3, 1))
     joined(a, b, c).backward(np.arange(6.0))
-    assert seen == [(0, [(3,), (1,)], 2.0), (1, [(3,), (1,)], 2.0)]
+    assert seen == [([(3,), (1,)], 2.0)]
     for x, expected in ((a, [0, 2]), (b, [4, 6, 8]), (c, [10])):
         np.testing.assert_array_equal(x.grad.data, expected)
 
@@ -251,6 +241,66 @@ def test_an_argument_without_derivative_must_not_require_gradients() -> None:
     with no_grad():
         ops.where(x, x, x)
     assert not ops.greater(x, 0.0).requires_grad  # its values are no floating-point numbers, so nothing is lost
+
+
+def test_derivatives_given_together_run_once_and_only_where_one_of_them_is_needed() -> None:
+    calls = []
+
+    @primitive
+    def product(x: Any, y: Any, z: Any) -> Any:
+        return x * y * z
+
+    @product.derivatives_together("x", "y")
+    def _(g: Any, x: Any, y: Any, z: Any) -> dict[str, Any]:
+        calls.append(type(g))
+        return {"x": g * y * z, "y": g * x * z}
+
+    product.derivatives(z=lambda g, x, y: g * x * y)
+    x, y, z = random_tensor(3), random_tensor(3), random_tensor(3)
+    gradcheck(product, [x, y, z], order=2)
+    calls.clear()
+    product(x, y, z).sum().backward()
+    assert calls == [np.ndarray]
+    product(x.detach(), y, z).sum().backward()
+    assert calls == [np.ndarray] * 2
+    product(x.detach(), y.detach(), z).sum().backward()
+    assert calls == [np.ndarray] * 2
+
+
+def test_no_gradient_flows_through_a_byproduct() -> None:
+    @primitive(several=True, byproducts=1)
+    def doubled(x: Any) -> Any:
+        return 2.0 * x, x.mean(axis=0)
+
+    doubled.derivatives(x=lambda g: 2.0 * g)
+    x = random_tensor(3)
+    y, mean = doubled(x)
+    assert y.requires_grad
+    assert not mean.requires_grad
+    (y + mean).sum().backward()
+    np.testing.assert_array_equal(x.grad.data, [2, 2, 2])
+
+
+# -- the registry ----------------------------------------------------------------------------------------------------
+
+
+def test_the_name_of_an_operation_of_the_engine_is_taken() -> None:
+    """`@primitive def add` of a user would change `+` for all tensors."""
+    add = PRIMITIVES["add"]
+
+    def add_of_a_user(x: Any, y: Any) -> Any:
+        return x
+
+    add_of_a_user.__name__ = "add"
+    with pytest.raises(ValueError, match=r"primitive: minigen\.ops has an operation 'add'; .*name=\"my_add\""):
+        primitive(add_of_a_user)
+    assert PRIMITIVES["add"] is add
+    mine = primitive(name="my_add")(add_of_a_user)
+    mine.derivatives(x=lambda g: g, y=lambda g: 0.0 * g)
+    assert mine.name == "my_add"
+    assert "my_add" not in PRIMITIVES
+    assert "made by my_add" in repr(mine(random_tensor(1), random_tensor(1)))
+    primitive(name="my_add")(add_of_a_user)  # one's own may be defined again, as a notebook's cell does
 
 
 # -- fused operations and the plain formula --------------------------------------------------------------------------
@@ -283,7 +333,7 @@ def test_the_plain_formula_runs_for_higher_derivatives_alone() -> None:
 
 
 def batch_norm(x: Any, weight: Any, bias: Any) -> Any:
-    return ops.batch_norm(x, weight, bias, None, None, training=True)
+    return ops.batch_norm(x, weight, bias)[0]
 
 
 def test_arguments_of_a_fused_operation_may_be_computed_from_one_another() -> None:

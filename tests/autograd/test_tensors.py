@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from minigen import ops
+from minigen import nn, ops
 from minigen.autograd import Tensor, grad, no_grad, tensor
 from minigen.backend import Device, default_dtype
 from minigen.backend import device as find_device
@@ -60,15 +60,111 @@ def test_unary_operators() -> None:
     np.testing.assert_array_equal(abs(tensor(x)).data, np.abs(x))
 
 
-def test_augmented_assignment_makes_a_new_tensor() -> None:
-    x = tensor(values(3))
-    y = x
-    y += 1.0
-    assert y is not x
-    np.testing.assert_array_equal(x.data, values(3))
+IN_PLACE: dict[str, Callable[[Any, Any], Any]] = {
+    "+": operator.iadd,
+    "-": operator.isub,
+    "*": operator.imul,
+    "/": operator.itruediv,
+    "**": operator.ipow,
+}
+
+
+@pytest.mark.parametrize("sign", IN_PLACE)
+def test_in_place_operators_write_into_the_memory(sign: str, device: Device) -> None:
+    """`p -= 0.1 * p.grad` under `no_grad` trains p, as everybody writes it."""
+    p = tensor([1.0, 2.0, 3.0], requires_grad=True)
+    y = ops.square(p).sum()
+    memory, other = p.data, tensor([0.5, 2.0, 1.0])
+    expected = getattr(operator, IN_PLACE[sign].__name__[1:])(p.detach(), other).numpy()
+    with no_grad():
+        assert IN_PLACE[sign](p, other) is p
+    assert p.data is memory
+    assert p.requires_grad
+    np.testing.assert_array_equal(p.numpy(), expected)
+    with pytest.raises(RuntimeError, match="square: x was changed in place"):
+        y.backward()
+
+
+def test_in_place_operators_do_not_leave_the_record() -> None:
+    p, total = tensor([1.0], requires_grad=True), tensor([0.0])
+    message = r"x -= y changes a tensor in place, which cannot be recorded: write x = x - y, or .*`with no_grad\(\):`"
+    with pytest.raises(RuntimeError, match=message):
+        p -= 0.1
+    with pytest.raises(RuntimeError, match=message.replace("-", r"\+")):
+        total += p
+    total += 1.0  # which needs no gradient
+    assert total.item() == 1.0
+    with pytest.raises(ValueError, match=r"x \+= y: x is \(1,\) float32 but the result \(2, 1\) float32"):
+        total += tensor([[1.0], [2.0]])
+    counts = tensor([3])
+    with pytest.raises(ValueError, match="x is .* int64 but the result .* float32"):
+        counts /= 2
     array = values(3)
     with pytest.raises(TypeError):  # an array cannot hold the record
-        array += x
+        array += p
+
+
+# -- NumPy's functions -------------------------------------------------------------------------------------------------
+
+
+def test_numpys_elementwise_functions_are_the_operations_of_that_name() -> None:
+    x = tensor(values(3), requires_grad=True)
+    for y in (np.tanh(x), np.power(x, 2.0), np.absolute(x), np.multiply(values(3), x), values(3) * x):
+        assert y.requires_grad
+    with pytest.raises(
+        TypeError, match=r"np.arctan: cannot be recorded; use `minigen.ops`, or `x.detach\(\).numpy\(\)`"
+    ):
+        np.arctan(x)
+
+
+def test_numpys_functions_do_not_leave_the_record_silently() -> None:
+    x = tensor(values(3), requires_grad=True)
+    for call, instead in (
+        (lambda: np.concatenate([x, x]), "np.concatenate: leaves the record .* use `minigen.ops.concat`, or `x.detach"),
+        (lambda: np.stack([values(3), x]), "np.stack: .* use `minigen.ops.stack`"),
+        (lambda: np.dot(x, values(3)), "np.dot: .* use `minigen.ops.matmul`"),
+        (lambda: np.fft.fft(x), "np.fft: .* use `minigen.ops`, or"),
+    ):
+        with pytest.raises(TypeError, match=instead):
+            call()
+    assert np.shape(x) == (3,)
+    np.testing.assert_array_equal(np.concatenate([x.detach(), x.detach()]), np.concatenate([values(3)] * 2))
+    np.testing.assert_array_equal(np.asarray(x), values(3))  # says what it does
+
+
+# -- what cannot be meant ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("nonsense", ["abc", None, [None], {"a": 1}, [[1.0], "b"], 1j])
+def test_a_tensor_is_made_of_numbers(nonsense: Any) -> None:
+    with pytest.raises((TypeError, ValueError), match="tensor: expects numbers|inhomogeneous"):
+        tensor(nonsense)
+
+
+def test_a_gradient_is_a_tensor_like_its_own() -> None:
+    x = tensor([1.0, 2.0], requires_grad=True)
+    with pytest.raises(TypeError, match="grad: expects a tensor or None, got 0"):
+        x.grad = 0  # type: ignore[assignment]
+    with pytest.raises(ValueError, match=r"grad: expects \(2,\) on cpu, as the tensor is, got \(3,\) on cpu"):
+        x.grad = tensor(values(3))
+    x.grad = tensor([3.0, 4.0])
+    x.grad = None
+
+
+def test_words_of_other_libraries_are_answered_with_ours() -> None:
+    x = tensor(values(2, 3))
+    with pytest.raises(TypeError, match=r"sum: .*'dim'.*; takes \(x.*axis.*keepdims"):
+        x.sum(dim=1)
+    with pytest.raises(TypeError, match=r"softmax: .*'dim'.*; takes \(x.*axis"):
+        x.softmax(dim=1)
+    with pytest.raises(TypeError, match="multiply: expects a tensor, an array or a number, got a list"):
+        x * [1, 2, 3]
+    with pytest.raises(
+        TypeError, match=r"linear: expects x to be a tensor or an array, not a list \(got \[1.0, 2.0\]\)"
+    ):
+        nn.Linear(2, 3)([1.0, 2.0])
+    with pytest.raises(ValueError, match="pad: expects a pair .* for each of 2 axes, got 1"):
+        ops.pad(x, 1)  # type: ignore[arg-type]
 
 
 def test_comparisons_are_elementwise_and_hashes_are_by_identity() -> None:

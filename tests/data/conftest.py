@@ -1,3 +1,5 @@
+"""Data sets without a network: an empty cache for every test, and web servers on this machine as mirrors."""
+
 from __future__ import annotations
 
 import threading

@@ -71,6 +71,13 @@ def test_two_attributes_as_labels(
     assert sorted(seen) == list(range(len(values)))
 
 
+@pytest.mark.parametrize("form", ["celeba", "csv", "no count"])
+def test_a_list_of_one_image(folder: Path, tmp_path: Path, form: str) -> None:
+    file = written(tmp_path / "a.txt", np.array([[1, 0, 0, 1]]), form)
+    dataset = load_attributes(folder, file, ("Bangs", "Male"), size=4)
+    assert (dataset.images.shape, dataset.labels.tolist(), dataset.colours.tolist()) == ((1, 3, 4, 4), [1], [0])
+
+
 def test_images_get_the_size_that_is_asked_for(folder: Path, tmp_path: Path) -> None:
     file = written(tmp_path / "a.txt", np.ones((10, 4)))
     assert load_attributes(folder, file, ("Bangs", "Male"), size=7).images.shape == (9, 3, 7, 7)

@@ -1,3 +1,5 @@
+"""`load`: which data set a name or a path means."""
+
 from __future__ import annotations
 
 import subprocess

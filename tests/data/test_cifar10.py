@@ -1,3 +1,5 @@
+"""CIFAR-10 from its archive or its folder; damaged and foreign files are named."""
+
 from __future__ import annotations
 
 import hashlib

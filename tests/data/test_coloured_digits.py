@@ -1,3 +1,5 @@
+"""Coloured digits: every pixel is the digit's in one of the colours, and digit and colour are independent."""
+
 from __future__ import annotations
 
 import itertools

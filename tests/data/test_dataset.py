@@ -1,3 +1,5 @@
+"""A data set: images with their labels, how parts are chosen, what is refused."""
+
 from __future__ import annotations
 
 import numpy as np

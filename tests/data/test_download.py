@@ -1,3 +1,5 @@
+"""Files that are there are used in place; others come from the first mirror that works and are checked."""
+
 from __future__ import annotations
 
 import gzip

@@ -1,3 +1,5 @@
+"""Files in MNIST's IDX format against bytes written by hand; damaged ones are named."""
+
 from __future__ import annotations
 
 import gzip

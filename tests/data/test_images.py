@@ -1,3 +1,5 @@
+"""Folders of images: cut, resized, in colour or grey, in classes and splits."""
+
 from __future__ import annotations
 
 from pathlib import Path

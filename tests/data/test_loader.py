@@ -1,3 +1,5 @@
+"""Batches: every image once an epoch, the same at every resume; and what becomes of the pixels."""
+
 from __future__ import annotations
 
 import math

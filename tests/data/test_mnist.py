@@ -1,3 +1,5 @@
+"""The digits in the package, and MNIST and Fashion-MNIST side by side."""
+
 from __future__ import annotations
 
 import gzip

@@ -1,3 +1,5 @@
+"""Mixtures of Gaussians: densities against their formula, samples against the densities, draws in place of a loader."""
+
 from __future__ import annotations
 
 import math

@@ -98,7 +98,7 @@ def test_an_interrupted_run_continues_to_the_same_bits(
 
         return step
 
-    for cls in (train.MaximumLikelihood, train.Adversarial):
+    for cls in (train.MaximumLikelihood, train.Game):
         monkeypatch.setattr(cls, "__call__", counted(cls.__call__))
     run_demo(demo, *flags, "--out", tmp_path / "whole")
     number, interrupt_at = len(steps), len(steps) + 4  # in the last epoch of a critic, the first of the others

@@ -19,7 +19,7 @@ from minigen import nn
 from minigen.autograd import Tensor
 from minigen.backend import to_numpy
 from minigen.data import Dataset, toy
-from minigen.models import DCGAN, GAN
+from minigen.models import DCGAN, GAN, Tricks
 from minigen.models.objectives import OBJECTIVES
 from minigen.optim import Adam, RMSprop
 
@@ -36,25 +36,31 @@ def test_the_optimizer_is_that_of_the_objective(
 ) -> None:
     flags = [*small(photographs, tmp_path), "--objective", objective]
     step, loader = untrained("dcgan", *flags)
-    players = [(step.d_optimizer, step.gan.discriminator), (step.g_optimizer, step.gan.generator)]
+    players = [
+        (step.optimizers["discriminator"], step.model.discriminator),
+        (step.optimizers["generator"], step.model.generator),
+    ]
     for optimizer, player in players:
         assert [id(p) for p in optimizer.parameters] == [id(p) for p in player.parameters()]
         if objective == "wasserstein":
             assert isinstance(optimizer, RMSprop) and optimizer.lr == 5e-5
         else:
-            behind = player is step.gan.generator and objective != "wasserstein-gp"
+            behind = player is step.model.generator and objective != "wasserstein-gp"
             assert isinstance(optimizer, Adam) and optimizer.lr == (1e-3 if behind else 5e-4)
             assert optimizer.betas == ((0.5, 0.9) if objective == "wasserstein-gp" else (0.5, 0.999))
-    critic = step.gan.objective.critic
+    critic = step.model.objective.critic
     rounds = len(loader) * (40 if critic else 26)
     assert loader.batch_size == 2 * (5 if critic else 1) and len(loader) == 22 // loader.batch_size
     schedule = [step.schedule(n) for n in (0, rounds // 2, 3 * rounds / 4, rounds)]
     assert schedule == pytest.approx([1, 1, 0.5, 0]) and step.average.decay == 0.995
 
     step, _ = untrained("dcgan", *flags, "--lr", 0.01, "--average", 0)
-    assert (step.d_optimizer.lr, step.g_optimizer.lr) == (0.01, 0.01 if critic else 0.02) and step.average is None
+    assert (step.optimizers["discriminator"].lr, step.optimizers["generator"].lr) == (
+        0.01,
+        0.01 if critic else 0.02,
+    ) and step.average is None
     step, _ = untrained("dcgan", *flags, "--generator-lr", 0.03)
-    assert step.g_optimizer.lr == 0.03
+    assert step.optimizers["generator"].lr == 0.03
 
 
 def test_every_objective_has_its_own_folder() -> None:
@@ -67,7 +73,7 @@ def test_every_objective_has_its_own_folder() -> None:
 
 
 TRICKS: list[tuple[list, str, Any]] = [
-    (["--noise", "sphere"], "noise_kind", "sphere"),
+    (["--noise", "sphere"], "noise", "sphere"),
     (["--label-smoothing", 0.1], "label_smoothing", 0.1),
     (["--label-flips", 0.2], "label_flips", 0.2),
     (["--instance-noise", 0.3], "instance_noise", 0.3),
@@ -76,19 +82,19 @@ TRICKS: list[tuple[list, str, Any]] = [
 
 
 def test_every_flag_reaches_the_gan(photographs: Path, tmp_path: Path, untrained: Callable) -> None:
-    off = {name: getattr(GAN(nn.Tanh(), nn.Tanh()), name) for _, name, _ in TRICKS}
+    off = {name: getattr(Tricks(), name) for _, name, _ in TRICKS}
     for demo in ("gan", "dcgan"):
-        for flags, name, value in [([], "noise_kind", "normal"), *TRICKS]:
+        for flags, name, value in [([], "noise", "normal"), *TRICKS]:
             step, _ = untrained(demo, *small(photographs, tmp_path), *flags)
-            assert {trick: getattr(step.gan, trick) for trick in off} == off | {name: value}
+            assert {trick: getattr(step.model.tricks, trick) for trick in off} == off | {name: value}
         step, loader = untrained(demo, *small(photographs, tmp_path), "--k", 3, "--classes", "--objective", "hinge")
-        gan = step.gan
+        gan = step.model
         assert (gan.k, gan.classes, gan.latent_dim, gan.objective_name) == (3, 2, 3, "hinge")
         assert (loader.batch_size, loader.drop_last, loader.pixels) == (6, True, "signed")
     step, _ = untrained(
         "dcgan", *small(photographs, tmp_path), "--objective", "wasserstein-gp", "--penalty", 3, "--features", 5
     )
-    assert step.gan.objective.penalty == 3 and step.gan.discriminator.net[0].weight.shape[0] == 5
+    assert step.model.objective.penalty == 3 and step.model.discriminator.net[0].weight.shape[0] == 5
 
 
 def test_the_samples_that_are_judged_come_from_the_averaged_weights(
@@ -210,9 +216,9 @@ def rows_of(text: str) -> list[tuple[str, ...]]:
 def test_more_seeds_need_no_more_training_of_the_first(
     tmp_path: Path, run_demo: Callable, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    step, calls = minigen.train.Adversarial.__call__, []
+    step, calls = minigen.train.Game.__call__, []
     monkeypatch.setattr(
-        minigen.train.Adversarial, "__call__", lambda self, *batch: (calls.append(batch[0]), step(self, *batch))[1]
+        minigen.train.Game, "__call__", lambda self, *batch: (calls.append(batch[0]), step(self, *batch))[1]
     )
     run_demo("mode_collapse", *RING, "--seeds", 1, "--out", tmp_path)
     first = rows_of(capsys.readouterr().out)
@@ -256,7 +262,7 @@ def test_modes_and_seeds_are_counted(
 
 def test_a_penalty_is_for_the_objective_that_has_one(tmp_path: Path, untrained: Callable) -> None:
     demo = lambda *flags: untrained("mode_collapse", "--out", tmp_path, "--mixture", "grid", "--objectives", *flags)[0]
-    assert (demo("hinge").gan.k, demo("hinge").gan.objective.penalty) == (1, 0)
-    assert (demo("wasserstein-gp").gan.k, demo("wasserstein-gp").gan.objective.penalty) == (2, 0.1)
+    assert (demo("hinge").model.k, demo("hinge").model.objective.penalty) == (1, 0)
+    assert (demo("wasserstein-gp").model.k, demo("wasserstein-gp").model.objective.penalty) == (2, 0.1)
     step = demo("wasserstein-gp", "--k", 4, "--penalty", 3, "--lr", 0.1)
-    assert (step.gan.k, step.gan.objective.penalty, step.g_optimizer.lr) == (4, 3.0, 0.1)
+    assert (step.model.k, step.model.objective.penalty, step.optimizers["generator"].lr) == (4, 3.0, 0.1)

@@ -169,4 +169,4 @@ def test_it_needs_two_labels(photographs: Path, tmp_path: Path, error_of: Callab
     message = error_of("latent", "--dataset", photographs, "--out", tmp_path / "run")
     assert "has one label; expects coloured_digits, or a folder with --attributes" in message
     step, loader = untrained("latent", "--out", tmp_path)
-    assert step.gan.classes is None and loader.dataset.colour_names and loader.dataset.name == "coloured_digits"
+    assert step.model.classes is None and loader.dataset.colour_names and loader.dataset.name == "coloured_digits"

@@ -1,3 +1,5 @@
+"""Divergences and the value of the game: against sums by hand and closed forms for normal distributions."""
+
 from __future__ import annotations
 
 import math

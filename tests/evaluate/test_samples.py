@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -65,6 +66,20 @@ def test_bytes_do_not_overflow(seed: int) -> None:
     x, y = (255 * bits[:2]).astype(np.uint8), (255 * bits[2:]).astype(np.uint8)
     distances = np.sqrt(255**2 * (bits[:2, None] != bits[None, 2:]).sum(axis=2))
     np.testing.assert_allclose(nearest(x, y, k=2)[1], np.sort(distances, axis=1)[:, :2], rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("n", "m", "size"), [(400, 20, 1000), (400, 2000, 8), (4, 3000, 100)], ids=["samples", "distances", "images"]
+)
+def test_nearest_holds_a_bounded_number_of_numbers(n: int, m: int, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Less than ten times `_NUMBERS` in float64, however many samples, distances and images there are."""
+    monkeypatch.setattr(module, "_NUMBERS", 1 << 14)
+    samples, images = random(n, size).astype(np.float32), random(m, size).astype(np.float32)
+    tracemalloc.start()
+    nearest(samples, images)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 10 * 8 * module._NUMBERS
 
 
 @pytest.mark.parametrize(

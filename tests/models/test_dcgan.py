@@ -14,8 +14,7 @@ from minigen import nn
 from minigen.autograd import Tensor, no_grad, tensor
 from minigen.backend import Device, default_dtype, manual_seed, to_numpy
 from minigen.gradcheck import gradcheck
-from minigen.models import DCGAN
-from minigen.models.dcgan import Discriminator
+from minigen.models import DCGAN, DCGANDiscriminator, Tricks
 from minigen.models.objectives import OBJECTIVES, gradient_penalty
 
 every_objective = pytest.mark.parametrize("objective", OBJECTIVES)
@@ -120,7 +119,7 @@ def test_the_initialisation() -> None:
 
 def test_derivatives_of_the_penalty_by_the_critics_parameters() -> None:
     with default_dtype("float64"):
-        critic = Discriminator((1, 8, 8), 2, batch_norm=False)
+        critic = DCGANDiscriminator((1, 8, 8), 2, batch_norm=False)
     names, random = [name for name, _ in critic.named_parameters()], np.random.default_rng(0)
     data, samples = random.normal(size=(2, 3, 1, 8, 8))
 
@@ -197,7 +196,7 @@ def test_numbers_that_it_does_not_take(options: dict[str, Any]) -> None:
 
 
 def test_the_options_of_a_gan_hold() -> None:
-    gan = DCGAN((1, 8, 8), 4, 2, k=3, noise="sphere", label_smoothing=0.1)
-    assert (gan.k, gan.noise_kind, gan.label_smoothing) == (3, "sphere", 0.1)
-    with pytest.raises(ValueError, match=r"^GAN: got objective='wgan'"):
+    gan = DCGAN((1, 8, 8), 4, 2, "wasserstein-gp", k=3, penalty=2.0, tricks=Tricks("sphere"))
+    assert (gan.k, gan.objective.penalty, gan.tricks.noise) == (3, 2.0, "sphere")
+    with pytest.raises(ValueError, match=r"^GAN: expects objective to be one of"):
         DCGAN((1, 8, 8), 4, 2, "wgan")

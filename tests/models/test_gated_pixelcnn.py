@@ -5,11 +5,10 @@ Each mistake that one could make in it is planted in its source, and the check t
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
-from types import ModuleType
 from typing import Any
 
+import mutants
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -319,11 +318,7 @@ def test_a_loss_that_is_not_finite_is_named_with_labels() -> None:
 
 def mutant(right: str, wrong: str) -> type[GatedPixelCNN]:
     """GatedPixelCNN with one piece of its source changed."""
-    source = inspect.getsource(gated_pixelcnn)
-    assert source.count(right) == 1, f"{right!r} is there {source.count(right)} times"
-    module = ModuleType("mutant")
-    exec(source.replace(right, wrong), vars(module))
-    return module.GatedPixelCNN
+    return mutants.changed_source(gated_pixelcnn, right, wrong).GatedPixelCNN
 
 
 CAUSALITY, COVERAGE, EQUATIONS, CACHE = check_causality, check_coverage, check_against_the_equations, check_cache

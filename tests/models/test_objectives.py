@@ -62,6 +62,36 @@ def test_both_losses_are_the_formulas(name: str, n: int, real: float, seed: int)
     assert objective.generator(tensor(t)).item() == pytest.approx(for_generator(t), rel=1e-9, abs=1e-12)
 
 
+@every_objective
+@pytest.mark.parametrize("sure", [1.0, 50.0])
+def test_what_the_log_shows_of_the_outputs(name: str, sure: float) -> None:
+    """Probabilities only where the output is a logit; of a critic the difference, positive where data score higher."""
+    s, t = np.array([sure, 2.0]), np.array([-sure, 0.0])
+    metrics = OBJECTIVES[name].metrics(s, t)
+    if OBJECTIVES[name].critic:
+        assert metrics == pytest.approx({"wasserstein": sure + 1})
+    elif name in ("minimax", "non-saturating"):
+        expected = {"D(x)": (sigmoid(sure) + sigmoid(2.0)) / 2, "D(G(z))": (sigmoid(-sure) + 0.5) / 2}
+        assert metrics == pytest.approx(expected)
+    else:
+        assert metrics == pytest.approx({"D(x)": (sure + 2) / 2, "D(G(z))": -sure / 2})
+    assert all(np.ndim(value) == 0 for value in metrics.values())
+
+
+@every_objective
+def test_the_loss_of_a_perfect_discriminator(name: str) -> None:
+    """Near its targets it is below `perfect`, a little off them above; that of a critic has no bound."""
+    objective = OBJECTIVES[name]
+    if objective.critic:
+        assert objective.perfect is None
+        return
+    perfect, doubtful = {"least-squares": ((1, 0), (0.7, 0.3)), "hinge": ((1, -1), (0.9, -0.9))}.get(
+        name, ((6, -6), (3, -3))
+    )
+    loss = lambda outputs: objective.discriminator(*(tensor([float(s)]) for s in outputs)).item()
+    assert loss(perfect) < objective.perfect < loss(doubtful)
+
+
 def test_what_belongs_to_the_critics() -> None:
     """Clipping at 0.01 or a penalty of weight 10, and 5 steps for each of the generator's: the papers' values."""
     assert {name: (o.k, o.clip, o.penalty) for name, o in OBJECTIVES.items() if o.critic} == {

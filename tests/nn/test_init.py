@@ -34,14 +34,14 @@ def assert_evenly_spread(u: np.ndarray) -> None:
     assert ((observed - expected) ** 2 / expected).sum() < 9 + 6 * math.sqrt(18)
 
 
-def test_fan_in_uniform(device: Device) -> None:
+def test_fan_in_uniform_is_uniform_in_its_bound(device: Device) -> None:
     p = init.fan_in_uniform((200, 50), 50)
     assert isinstance(p, nn.Parameter) and p.requires_grad and p.device == device and p.shape == (200, 50)
     assert_uniform(p.numpy(), 1 / math.sqrt(50))
     assert_uniform(init.fan_in_uniform((3000,), 16).numpy(), 0.25)
 
 
-def test_constant(device: Device) -> None:
+def test_constant_fills_with_one_value(device: Device) -> None:
     p = init.constant((2, 3), 1.5)
     np.testing.assert_array_equal(p.numpy(), np.full((2, 3), 1.5, "float32"))
     assert isinstance(p, nn.Parameter) and p.requires_grad and p.device == device and p.dtype == np.float32
@@ -91,7 +91,7 @@ def test_embeddings_are_normal_and_batch_norms_are_the_identity(device: Device) 
     }
 
 
-def test_dcgan(device: Device) -> None:
+def test_dcgan_draws_convolutions_and_batch_norms_and_leaves_the_rest(device: Device) -> None:
     model = nn.Sequential(
         nn.ConvTranspose2d(40, 60, 4),
         nn.BatchNorm2d(3000),
@@ -113,6 +113,12 @@ def test_dcgan(device: Device) -> None:
         np.testing.assert_array_equal(layer.bias.numpy(), 0)
     for name, x in linear.items():
         np.testing.assert_array_equal(to_numpy(model[6].state_dict()[name]), x)  # the paper has none
+
+
+def test_dcgan_leaves_a_module_on_its_device(gpu_standin: Device) -> None:
+    model = nn.Sequential(nn.Conv2d(2, 30, 4), nn.BatchNorm2d(30)).to(gpu_standin).apply(init.dcgan)
+    assert {p.device for p in model.parameters()} == {gpu_standin}
+    assert_normal(model[0].weight.numpy(), 0, 0.02)
 
 
 def every_kind_of_layer() -> nn.Module:

@@ -32,7 +32,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from checks import SEEDS, Case, check_derivatives, check_float32, check_same_on, shapes, uniform, well_separated
+from checks import (
+    SEEDS,
+    Case,
+    along_directions,
+    check_derivatives,
+    check_float32,
+    check_same_on,
+    shapes,
+    uniform,
+    well_separated,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
@@ -163,7 +173,8 @@ def lstm(draw: st.DrawFn) -> Case:
         outputs, (h, c) = layer(x, state or None)
         return outputs, h, c
 
-    return layer_case(lambda: nn.LSTM(inputs, hidden, layers, bias, batch_first), [x, *state], call)
+    case = layer_case(lambda: nn.LSTM(inputs, hidden, layers, bias, batch_first), [x, *state], call)
+    return along_directions(case, draw(SEEDS))
 
 
 @st.composite
@@ -178,7 +189,8 @@ def pixel_recurrent(draw: st.DrawFn, layer: Callable[..., nn.Module]) -> Case:
             p.data += 0.3 * (name[-2:] in ("h0", "c0"))  # which begin at zero
         return made
 
-    return layer_case(make, [draw(uniform((1, 2, *draw(st.sampled_from([(1, 2), (2, 1), (2, 2)])))))])
+    case = layer_case(make, [draw(uniform((1, 2, *draw(st.sampled_from([(1, 2), (2, 1), (2, 2)])))))])
+    return along_directions(case, draw(SEEDS))
 
 
 @st.composite

@@ -1,4 +1,4 @@
-"""Convolutional layers against sums written out, and the masks of PixelCNN against masks drawn by hand."""
+"""Convolutional layers against the definition, and the masks of PixelCNN against masks drawn by hand."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from minigen import nn, ops
 from minigen.autograd import grad, tensor
 from minigen.backend import Device, default_dtype
 from minigen.nn.convolution import causal_mask, colour_of
+from minigen.ops.convolution import naive_conv2d
 
 # -- plain and transposed ----------------------------------------------------------------------------------------------
 
@@ -38,32 +39,25 @@ def both(size: int | tuple[int, int]) -> np.ndarray:
     return np.broadcast_to(size, 2)
 
 
-def taps(layer: nn.Module, setting: dict[str, Any], large: tuple[int, ...], small: tuple[int, ...]) -> Any:
-    """(weight, channel, feature, place in the large image, place in the small one) of everything that is summed."""
-    weight = layer.weight.numpy()
-    stride, padding, dilation = both(setting["stride"]), both(setting["padding"]), both(setting["dilation"])
-    per_group, features = weight.shape[1], weight.shape[0] // setting["groups"]
-    for o, i, a, b in np.ndindex(*weight.shape):
-        for place in np.ndindex(*small):
-            y, x = stride * place + dilation * (a, b) - padding
-            if 0 <= y < large[0] and 0 <= x < large[1]:
-                yield weight[o, i, a, b], o // features * per_group + i, o, (y, x), place
+def expected_conv2d(layer: nn.Module, setting: dict[str, Any], x: np.ndarray, bias: Any = None) -> np.ndarray:
+    """By the definition, which takes pairs."""
+    stride, dilation = both(setting["stride"]), both(setting["dilation"])
+    padding = tuple((int(p), int(p)) for p in both(setting["padding"]))
+    options = {"stride": stride, "padding": padding, "dilation": dilation, "groups": setting["groups"]}
+    return naive_conv2d(x, layer.weight.numpy(), None if bias is None else bias.numpy(), **options)
 
 
 @given(setting=options(), height=st.integers(5, 6), width=st.integers(5, 6), seed=SEEDS)
 def test_conv2d(setting: dict[str, Any], height: int, width: int, seed: int, device: Device) -> None:
     with default_dtype("float64"):
         layer = nn.Conv2d(**setting)
-    x = np.random.default_rng(seed).normal(size=(1, setting["in_channels"], height, width))
+    x = np.random.default_rng(seed).normal(size=(2, setting["in_channels"], height, width))
+    expected = expected_conv2d(layer, setting, x, layer.bias)
     reach = both(setting["dilation"]) * (both(setting["kernel_size"]) - 1)
     size = ((height, width) + 2 * both(setting["padding"]) - reach - 1) // both(setting["stride"]) + 1
-    expected = np.zeros((1, setting["out_channels"], *size))
-    if setting["bias"]:
-        expected += layer.bias.numpy()[:, None, None]
-    for weight, channel, feature, (i, j), (m, n) in taps(layer, setting, (height, width), expected.shape[2:]):
-        expected[0, feature, m, n] += weight * x[0, channel, i, j]
     y = layer(tensor(x))
-    assert y.shape == expected.shape and y.device == device
+    assert (layer.bias is not None) == setting["bias"]
+    assert y.shape == expected.shape == (2, setting["out_channels"], *size) and y.device == device
     np.testing.assert_allclose(y.numpy(), expected, rtol=1e-12, atol=1e-12)
 
 
@@ -71,19 +65,22 @@ def test_conv2d(setting: dict[str, Any], height: int, width: int, seed: int, dev
 def test_conv_transpose2d(
     setting: dict[str, Any], height: int, width: int, extra: int, seed: int, device: Device
 ) -> None:
+    """Adjoint to the convolution: each pixel of the output is the input times the convolution of that pixel alone."""
     most = np.maximum(both(setting["stride"]), both(setting["dilation"])) - 1
     setting["output_padding"] = output_padding = tuple(int(n) for n in np.minimum(extra, most))
     with default_dtype("float64"):
         layer = nn.ConvTranspose2d(**setting)
-    x = np.random.default_rng(seed).normal(size=(1, setting["in_channels"], height, width))
+    x = np.random.default_rng(seed).normal(size=(2, setting["in_channels"], height, width))
     reach = both(setting["dilation"]) * (both(setting["kernel_size"]) - 1)
     size = (both((height, width)) - 1) * both(setting["stride"]) - 2 * both(setting["padding"]) + reach + 1
-    expected = np.zeros((1, setting["out_channels"], *(size + output_padding)))
+    shape = (setting["out_channels"], *(size + output_padding).tolist())
+    pixels = np.eye(np.prod(shape)).reshape(-1, *shape)
+    convolved = expected_conv2d(layer, setting, pixels)[:, :, :height, :width]
+    expected = np.einsum("nohw,pohw->np", x, convolved).reshape(2, *shape)
     if setting["bias"]:
         expected += layer.bias.numpy()[:, None, None]
-    for weight, channel, feature, (i, j), (m, n) in taps(layer, setting, expected.shape[2:], (height, width)):
-        expected[0, channel, i, j] += weight * x[0, feature, m, n]
     y = layer(tensor(x))
+    assert (layer.bias is not None) == setting["bias"]
     assert y.shape == expected.shape and y.device == device
     np.testing.assert_allclose(y.numpy(), expected, rtol=1e-12, atol=1e-12)
 
@@ -104,6 +101,13 @@ def test_groups_must_divide_the_channels(layer: type[nn.Conv2d]) -> None:
         layer(3, 4, 3, groups=2)
     with pytest.raises(ValueError, match=f"^{name}: groups=2 must divide 4 and 3 channels$"):
         layer(4, 3, 3, groups=2)
+
+
+@pytest.mark.parametrize("layer", [nn.Conv2d, nn.ConvTranspose2d, lambda *sizes: nn.MaskedConv2d(*sizes, "A")])
+@pytest.mark.parametrize("kernel_size", [0, (3, -1), 1.5, (1, 2, 3)])
+def test_wrong_kernel_sizes(layer: Any, kernel_size: Any) -> None:
+    with pytest.raises(ValueError, match=r"^\w+2d: kernel_size takes an int from 1 up, or a pair of them, got .*"):
+        layer(1, 2, kernel_size)
 
 
 def test_wrong_images(device: Device) -> None:

@@ -35,7 +35,7 @@ def test_linear_is_a_sum_over_features(
         np.testing.assert_allclose(y.numpy(), expected, rtol=1e-12, atol=1e-12)
 
 
-def test_linear_gradients(device: Device) -> None:
+def test_linear_gets_the_gradients_of_the_sum(device: Device) -> None:
     """With y = x W^T + b and L = sum of g y: dL/dx = g W, dL/dW = g^T x, dL/db = the sum of g over the rows."""
     layer, random = nn.Linear(3, 2), np.random.default_rng(0)
     x, g = random.normal(size=(4, 5, 3)).astype("float32"), random.normal(size=(4, 5, 2)).astype("float32")
@@ -47,7 +47,7 @@ def test_linear_gradients(device: Device) -> None:
     assert leaf.grad.dtype == layer.weight.grad.dtype == layer.bias.grad.dtype == np.float32
 
 
-def test_linear_errors(device: Device) -> None:
+def test_linear_refuses_what_does_not_fit(device: Device) -> None:
     layer = nn.Linear(3, 2)
     with pytest.raises(ValueError, match=r"^linear: x has \(2,\) features \(5, 2\) but weight \(out, in\) is \(2, 3\)"):
         layer(tensor(np.ones((5, 2), "float32")))
@@ -55,7 +55,7 @@ def test_linear_errors(device: Device) -> None:
         layer(tensor(np.ones((5, 3), "float64")))
 
 
-def test_linear_on_another_device(gpu_standin: Device) -> None:
+def test_linear_refuses_another_device(gpu_standin: Device) -> None:
     layer = nn.Linear(3, 2)
     with pytest.raises(ValueError, match=r"^linear: .*x is on gpu:0, weight is on cpu"):
         layer(tensor(np.ones((5, 3), "float32"), device=gpu_standin))
@@ -106,7 +106,7 @@ def test_embedding_takes_integers(x: Any, got: str) -> None:
         nn.Embedding(3, 2)(x)
 
 
-def test_embedding_out_of_range() -> None:
+def test_embedding_refuses_what_is_out_of_range() -> None:
     with pytest.raises(IndexError, match=r"index 3 is out of bounds .*with size 3"):
         nn.Embedding(3, 2)(np.array([0, 3]))
 

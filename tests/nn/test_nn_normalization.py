@@ -38,7 +38,7 @@ def normalised(x: np.ndarray, mean: np.ndarray, var: np.ndarray, layer: nn.Modul
 
 @pytest.mark.parametrize("kind", [nn.BatchNorm1d, nn.BatchNorm2d])
 @given(data=st.data(), affine=st.booleans(), momentum=st.floats(0.01, 0.99), eps=st.floats(1e-6, 0.1), seed=SEEDS)
-def test_training_and_then_evaluation(
+def test_training_uses_the_batch_and_evaluation_what_training_left(
     kind: type[nn.Module], data: st.DataObject, affine: bool, momentum: float, eps: float, seed: int, device: Device
 ) -> None:
     """Training: the batch's statistics; running = (1 - momentum) running + momentum batch, its variance unbiased."""
@@ -67,7 +67,7 @@ def test_training_and_then_evaluation(
     assert {name: to_numpy(b).tobytes() for name, b in layer.state_dict().items()} == before
 
 
-def test_trained_output_is_standard(device: Device) -> None:
+def test_the_output_in_training_is_standard(device: Device) -> None:
     x = np.random.default_rng(0).normal(5, 3, size=(16, 3, 4, 4)).astype("float32")
     y = nn.BatchNorm2d(3)(tensor(x)).numpy()
     np.testing.assert_allclose(y.mean((0, 2, 3)), 0, atol=1e-5)
@@ -118,22 +118,23 @@ def test_statistics_move_in_place_and_under_no_grad(device: Device) -> None:
     ],
 )
 @pytest.mark.parametrize("mode", [True, False])
-def test_wrong_number_of_axes(kind: type[nn.Module], shape: tuple, takes: str, mode: bool, device: Device) -> None:
+def test_the_wrong_number_of_axes_is_refused(
+    kind: type[nn.Module], shape: tuple, takes: str, mode: bool, device: Device
+) -> None:
     got = str(shape).replace("(", r"\(").replace(")", r"\)")
     with pytest.raises(ValueError, match=f"^{kind.__name__}: takes {takes} axes, got {got}$"):
         kind(3).train(mode)(tensor(np.ones(shape, "float32")))
 
 
 @pytest.mark.parametrize("mode", [True, False])
-def test_wrong_number_of_channels(mode: bool, device: Device) -> None:
-    with pytest.raises(ValueError, match=r"^batch_norm: x has 4 channels \(2, 4\) but weight is \(3,\)"):
-        nn.BatchNorm1d(3).train(mode)(tensor(np.ones((2, 4), "float32")))
-    with pytest.raises(ValueError, match=r"^batch_norm: x has 4 channels \(2, 4\) but running_mean is \(3,\)"):
-        nn.BatchNorm1d(3, affine=False).train(mode)(tensor(np.ones((2, 4), "float32")))
+def test_the_wrong_number_of_channels_is_refused(mode: bool, device: Device) -> None:
+    for affine in (True, False):
+        with pytest.raises(ValueError, match=r"^BatchNorm1d: expects 3 channels, got \(2, 4\)"):
+            nn.BatchNorm1d(3, affine=affine).train(mode)(tensor(np.ones((2, 4), "float32")))
 
 
 def test_training_needs_more_than_one_value(device: Device) -> None:
-    with pytest.raises(ValueError, match=r"^batch_norm: training needs more than one value a channel, got \(1, 3\)"):
+    with pytest.raises(ValueError, match=r"^batch_norm: expects more than one value a channel, x is \(1, 3\)"):
         nn.BatchNorm1d(3)(tensor(np.ones((1, 3), "float32")))
     nn.BatchNorm1d(3)(tensor(np.ones((1, 3, 2), "float32")))  # two values a channel
 
@@ -142,6 +143,6 @@ def test_training_needs_more_than_one_value(device: Device) -> None:
 def test_a_refused_batch_changes_nothing(shape: tuple[int, int], device: Device) -> None:
     layer = nn.BatchNorm1d(3)
     before = {name: to_numpy(b).tobytes() for name, b in layer.state_dict().items()}
-    with pytest.raises(ValueError, match=r"^batch_norm: "):
+    with pytest.raises(ValueError, match=r"^(batch_norm|BatchNorm1d): "):
         layer(tensor(np.ones(shape, "float32")))
     assert {name: to_numpy(b).tobytes() for name, b in layer.state_dict().items()} == before

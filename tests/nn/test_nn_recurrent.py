@@ -46,7 +46,9 @@ sizes = st.integers(1, 3)
 
 
 @given(n=sizes, inputs=sizes, hidden=sizes, bias=st.booleans(), given_state=st.booleans(), seed=SEEDS)
-def test_cell(n: int, inputs: int, hidden: int, bias: bool, given_state: bool, seed: int, device: Device) -> None:
+def test_a_cell_follows_the_recurrence(
+    n: int, inputs: int, hidden: int, bias: bool, given_state: bool, seed: int, device: Device
+) -> None:
     random = np.random.default_rng(seed)
     with default_dtype("float64"):
         cell = nn.LSTMCell(inputs, hidden, bias=bias)
@@ -73,7 +75,7 @@ def test_cell(n: int, inputs: int, hidden: int, bias: bool, given_state: bool, s
     given_state=st.booleans(),
     seed=SEEDS,
 )
-def test_lstm(
+def test_an_lstm_follows_the_recurrence_step_by_step(
     steps: int,
     n: int,
     inputs: int,
@@ -121,7 +123,7 @@ def test_continuing_from_a_state_is_one_long_sequence(device: Device) -> None:
         np.testing.assert_allclose(actual.numpy(), expected.numpy(), rtol=1e-6, atol=1e-6)
 
 
-def test_float32_stays(device: Device) -> None:
+def test_float32_stays_float32(device: Device) -> None:
     lstm, x = nn.LSTM(2, 3), tensor(np.ones((4, 5, 2), "float32"), requires_grad=True)
     outputs, (h, c) = lstm(x)
     (outputs.square().sum() + c.sum()).backward()
@@ -130,7 +132,7 @@ def test_float32_stays(device: Device) -> None:
     assert all(r.dtype == np.float32 for r in cell(x[0]))
 
 
-def test_errors(device: Device) -> None:
+def test_what_does_not_fit_is_refused(device: Device) -> None:
     with pytest.raises(ValueError, match=r"^LSTM: takes a sequence with 3 axes, got \(4, 2\)"):
         nn.LSTM(2, 3)(tensor(np.ones((4, 2), "float32")))
     with pytest.raises(ValueError, match=r"^linear: x has \(2,\) features \(4, 5, 2\) but .* is \(12, 6\)"):

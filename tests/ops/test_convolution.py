@@ -1,22 +1,27 @@
 from __future__ import annotations
 
 import itertools
+import math
+import re
 from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 import strict_cupy
-from checks import SEEDS, Case, Cases, check_derivatives, check_float32, check_same_on
+from checks import SEEDS, Case, Cases, check_derivatives, check_float32, check_same_on, everything
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minigen.autograd import Tensor, grad, tensor
 from minigen.autograd.primitives import Rule
 from minigen.backend import Device, device, to_numpy
-from minigen.ops import convolution, taps
-from minigen.ops.convolution import conv2d, conv_transpose2d, convolve, masked_conv2d
+from minigen.ops import convolution, im2col
+from minigen.ops.convolution import conv2d, conv_transpose2d, masked_conv2d, naive_conv2d
+from minigen.ops.convolution_geometry import Geometry, overlap
 
-# -- the oracle: one loop for each index of the sum --------------------------------------------------------------------
+CAUSAL = np.array([[1, 1, 1], [1, 0, 0], [0, 0, 0]])  # a mask
+
+# -- what is expected: the definition, and the two other derivatives of the same sum -----------------------------------
 
 
 class Setting(NamedTuple):
@@ -34,57 +39,39 @@ class Setting(NamedTuple):
         return {name: getattr(self, name) for name in ("stride", "padding", "dilation", "groups")}
 
     @property
+    def free(self) -> list[int]:
+        """How many rows and columns the kernel can move."""
+        span = [d * (k - 1) + 1 for d, k in zip(self.dilation, self.weight[2:], strict=True)]
+        return [n + sum(p) - s for n, p, s in zip(self.x[2:], self.padding, span, strict=True)]
+
+    @property
     def left_over(self) -> tuple[int, int]:
         """Rows and columns, of the padded image, too few for another step."""
-        span = [d * (k - 1) + 1 for d, k in zip(self.dilation, self.weight[2:], strict=True)]
-        free = [n + sum(p) - s for n, p, s in zip(self.x[2:], self.padding, span, strict=True)]
-        return free[0] % self.stride[0], free[1] % self.stride[1]
+        return self.free[0] % self.stride[0], self.free[1] % self.stride[1]
 
     @property
     def y(self) -> tuple[int, int, int, int]:
-        span = [d * (k - 1) + 1 for d, k in zip(self.dilation, self.weight[2:], strict=True)]
-        free = [n + sum(p) - s for n, p, s in zip(self.x[2:], self.padding, span, strict=True)]
-        return (self.x[0], self.weight[0], *(f // s + 1 for f, s in zip(free, self.stride, strict=True)))
+        return (self.x[0], self.weight[0], *(f // s + 1 for f, s in zip(self.free, self.stride, strict=True)))
 
 
-def terms(setting: Setting) -> Any:
-    """The indices of every term of T: of y, of the weight, and of x in the padded image."""
-    images, outputs, height, width = setting.y
-    _, inputs, kh, kw = setting.weight
-    for n, o, i, j in itertools.product(range(images), range(outputs), range(height), range(width)):
-        group = o // (outputs // setting.groups)
-        for c, a, b in itertools.product(range(inputs), range(kh), range(kw)):
-            row, column = (
-                setting.stride[0] * i + setting.dilation[0] * a,
-                setting.stride[1] * j + setting.dilation[1] * b,
-            )
-            yield (n, o, i, j), (o, c, a, b), (n, group * inputs + c, row, column)
+def expected_conv2d(setting: Setting, x: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    return naive_conv2d(x, weight, **setting.options)
 
 
-def padded(setting: Setting, x: np.ndarray) -> np.ndarray:
-    return np.pad(x, ((0, 0), (0, 0), *setting.padding))
+def expected_conv_transpose2d(setting: Setting, y: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """The transpose of the convolution's matrix, whose rows are the convolutions of images with a single 1."""
+    shape = setting.x[1:]
+    matrix = expected_conv2d(setting, np.eye(math.prod(shape)).reshape(-1, *shape), weight)
+    return np.tensordot(y, matrix, axes=((1, 2, 3), (1, 2, 3))).reshape(len(y), *shape)
 
 
-def naive_conv2d(setting: Setting, x: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    x, y = padded(setting, x), np.zeros(setting.y)
-    for at_y, at_weight, at_x in terms(setting):
-        y[at_y] += weight[at_weight] * x[at_x]
-    return y
-
-
-def naive_conv_transpose2d(setting: Setting, y: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    x = padded(setting, np.zeros(setting.x))
-    for at_y, at_weight, at_x in terms(setting):
-        x[at_x] += weight[at_weight] * y[at_y]
-    (top, _), (left, _) = setting.padding
-    return x[:, :, top : top + setting.x[2], left : left + setting.x[3]]
-
-
-def naive_weight_gradient(setting: Setting, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    x, weight = padded(setting, x), np.zeros(setting.weight)
-    for at_y, at_weight, at_x in terms(setting):
-        weight[at_weight] += y[at_y] * x[at_x]
-    return weight
+def expected_weight_gradient(setting: Setting, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """A convolution too, of x with y for its kernel, summed over the images; stride and dilation change places."""
+    _, _, kh, kw = setting.weight
+    turned = {"stride": setting.dilation, "dilation": setting.stride, "padding": setting.padding}
+    groups = zip(np.split(x, setting.groups, axis=1), np.split(y, setting.groups, axis=1), strict=True)
+    gradients = [naive_conv2d(a.swapaxes(0, 1), b.swapaxes(0, 1), **turned)[:, :, :kh, :kw] for a, b in groups]
+    return np.concatenate([gradient.swapaxes(0, 1) for gradient in gradients])
 
 
 # -- what is drawn -----------------------------------------------------------------------------------------------------
@@ -125,7 +112,7 @@ def small() -> st.SearchStrategy[Setting]:
 
 
 @st.composite
-def convolve_cases(draw: st.DrawFn) -> Case:
+def conv2d_cases(draw: st.DrawFn) -> Case:
     setting = draw(small())
     inputs = numbers(draw(SEEDS), setting.x, setting.weight, setting.weight[:1])
     return Case(lambda *xs: conv2d(*xs, **setting.options), inputs[: draw(st.integers(2, 3))])
@@ -141,7 +128,7 @@ def masked_cases(draw: st.DrawFn) -> Case:
 
 
 @st.composite
-def convolve_transposed_cases(draw: st.DrawFn) -> Case:
+def conv_transpose2d_cases(draw: st.DrawFn) -> Case:
     setting = draw(small())
     inputs = numbers(draw(SEEDS), setting.y, setting.weight, setting.x[1:2])
     options = {**setting.options, "output_padding": setting.left_over}
@@ -149,7 +136,7 @@ def convolve_transposed_cases(draw: st.DrawFn) -> Case:
 
 
 @st.composite
-def convolve_weight_cases(draw: st.DrawFn) -> Case:
+def weight_gradient_cases(draw: st.DrawFn) -> Case:
     """The gradient of a weight, as a function of the other two."""
     setting = draw(small())
 
@@ -163,9 +150,9 @@ def convolve_weight_cases(draw: st.DrawFn) -> Case:
 
 
 CASES: Cases = {
-    "convolve": st.one_of(convolve_cases(), masked_cases()),
-    "convolve_transposed": convolve_transposed_cases(),
-    "convolve_weight": convolve_weight_cases(),
+    "conv2d": st.one_of(conv2d_cases(), masked_cases()),
+    "conv_transpose2d": conv_transpose2d_cases(),
+    "conv2d_weight_gradient": weight_gradient_cases(),
 }
 every_operation = pytest.mark.parametrize("operation", CASES)
 
@@ -185,9 +172,9 @@ def test_conv2d_and_its_gradients_are_the_sums(device: Device, setting: Setting,
     leaves = [tensor(a, requires_grad=True) for a in (x, weight, bias)]
     y = conv2d(*leaves, **setting.options)
     y.backward(device.asarray(g))
-    close(y, naive_conv2d(setting, x, weight) + bias[:, None, None])
-    close(leaves[0].grad, naive_conv_transpose2d(setting, g, weight))
-    close(leaves[1].grad, naive_weight_gradient(setting, x, g))
+    close(y, expected_conv2d(setting, x, weight) + bias[:, None, None])
+    close(leaves[0].grad, expected_conv_transpose2d(setting, g, weight))
+    close(leaves[1].grad, expected_weight_gradient(setting, x, g))
     close(leaves[2].grad, g.sum((0, 2, 3)))
 
 
@@ -197,9 +184,9 @@ def test_conv_transpose2d_and_its_gradients_are_the_sums(device: Device, setting
     leaves = [tensor(a, requires_grad=True) for a in (y, weight, bias)]
     x = conv_transpose2d(*leaves, output_padding=setting.left_over, **setting.options)
     x.backward(device.asarray(g))
-    close(x, naive_conv_transpose2d(setting, y, weight) + bias[:, None, None])
-    close(leaves[0].grad, naive_conv2d(setting, g, weight))
-    close(leaves[1].grad, naive_weight_gradient(setting, g, y))
+    close(x, expected_conv_transpose2d(setting, y, weight) + bias[:, None, None])
+    close(leaves[0].grad, expected_conv2d(setting, g, weight))
+    close(leaves[1].grad, expected_weight_gradient(setting, g, y))
     close(leaves[2].grad, g.sum((0, 2, 3)))
 
 
@@ -223,6 +210,53 @@ def test_output_padding_beyond_the_stride() -> None:
     x.backward(g)
     close(leaves[0].grad, conv2d(g[:, :, :6, :6], weight, dilation=3))
     close(leaves[2].grad, g.sum((0, 2, 3)))
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_padding_cuts_off_what_a_transposed_convolution_would_give(stride: int) -> None:
+    """Also where it cuts off all that a tap reaches, or the kernel, and only a row of `output_padding` remains."""
+    y, weight, bias = numbers(0, (2, 1, 1, 4), (1, 1, 2, 2), (1,))
+    options = {"stride": stride, "dilation": 3, "output_padding": 2}
+    whole = conv_transpose2d(y, weight, bias, **options)
+    height, width = whole.shape[2:]
+    for top, bottom, left, right in [(5, 0, 0, 0), (0, 5, 8, 0), (2, 3, 0, 8), (1, 0, 2, 3)]:
+        x = conv_transpose2d(y, weight, bias, padding=((top, bottom), (left, right)), **options)
+        close(x, whole[:, :, top : height - bottom, left : width - right])
+
+
+def test_without_any_option() -> None:
+    x, y, weight = numbers(0, (2, 3, 5, 6), (2, 4, 3, 4), (4, 3, 3, 3))
+    close(conv2d(x, weight), naive_conv2d(x, weight))
+    close(masked_conv2d(x, weight, mask=CAUSAL), naive_conv2d(x, weight * CAUSAL))
+    setting = Setting(x.shape, weight.shape, (1, 1), ((0, 0), (0, 0)), (1, 1), 1)
+    close(conv_transpose2d(y, weight), expected_conv_transpose2d(setting, y, weight))
+
+
+@pytest.mark.parametrize(
+    "operation, kernel",
+    [
+        (conv2d, 1),
+        (conv2d, 3),
+        (conv_transpose2d, 1),
+        (conv_transpose2d, 3),
+        (lambda *xs: conv_transpose2d(*xs, stride=2), 3),
+        (lambda *xs: masked_conv2d(*xs, mask=CAUSAL), 3),
+        (lambda *xs: masked_conv2d(*xs, mask=np.zeros((3, 3))), 3),
+    ],
+)
+def test_no_images(operation: Any, kernel: int) -> None:
+    """No outputs, and zeros for the gradients of weight and bias, to second order."""
+    case = Case(operation, numbers(0, (0, 2, 4, 4), (2, 2, kernel, kernel), (2,)))
+    results = everything(case)
+    assert results[0].shape[0] == 0
+    assert [gradient.shape for gradient in results[1:4]] == [x.shape for x in case.inputs]
+    assert not any(x.numpy().any() for x in results)
+
+
+def test_a_tensor_names_the_operation_that_made_it() -> None:
+    x, weight = (tensor(a, requires_grad=True) for a in numbers(0, (1, 1, 2, 2), (1, 1, 1, 1)))
+    for operation in (conv2d, conv_transpose2d):
+        assert f"made by {operation.__name__}" in repr(operation(x, weight))
 
 
 @every_operation
@@ -253,9 +287,9 @@ def test_float32_is_accurate() -> None:
     y = conv2d(*leaves, padding=1)
     y.backward(g.astype("float32"))
     for actual, expected in (
-        (y, naive_conv2d(setting, x, weight)),
-        (leaves[0].grad, naive_conv_transpose2d(setting, g, weight)),
-        (leaves[1].grad, naive_weight_gradient(setting, x, g)),
+        (y, expected_conv2d(setting, x, weight)),
+        (leaves[0].grad, expected_conv_transpose2d(setting, g, weight)),
+        (leaves[1].grad, expected_weight_gradient(setting, x, g)),
     ):
         close(actual, expected, rtol=2e-6)
 
@@ -271,13 +305,10 @@ def test_a_mask_is_a_factor_of_the_weight(device: Device, setting: Setting, data
     leaves = [tensor(a, requires_grad=True) for a in (x, weight, bias)]
     y = masked_conv2d(*leaves, mask=mask, **options)
     y.backward(device.asarray(g))
-    close(y, naive_conv2d(setting, x, weight * mask) + bias[:, None, None])
-    close(leaves[0].grad, naive_conv_transpose2d(setting, g, weight * mask))
-    close(leaves[1].grad, naive_weight_gradient(setting, x, g) * mask)
+    close(y, expected_conv2d(setting, x, weight * mask) + bias[:, None, None])
+    close(leaves[0].grad, expected_conv_transpose2d(setting, g, weight * mask))
+    close(leaves[1].grad, expected_weight_gradient(setting, x, g) * mask)
     assert not leaves[1].grad.numpy()[np.broadcast_to(mask == 0, weight.shape)].any()
-
-
-CAUSAL = np.array([[1, 1, 1], [1, 0, 0], [0, 0, 0]])
 
 
 @pytest.mark.parametrize("channels", [1, 4], ids=["taps added", "weights flipped"])
@@ -300,17 +331,36 @@ def test_dead_taps_are_not_computed(monkeypatch: pytest.MonkeyPatch) -> None:
     widths = []
 
     def watched(*args: Any) -> Any:
-        for some, seen in taps.columns(*args):
-            widths.append(seen.shape[1])
-            yield some, seen
+        for some, columns in im2col.im2col(*args):
+            widths.append(columns.shape[1])
+            yield some, columns
 
-    monkeypatch.setattr(convolution, "columns", watched)
+    monkeypatch.setattr(convolution, "im2col", watched)
     leaves = [tensor(a, requires_grad=True) for a in numbers(0, (2, 3, 5, 5), (3, 3, 3, 3))]
     masked_conv2d(*leaves, mask=CAUSAL, padding=1).sum().backward()
     assert widths == [4 * 3] * 3  # forward, input gradient, weight gradient: 4 of 9 taps, 3 channels
 
 
 # -- how it is computed ------------------------------------------------------------------------------------------------
+
+
+def test_where_outputs_and_pixels_overlap() -> None:
+    for first, stride, outputs, pixels in itertools.product(range(-9, 10), range(1, 4), range(6), range(10)):
+        seen = {i: first + stride * i for i in range(outputs) if 0 <= first + stride * i < pixels}
+        i, pixel = overlap(first, stride, outputs, pixels)
+        assert dict(zip(range(outputs)[i], range(pixels)[pixel], strict=True)) == seen
+
+
+def test_the_picture_of_im2col() -> None:
+    """The numbers drawn at the head of the file: in each line a row of the image, then what one output sees."""
+    lines = re.findall(r"(.*) for y\[", im2col.__doc__ or "")
+    numbers_drawn = np.array([re.findall(r"\d+", line) for line in lines], float)
+    image, drawn = numbers_drawn[:, :4], numbers_drawn[:, 4:]
+    for mask in (np.ones((3, 3), bool), CAUSAL.astype(bool)):
+        geometry = Geometry((3, 3), (1, 1), ((0, 0), (0, 0)), (1, 1), groups=1)
+        ((some, columns),) = im2col.im2col(image[None, None], geometry, im2col.LiveTaps(mask))
+        assert some == slice(0, 1)
+        np.testing.assert_array_equal(columns, drawn[:, mask.ravel()])
 
 
 def channels_last(x: np.ndarray) -> np.ndarray:
@@ -333,26 +383,27 @@ def test_memory_order_does_not_matter(kernel: int, options: dict[str, int]) -> N
             close(other, one.numpy())
 
 
-@pytest.mark.parametrize("images", [0, 1, 2, 5])
+@pytest.mark.parametrize("images", [0, 1, 3, 5, 7])
 @pytest.mark.parametrize("outputs", [2, 20], ids=["weights flipped", "taps added"])
 def test_a_few_images_at_a_time(device: Device, monkeypatch: pytest.MonkeyPatch, images: int, outputs: int) -> None:
-    for module in (taps, convolution):
-        monkeypatch.setattr(module, "images_at_once", lambda xp, images, *others: max(1, min(images, 2)))
+    """Three at a time, so that none, one or two are left over for the last time."""
+    numbers_an_image = 9 * 2 * 5 * 5  # taps, channels, outputs
+    monkeypatch.setattr(im2col, "working_memory", lambda x: 3 * numbers_an_image * x.dtype.itemsize)
+    assert im2col.images_at_once(np.zeros(5), numbers_an_image) == 3
     x, weight, g = numbers(0, (images, 2, 5, 5), (outputs, 2, 3, 3), (images, outputs, 5, 5))
     setting = Setting(x.shape, weight.shape, (1, 1), ((1, 1), (1, 1)), (1, 1), 1)
     leaves = [tensor(a, requires_grad=True) for a in (x, weight)]
     y = conv2d(*leaves, padding=1)
     y.backward(device.asarray(g))
-    close(y, naive_conv2d(setting, x, weight))
-    close(leaves[0].grad, naive_conv_transpose2d(setting, g, weight))
-    close(leaves[1].grad, naive_weight_gradient(setting, x, g))
+    close(y, expected_conv2d(setting, x, weight))
+    close(leaves[0].grad, expected_conv_transpose2d(setting, g, weight))
+    close(leaves[1].grad, expected_weight_gradient(setting, x, g))
 
 
 def test_columns_stay_small_on_a_cpu_and_steps_few_on_a_gpu(gpu_standin: Device) -> None:
-    window = convolution._window("conv2d", np.zeros((1, 1, 9, 9)), np.zeros((1, 1, 3, 3)), 1, 1, 1, 1)
-    at_once = lambda xp: taps.images_at_once(xp, 1000, window, (32, 32), 64, np.dtype("float32"))
-    assert at_once(np) * 9 * 64 * 32 * 32 * 4 <= 8 << 20
-    assert at_once(gpu_standin.module) >= 100
+    images, an_image = np.zeros(1000, "float32"), 9 * 64 * 32 * 32
+    assert im2col.images_at_once(images, an_image) * an_image * 4 <= 8 << 20
+    assert im2col.images_at_once(gpu_standin.asarray(images), an_image) >= 100
 
 
 def test_launches_do_not_grow_with_the_batch(gpu_standin: Device) -> None:
@@ -379,7 +430,7 @@ def test_a_gradient_that_is_not_needed_is_not_computed(operation: Any, monkeypat
     def unwanted(g: Any) -> Any:
         raise AssertionError("computed the gradient of x")
 
-    for primitive, argument in ((convolve, "x"), (convolution.convolve_transposed, "y")):
+    for primitive, argument in ((convolution._conv2d, "x"), (convolution._conv_transpose2d, "y")):
         monkeypatch.setitem(primitive.rules, argument, Rule(unwanted, ()))
     x, weight = (tensor(a, requires_grad=True) for a in numbers(0, (1, 2, 4, 4), (2, 2, 3, 3)))
     operation(x.detach(), weight).sum().backward()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from minigen.autograd import primitive
 from minigen.backend import Array
 from minigen.ops.shaping import expand_dims, permute_dims, reshape, squeeze
+
+__all__ = ["matmul", "linear"]
 
 
 @primitive
@@ -66,4 +69,4 @@ linear.derivatives(
 
 def _rows(x: Any) -> Any:
     """(..., n) as (rows, n)"""
-    return x if x.ndim == 2 else reshape(x, (-1, x.shape[-1]))
+    return x if x.ndim == 2 else reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))

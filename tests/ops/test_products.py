@@ -1,8 +1,10 @@
+"""Matrix products: values against sums of products, errors."""
+
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from checks import Case, Cases, broadcastable_to, check_derivatives, check_float32, check_same_on, laid_out, uniform
+from checks import Case, Cases, broadcastable_to, laid_out, uniform
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -38,20 +40,6 @@ def affine(draw: st.DrawFn) -> Case:
 CASES: Cases = {"matmul": matrices(), "linear": affine()}
 
 
-@pytest.mark.parametrize("name", CASES)
-@given(data=st.data())
-def test_derivatives(name: str, data: st.DataObject) -> None:
-    case = data.draw(CASES[name])
-    check_derivatives(case)
-    check_float32(case)
-
-
-@pytest.mark.parametrize("name", CASES)
-@given(data=st.data())
-def test_gpu_gives_the_same(name: str, data: st.DataObject, gpu_standin: Device) -> None:
-    check_same_on(gpu_standin, data.draw(CASES[name]))
-
-
 # -- values ------------------------------------------------------------------------------------------------------------
 
 
@@ -68,7 +56,7 @@ def matmul_by_hand(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 @given(data=st.data())
-def test_matmul_values(data: st.DataObject) -> None:
+def test_matmul_is_the_sum_of_products(data: st.DataObject) -> None:
     x_shape, y_shape = data.draw(st.sampled_from(
         [((3,), (3,)), ((2, 3), (3,)), ((3,), (3, 2)), ((2, 3), (3, 4)), ((2, 1, 3, 2), (3, 2, 1)), ((3,), (2, 3, 2))]
     ))  # fmt: skip
@@ -78,7 +66,7 @@ def test_matmul_values(data: st.DataObject) -> None:
 
 
 @given(data=st.data())
-def test_linear_values(data: st.DataObject) -> None:
+def test_linear_is_x_times_the_transposed_weight_plus_bias(data: st.DataObject) -> None:
     x_shape = data.draw(st.sampled_from([(3,), (2, 3), (2, 1, 3)]))
     x, weight, bias = data.draw(uniform(x_shape)), data.draw(uniform((4, 3))), data.draw(uniform((4,)))
     product = matmul_by_hand(x, weight.T)
@@ -90,14 +78,14 @@ def test_linear_values(data: st.DataObject) -> None:
 # -- errors ------------------------------------------------------------------------------------------------------------
 
 
-def test_matmul_of_shapes_that_do_not_fit(device: Device) -> None:
+def test_matmul_refuses_shapes_that_do_not_fit(device: Device) -> None:
     with pytest.raises(ValueError, match=r"matmul: .*\(2, 3\).*\(2, 3\)"):
         tensor(np.zeros((2, 3))) @ tensor(np.zeros((2, 3)))
     with pytest.raises(ValueError, match=r"matmul: "):
         tensor(np.zeros(())) @ tensor(np.zeros((2, 3)))
 
 
-def test_linear_of_shapes_that_do_not_fit(device: Device) -> None:
+def test_linear_refuses_shapes_that_do_not_fit(device: Device) -> None:
     x, weight = tensor(np.zeros((8, 5))), tensor(np.zeros((4, 3)))
     with pytest.raises(ValueError, match=r"linear: x has .*5.* features \(8, 5\) but weight \(out, in\) is \(4, 3\)"):
         ops.linear(x, weight)
@@ -108,14 +96,14 @@ def test_linear_of_shapes_that_do_not_fit(device: Device) -> None:
 
 
 @pytest.mark.parametrize("odd", [0, 1, 2])
-def test_linear_of_different_dtypes(odd: int) -> None:
+def test_linear_refuses_different_dtypes(odd: int) -> None:
     inputs = [tensor(np.zeros(shape, "float32")) for shape in [(2, 3), (4, 3), (4,)]]
     inputs[odd] = inputs[odd].astype("float64")
     with pytest.raises(TypeError, match=r"linear: .*float32.*float64|linear: .*float64.*float32"):
         ops.linear(*inputs)
 
 
-def test_different_devices(gpu_standin: Device) -> None:
+def test_both_refuse_different_devices(gpu_standin: Device) -> None:
     x, weight = tensor(np.zeros((2, 3))), tensor(np.zeros((3, 3)))
     for operation in (ops.matmul, ops.linear):
         with pytest.raises(ValueError, match=rf"{operation.__name__}: .*x is on cpu.*(y|weight) is on gpu:0"):

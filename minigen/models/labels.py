@@ -1,0 +1,31 @@
+"""Labels as an input of a network, beside x: conditional GANs (Mirza and Osindero 2014, arXiv 1411.1784)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from minigen import ops
+from minigen.autograd import Tensor, raw
+from minigen.backend import current_dtype
+
+
+def one_hot(labels: Any, classes: int) -> Tensor:
+    """Integers (N,) as rows (N, classes) with a single 1. `ValueError` for other labels than 0 ... classes - 1."""
+    labels = raw(labels)
+    integers = labels.ndim == 1 and labels.dtype.kind in "iu"
+    if not integers or (labels.size and not 0 <= int(labels.min()) <= int(labels.max()) < classes):
+        raise ValueError(f"one_hot: takes integers (N,) in 0 ... {classes - 1}, got {labels.dtype} {labels.shape}")
+    device = Tensor(labels).device
+    return Tensor((labels[:, None] == device.module.arange(classes)).astype(current_dtype()))
+
+
+def with_labels(x: Any, labels: Any, classes: int | None) -> Any:
+    """x (N, C, ...) with the one-hot labels as further channels, (N, C + classes, ...); without classes x itself.
+
+    Vectors (N, C) get a longer row, images (N, C, H, W) constant maps.
+    """
+    if classes is None:
+        return x
+    n, _, *sides = x.shape
+    hot = ops.reshape(one_hot(labels, classes).astype(x.dtype), (n, classes, *(1 for _ in sides)))
+    return ops.concat([x, ops.broadcast_to(hot, (n, classes, *sides))], axis=1)

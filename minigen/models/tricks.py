@@ -1,0 +1,74 @@
+"""Tricks that sometimes help the training of a GAN: each an option, off by default, and the few lines that do it.
+
+Salimans et al. 2016 (arXiv 1606.03498), White 2016 (1609.04468), Sønderby et al. 2017 (1610.04490), and Chintala et
+al., "How to train a GAN? Tips and tricks to make GANs work".
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from minigen import ops
+from minigen.autograd import Tensor
+from minigen.backend import Array, Device, normal, uniform
+
+NOISES = ("normal", "uniform", "sphere")
+
+
+@dataclass(frozen=True)
+class Tricks:
+    """The options of a GAN that its paper does not have. `ValueError` for values outside of what is given here."""
+
+    noise: str = "normal"
+    """Distribution of z: "normal"; "uniform" in [-1, 1], as in the first papers; or "sphere", a normal z scaled to the
+    length sqrt(latent_dim), near which nearly all normal z lie in many dimensions (White 2016)."""
+    label_smoothing: float = 0.0
+    """The label of the data is 1 - label_smoothing, so that D is never quite sure; in [0, 1). It is one-sided: the
+    label of samples stays 0 (Salimans et al. 2016, section 3.4)."""
+    label_flips: float = 0.0
+    """The probability that a data point and a sample change places in D's loss (Chintala et al., tip 6); in [0, 1]."""
+    instance_noise: float = 0.0
+    """Standard deviation of noise that is added to all that D sees, so that the two densities overlap (Sønderby et al.
+    2017); 0 or more."""
+    instance_noise_rounds: int = 1000
+    """The instance noise decays to nothing in a straight line within so many rounds; 1 or more."""
+    mixed_batch: bool = False
+    """Whether data and samples go through D in one batch. Batch normalisation then normalises both together. By default
+    each has a batch of its own (Chintala et al., tip 4)."""
+
+    def __post_init__(self) -> None:
+        if self.noise not in NOISES:
+            raise ValueError(f"Tricks: expects noise to be one of {NOISES}, got {self.noise!r}")
+        ranges = {
+            "label_smoothing": (0 <= self.label_smoothing < 1, "in [0, 1)"),
+            "label_flips": (0 <= self.label_flips <= 1, "in [0, 1]"),
+            "instance_noise": (self.instance_noise >= 0, ">= 0"),
+            "instance_noise_rounds": (self.instance_noise_rounds >= 1, ">= 1"),
+        }
+        for name, (holds, expected) in ranges.items():
+            if not holds:
+                raise ValueError(f"Tricks: expects {name} {expected}, got {getattr(self, name)}")
+
+    def draw(self, n: int, latent_dim: int, dtype: Any, device: Device) -> Array:
+        """`n` draws of z, (n, latent_dim)."""
+        shape = (n, latent_dim)
+        if self.noise == "uniform":
+            return uniform(shape, -1.0, 1.0, dtype=dtype, device=device)
+        z = normal(shape, dtype=dtype, device=device)
+        if self.noise == "sphere":
+            z *= math.sqrt(latent_dim) / (z * z).sum(axis=1, keepdims=True) ** 0.5
+        return z
+
+    def blur(self, x: Tensor, round: int) -> Tensor:
+        """x with the instance noise that is left after so many rounds."""
+        std = self.instance_noise * max(0.0, 1 - round / self.instance_noise_rounds)
+        return x + normal(x.shape, std=std, dtype=x.dtype, device=x.device) if std else x
+
+    def flip(self, on_data: Tensor, on_samples: Tensor) -> tuple[Tensor, Tensor]:
+        """D's outputs (N,) on data and samples, some of which change places."""
+        if not self.label_flips:
+            return on_data, on_samples
+        flipped = uniform(on_data.shape, device=on_data.device) < self.label_flips
+        return ops.where(flipped, on_samples, on_data), ops.where(flipped, on_data, on_samples)

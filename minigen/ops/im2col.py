@@ -1,0 +1,150 @@
+"""im2col and col2im: a convolution as a product of matrices.
+
+im2col ("image to columns") writes down, for each output, the pixels that the kernel covers there. A 3 x 3 kernel fits
+into an image of 4 x 4 pixels at 2 x 2 positions. With the pixels numbered in raster order:
+
+    the image, the kernel at            the columns: what the kernel
+      its first position                 covers at each position
+
+      [ 0  1  2]  3                 0  1  2   4  5  6   8  9 10         for y[0, 0]
+      [ 4  5  6]  7                 1  2  3   5  6  7   9 10 11         for y[0, 1]
+      [ 8  9 10] 11                 4  5  6   8  9 10  12 13 14         for y[1, 0]
+       12 13 14  15                 5  6  7   9 10 11  13 14 15         for y[1, 1]
+
+The matrix on the right times the nine weights of the kernel is the convolution. With C channels, each entry stands for
+C numbers; with O output channels, the weights are a matrix (9 C, O). The nine places in the kernel are called its taps.
+A mask that switches taps off removes their columns, so they are never copied, multiplied or added.
+
+col2im ("columns to image") is the transpose: it adds each entry of such a matrix to the pixel that it stands for.
+
+How the numbers lie in memory decides how fast this is:
+
+- Channels last, (N, H, W, C). The C numbers of a pixel are then one piece of memory, and the taps side by side in a
+  row of the kernel are one longer piece, copied at once: `Run`.
+- A few images at a time. The columns need kh * kw times the memory of the images. On a CPU, they are made for as many
+  images as stay in the cache, where writing and reading them costs little beside the product.
+
+Chellapilla, Puri & Simard, "High performance convolutional neural networks for document processing" (2006). There each
+column of the matrix belongs to one output, which gave im2col its name; here it is each row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import groupby
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minigen.backend import Array, array_module, working_memory
+from minigen.ops.convolution_geometry import Geometry, overlap
+
+# -- the live taps: what a mask leaves of the kernel -----------------------------------------------------------------
+
+
+class Run(NamedTuple):
+    """Live taps side by side in a row of the kernel."""
+
+    numbers: slice  # which of all live taps they are, in raster order
+    row: int  # where they lie in the kernel
+    columns: slice
+
+
+class LiveTaps:
+    """The taps of a kernel that a mask (kh, kw) leaves: how many they are (`count`), and their `runs`."""
+
+    def __init__(self, mask: Any) -> None:
+        self.mask, self.count = mask, 0
+        self.runs: list[Run] = []
+        for row, live in enumerate(mask.tolist()):
+            for is_live, neighbours in groupby(range(len(live)), key=live.__getitem__):
+                columns = list(neighbours)
+                if is_live:
+                    numbers = slice(self.count, self.count + len(columns))
+                    self.runs.append(Run(numbers, row, slice(columns[0], columns[-1] + 1)))
+                    self.count = numbers.stop
+
+    def flipped(self) -> LiveTaps:
+        """The same taps of the kernel flipped in both axes."""
+        return LiveTaps(self.mask[::-1, ::-1])
+
+
+# -- images and columns ----------------------------------------------------------------------------------------------
+
+
+def images_at_once(x: Array, numbers: int) -> int:
+    """How many of the images x (N, ...) to work on at a time, if the columns of one are so many `numbers`."""
+    return max(1, min(len(x), working_memory(x) // max(1, numbers * x.dtype.itemsize)))
+
+
+def im2col(x: Array, geometry: Geometry, live: LiveTaps) -> Iterator[tuple[slice, Array]]:
+    """The columns of the images x (N, C, H, W), some images at a time: which, and (images * H' * W', taps * C).
+
+    The columns of the next images are written into the same memory.
+    """
+    xp = array_module(x)
+    x = x.transpose(0, 2, 3, 1)  # (N, H, W, C)
+    images, *size, channels = x.shape
+    if geometry.kernel == geometry.stride == (1, 1) and geometry.padding == ((0, 0), (0, 0)) and live.count:
+        yield slice(0, images), x.reshape(-1, channels)  # each output sees its own pixel
+        return
+    height, width = geometry.output_size(size)
+    step = images_at_once(x, height * width * live.count * channels)
+    padded = xp.zeros((step, *geometry.padded_size(size), channels), x.dtype)
+    windows = _windows(padded, geometry)
+    columns = xp.empty((step, height, width, live.count, channels), x.dtype)
+    for start in range(0, images, step):
+        some = slice(start, min(start + step, images))
+        n = some.stop - start
+        _pad(x[some], padded[:n], geometry)
+        for run in live.runs:
+            columns[:n, :, :, run.numbers] = windows[:n, :, :, run.row, run.columns]
+        yield some, columns[:n].reshape(n * height * width, live.count * channels)
+
+
+def _pad(x: Array, padded: Array, geometry: Geometry) -> None:
+    """Write images (N, H, W, C) into the middle of the padded ones, without what a negative padding cuts off."""
+    (top, _), (left, _) = geometry.padding
+    to_rows, rows = overlap(-top, 1, padded.shape[1], x.shape[1])
+    to_columns, columns = overlap(-left, 1, padded.shape[2], x.shape[2])
+    padded[:, to_rows, to_columns] = x[:, rows, columns]
+
+
+def _windows(padded: Array, geometry: Geometry) -> Array:
+    """A view (N, H', W', kh, kw, C) of padded images (N, H, W, C): what is under each tap for each output."""
+    (sy, sx), (dy, dx) = geometry.stride, geometry.dilation
+    sliding = array_module(padded).lib.stride_tricks.sliding_window_view
+    windows = sliding(padded, geometry.span, axis=(1, 2))  # (N, ., ., C, kh, kw)
+    return windows[:, ::sy, ::sx, :, ::dy, ::dx].transpose(0, 1, 2, 4, 5, 3)
+
+
+def col2im(columns: Array, images: Array, geometry: Geometry, live: LiveTaps) -> None:
+    """Add columns (N * H' * W', taps * C) to the pixels of the images (N, H, W, C) that they stand for."""
+    n, *size, channels = images.shape
+    height, width = geometry.output_size(size)
+    columns = columns.reshape(n, height, width, live.count, channels)
+    (sy, sx), (dy, dx), ((top, _), (left, _)) = geometry.stride, geometry.dilation, geometry.padding
+    for number, (a, b) in enumerate(np.argwhere(live.mask).tolist()):
+        i, rows = overlap(dy * a - top, sy, height, size[0])
+        j, across = overlap(dx * b - left, sx, width, size[1])
+        images[:, rows, across] += columns[:, i, j, number]
+
+
+# -- weights ---------------------------------------------------------------------------------------------------------
+
+
+def weight_matrix(weight: Array, live: LiveTaps) -> Array:
+    """The live taps of weights (O, C, kh, kw) as the matrix that columns are multiplied by: (taps * C, O)."""
+    weight = weight.transpose(2, 3, 1, 0)  # (kh, kw, C, O)
+    matrix = array_module(weight).empty((live.count, *weight.shape[2:]), weight.dtype)
+    for run in live.runs:
+        matrix[run.numbers] = weight[run.row, run.columns]
+    return matrix.reshape(-1, weight.shape[3])
+
+
+def set_weight_matrix(weight: Array, matrix: Array, live: LiveTaps) -> None:
+    """Write such a matrix (taps * C, O) into the live taps of weights (O, C, kh, kw)."""
+    weight = weight.transpose(2, 3, 1, 0)
+    matrix = matrix.reshape(live.count, *weight.shape[2:])
+    for run in live.runs:
+        weight[run.row, run.columns] = matrix[run.numbers]

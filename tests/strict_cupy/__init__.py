@@ -1,0 +1,25 @@
+"""A strict stand-in for the module CuPy: NumPy underneath, CuPy's manners outside.
+
+On a machine without a GPU, put `strict_cupy.cupy` into `sys.modules["cupy"]`: code that would fail under real CuPy
+then fails here too. (The fixtures `gpu_standin` and `device` of conftest.py do it.)
+
+- Its arrays refuse NumPy's functions and NumPy's arrays; the only ways to the host are explicit.
+- Reductions stay on the device as 0-d arrays; results of elementwise functions are C-ordered.
+- Integers out of bounds in an index array wrap around silently.
+- A function, a method or an argument that CuPy 14 does not have does not exist.
+- Where CuPy would go on at a hidden cost (a list or a NumPy array as an index, an array on another device than the
+  current one), the stand-in refuses.
+
+`with count() as c:` counts what is dear on a GPU: `c.launches` and `c.synchronisations`.
+
+    tables      what CuPy has: names, signatures, what an argument has to be
+    array       the strict array
+    functions   from a line of a table to a function
+    module      the module `cupy`, put together
+    counting    launches, synchronisations and the current device
+"""
+
+from strict_cupy.counting import Counts, count
+from strict_cupy.module import cupy
+
+__all__ = ["Counts", "count", "cupy"]
