@@ -16,7 +16,8 @@ from minigen import command_line, data, evaluate, optim, plot, train
 from minigen.autograd import Tensor, no_grad
 from minigen.command_line.judge import save_samples
 from minigen.models import VAE
-from minigen.models.vae import ARCHITECTURES, LIKELIHOODS
+from minigen.models.likelihoods import LIKELIHOODS
+from minigen.models.vae import ARCHITECTURES
 
 PIXELS = {"bernoulli": "binary", "gaussian": "unit", "levels": "levels"}
 

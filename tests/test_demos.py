@@ -16,6 +16,7 @@ from PIL import Image
 
 import minigen
 from minigen.models import VAE
+from minigen.models.likelihoods import LIKELIHOODS
 from minigen.optim import Adam
 
 ROOT = Path(__file__).parents[1]
@@ -108,7 +109,7 @@ def test_the_flags_reach_the_model(
     flags = ["--architecture", architecture, "--likelihood", likelihood, "--beta", 0.5, "--lr", 0.02, "--latent-dim", 3]
     run_here(VAE_DEMO, *TINY, *flags, "--dataset", photographs, "--out", tmp_path)
     vae, adam = made
-    assert (vae.beta, vae.latent_dim, vae.likelihood, adam.lr) == (0.5, 3, likelihood, 0.02)
+    assert (vae.beta, vae.latent_dim, type(vae.likelihood), adam.lr) == (0.5, 3, LIKELIHOODS[likelihood], 0.02)
     assert len(vae.decoder) == (6 if architecture == "conv" else 3) and vae.image_shape == (3, 32, 32)
     assert architecture == "conv" or vae.encoder[1].weight.shape[0] == 8
     assert "manifold.png" not in os.listdir(tmp_path)
