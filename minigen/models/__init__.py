@@ -1,6 +1,5 @@
 """The models: one file a paper."""
 
-from minigen.models.classifier import Classifier
 from minigen.models.dcgan import DCGAN
 from minigen.models.gan import GAN
 from minigen.models.gated_pixelcnn import GatedPixelCNN
@@ -19,7 +18,6 @@ __all__ = [
     "GAN",
     "VAE",
     "BernoulliLikelihood",
-    "Classifier",
     "DiscretizedLogisticLikelihood",
     "GatedPixelCNN",
     "GaussianLikelihood",

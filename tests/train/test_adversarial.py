@@ -23,7 +23,7 @@ from minigen.models import DCGAN, GAN
 from minigen.models.gan import Discriminator, Generator
 from minigen.models.objectives import OBJECTIVES
 from minigen.optim import SGD, Adam, Optimizer, RMSprop
-from minigen.train import Adversarial, Diverged, GANWarning, train
+from minigen.train import Adversarial, Diverged, GANWarning, Interrupted, train
 from minigen.train.adversarial import Diagnostics, update
 
 MODELS: dict[str, Callable[..., GAN]] = {
@@ -371,7 +371,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bits(tmp_path: Path) -> None
     assert {"gan/generator.net.1.running_var", "average/net.1.running_var"} < arrays.keys()
     with pytest.raises(Killed):  # in the second epoch, saved in the step before
         run(tmp_path / "killed", killed, checkpoint_seconds=0)
-    with pytest.raises(SystemExit):
+    with pytest.raises(Interrupted):
         run(tmp_path / "interrupted", interrupted)
     for name in ("killed", "interrupted"):
         run(tmp_path / name, resume=True)
