@@ -134,7 +134,7 @@ def _moved(images: Array) -> Array:
 
 @no_grad()
 def features_and_probabilities(classifier: Classifier, images: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Features (N, features) and class probabilities (N, classes) of images (N, C, H, W), in evaluation mode."""
+    """The features and the class probabilities (N, classes) of images (N, C, H, W), in evaluation mode."""
     images, features, probabilities = raw(images), [], []
     with evaluating(classifier):
         for start in range(0, len(images), 500):

@@ -37,9 +37,10 @@ class VAE(nn.Module):
         "bernoulli"    binary pixels, 0 or 1
         "gaussian"     real-valued pixels in [0, 1], Normal with one learned variance; `log_prob` is then a density
         "levels"       integers 0 ... levels - 1, discretized logistic
+    levels         of the likelihood "levels"
     beta           weight of the KL term in `loss` (Higgins et al. 2017); `elbo` is the ELBO whatever beta
-    encoder        a module of one's own, images (N, C, H, W) -> (N, 2 latent_dim): the means and log variances of z
-    decoder        a module of one's own, codes (N, latent_dim) -> the likelihood's maps, (N, maps C, H, W) or flat
+    encoder        a module in place of the default: (N, C, H, W) -> (N, 2 latent_dim), the mean and log variance of z
+    decoder        a module in place of the default: (N, latent_dim) -> the likelihood's maps, (N, maps C, H, W) or flat
 
     Calling a VAE gives p(x | z), the decoder's distribution, for one z drawn from q(z | x).
 
@@ -74,7 +75,7 @@ class VAE(nn.Module):
         self.encoder = new_encoder(image_shape, latent_dim, hidden) if encoder is None else encoder
         self.decoder = new_decoder(image_shape, self.maps, latent_dim, hidden) if decoder is None else decoder
         for name, parameter in self.likelihood.parameters.items():
-            setattr(self, name, parameter)
+            setattr(self, name, parameter)  # as in weights files, where `log_var` stands at the top
 
     def forward(self, x: Any) -> Distribution:
         """p(x | z) for one z drawn from q(z | x)."""
@@ -117,9 +118,9 @@ class VAE(nn.Module):
         return log_likelihood, _sum_over_all_but_first(q.kl_to_standard())
 
     def log_prob(self, x: Any, samples: int = 100, rows: int = 4096) -> Tensor:
-        """The importance-weighted bound of log p(x) in nats, (N,): with one sample the ELBO, exact in the limit.
+        """The importance-weighted bound of log p(x) in nats, (N,), from `samples` draws of z for each image.
 
-        At most about `rows` images are decoded at a time.
+        With one draw it is the ELBO; in the limit of many it is log p(x). About `rows` images are decoded at a time.
         """
         if samples < 1:
             raise ValueError(f"log_prob: takes samples >= 1, got {samples}")
