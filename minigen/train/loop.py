@@ -83,7 +83,8 @@ def train(
             _say(bar, f"The earlier run in {out} is now in {moved}.")
         while run.epoch < epochs:
             bar.set_description(f"epoch {run.epoch + 1}/{epochs}")
-            for _ in _steps(run, step, loader, bar):
+            for images, labels in loader.epoch(run.epoch, start=run.batch):
+                _one_step(run, step, images, labels, bar)
                 if interrupted.is_set():
                     run.save()
                     raise Interrupted(f"Interrupted in epoch {run.epoch + 1}. All is saved in {out}; --resume goes on.")
@@ -100,16 +101,14 @@ def train(
     return run.log
 
 
-def _steps(run: Run, step: Step, loader: Batches, bar: Any) -> Iterator[None]:
-    """The steps of the present epoch that are still to be made; the bar shows the mean metrics."""
-    for images, labels in loader.epoch(run.epoch, start=run.batch):
-        try:
-            run.add(step(images, labels))
-        except Diverged as error:
-            raise run.diverged(run.batch + 1, str(error)) from None
-        bar.update()
-        bar.set_postfix({name: f"{value:.4g}" for name, value in run.averages().items()}, refresh=False)
-        yield
+def _one_step(run: Run, step: Step, images: Any, labels: Any, bar: Any) -> None:
+    """Make the step, and show the mean metrics of the epoch so far in the bar."""
+    try:
+        run.add(step(images, labels))
+    except Diverged as error:
+        raise run.diverged(run.batch + 1, str(error)) from None
+    bar.update()
+    bar.set_postfix({name: f"{value:.4g}" for name, value in run.averages().items()}, refresh=False)
 
 
 def _progress_bar(run: Run, epochs: int, batches: int) -> Any:
