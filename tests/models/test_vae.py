@@ -431,22 +431,6 @@ def test_parts_that_do_not_fit_are_named() -> None:
         VAE((1, 2, 2), 2, likelihood="levels", decoder=nn.Linear(2, 4)).elbo(x)
 
 
-@pytest.mark.parametrize(
-    ("likelihood", "x", "message"),
-    [
-        ("bernoulli", np.array([0, 1, 0.5]), "BernoulliLikelihood: expects pixels 0 and 1 .*, got float64 from 0 to 1"),
-        ("levels", np.array([0, 5]), "DiscretizedLogisticLikelihood: expects integers 0 ... 4, got int64 from 0 to 5"),
-        ("levels", np.array([-1, 4]), "DiscretizedLogisticLikelihood: .*got int64 from -1 to 4"),
-        ("levels", np.array([0.0, 1.0]), "DiscretizedLogisticLikelihood: .*got float64 from 0 to 1"),
-    ],
-)
-def test_pixels_without_a_likelihood_are_refused(likelihood: str, x: np.ndarray, message: str, device: Device) -> None:
-    vae = VAE((1, 1, len(x)), 2, 3, likelihood=likelihood, levels=5)
-    for call in (vae.elbo, vae.loss, vae.log_prob):
-        with pytest.raises(ValueError, match=f"^{message}"):
-            call(device.asarray(x.reshape(1, 1, 1, -1)))
-
-
 # -- what the networks see and give ------------------------------------------------------------------------------------
 
 
