@@ -69,8 +69,8 @@ class Autoregressive(nn.Module):
             return bits_per_dim(-float(ops.mean(self.log_prob(x, labels))), self.image_shape)
 
     def loss(self, images: Any, labels: Any = None) -> Tensor:
-        """What training minimises: the mean of -log p(x) over images, in nats. Labels are ignored without classes."""
-        return -ops.mean(self.log_prob(images, None if self.classes is None else labels))
+        """What training minimises: the mean of -log p(x) over images, in nats. Without classes, labels are ignored."""
+        return -ops.mean(self.log_prob(images, labels if self.classes is not None else None))
 
     # -- sampling ----------------------------------------------------------------------------------------------------
 
