@@ -24,8 +24,9 @@ import minigen
 from minigen import command_line, data, evaluate, plot
 from minigen.backend import separate_random, to_numpy
 from minigen.command_line import adversarial
-from minigen.models import DCGAN, latent
-from minigen.train.classifier import trained_classifier
+from minigen.command_line.judge import trained_classifier
+from minigen.evaluate import latent
+from minigen.models import DCGAN
 
 
 def main() -> None:

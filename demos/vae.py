@@ -16,7 +16,8 @@ from minigen import command_line, data, evaluate, optim, plot, train
 from minigen.autograd import Tensor, no_grad
 from minigen.command_line.judge import save_samples
 from minigen.models import VAE
-from minigen.models.vae import ARCHITECTURES, LIKELIHOODS
+from minigen.models.likelihoods import LIKELIHOODS
+from minigen.models.vae import ARCHITECTURES
 
 PIXELS = {"bernoulli": "binary", "gaussian": "unit", "levels": "levels"}
 
@@ -54,6 +55,7 @@ def run(args: argparse.Namespace) -> None:
     vae = VAE(digits.image_shape, args.latent_dim, args.hidden, args.architecture, args.likelihood, beta=args.beta)
     step = train.MaximumLikelihood(vae, optim.Adam(vae.parameters(), args.lr))
     bits = lambda nats: evaluate.bits_per_dim(nats, digits.image_shape)
+    elbo_of = lambda images, labels: vae.elbo(images)
     originals = next(test.epoch(0))[0][:48]
 
     def draw(epoch: int) -> None:
@@ -76,7 +78,7 @@ def run(args: argparse.Namespace) -> None:
         loader,
         epochs=args.epochs,
         out=args.out,
-        evaluate=lambda: {"-elbo": -evaluate.mean_over(test, vae.elbo, vae)},
+        evaluate=lambda: {"-elbo": -evaluate.mean_over(test, elbo_of, vae)},
         draw=draw,
         report=report,
         resume=args.resume,
@@ -86,8 +88,8 @@ def run(args: argparse.Namespace) -> None:
     save_samples(vae.sample(1000, mean=True).numpy() * scale, args.out)
 
     k = args.importance_samples
-    elbo = -evaluate.mean_over(test, vae.elbo, vae)
-    bound = -evaluate.mean_over(test, lambda x: vae.log_prob(x, k), vae, progress=f"importance-weighted, K={k}")
+    elbo = -evaluate.mean_over(test, elbo_of, vae)
+    bound = -evaluate.mean_over(test, lambda x, labels: vae.log_prob(x, k), vae, progress=f"importance-weighted, K={k}")
     print(f"\nOn {len(test_digits)} test images ({task}):")
     print(f"  -ELBO                                 {elbo:8.2f} nats per image  {bits(elbo):.4f} bits per dimension")
     print(f"  importance-weighted bound, K = {k:<6d} {bound:8.2f} nats per image  {bits(bound):.4f} bits per dimension")

@@ -29,7 +29,8 @@ from minigen.backend import Device, normal, to_numpy
 from minigen.command_line import adversarial
 from minigen.command_line import judge as judging
 from minigen.data import Dataset, toy
-from minigen.models import DCGAN, GAN, latent
+from minigen.evaluate import latent
+from minigen.models import DCGAN, GAN
 from minigen.models.objectives import OBJECTIVES
 from minigen.optim import Adam, RMSprop
 from minigen.train import Game
@@ -753,10 +754,10 @@ def test_latent(
     known = Reads(lambda x: x.reshape(len(x), -1), lambda f: spread(f) @ directions)
     given: list[Dataset] = []
     monkeypatch.setattr(
-        "minigen.train.classifier.trained_classifier", lambda a, b, path: (given.extend((a, b)), known)[1]
+        "minigen.command_line.judge.trained_classifier", lambda a, b, path: (given.extend((a, b)), known)[1]
     )
     flags = [*TINY[:-1], "--features", 2, *faces, "--device", device, "--out", tmp_path / "run"]
-    monkeypatch.setattr("minigen.models.latent.project", partial(latent.project, steps=5))
+    monkeypatch.setattr("minigen.evaluate.latent.project", partial(latent.project, steps=5))
     run(LATENT_DEMO, *flags, "--epochs", 1)
     text = capsys.readouterr().out
     assert "Projection of 4 test images: mean squared error of a pixel 0." in text

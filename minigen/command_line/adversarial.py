@@ -81,7 +81,7 @@ def adversarial_step(
         gan,
         optimizers,
         average=optim.WeightEMA(gan.generator, average) if average else None,
-        schedule=optim.linear_decay(1.0, iterations),
+        schedule=optim.linear_decay(iterations),
     )
 
 
@@ -117,8 +117,8 @@ def train_and_draw(gan: GAN, title: str, images: data.Dataset, args: argparse.Na
     names = ["d_loss", "g_loss", *verdicts, "diversity"]
 
     def report(record: dict) -> str:
-        figures = "  ".join(f"{record['train'][name]:11.3f}" for name in names)
-        return f"{record['epoch']:5d}  {figures}  {record['seconds']:7.1f}"
+        metrics = "  ".join(f"{record['train'][name]:11.3f}" for name in names)
+        return f"{record['epoch']:5d}  {metrics}  {record['seconds']:7.1f}"
 
     print(f"{title} on {args.dataset}, {len(images)} training images; {gan.objective_name}, k = {gan.k}")
     print("epoch  " + "  ".join(f"{name:>11}" for name in names) + "  seconds")
@@ -156,7 +156,7 @@ def shown(x: Any) -> np.ndarray:
 
 def save_history(frames: list[Path], out: Path) -> None:
     """The samples after every epoch as an animation, and the last ones as a picture."""
-    from PIL import Image  # which Matplotlib brings
+    from PIL import Image
 
     pictures = [np.asarray(Image.open(frame).convert("RGB")) for frame in frames]
     plot.save_animation(pictures, out / "samples.gif", milliseconds=200)

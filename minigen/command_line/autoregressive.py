@@ -46,6 +46,7 @@ def train_and_show(
     loader = data.Loader(images, args.batch_size, seed=args.seed, **pixels)
     test = data.Loader(test_images, 50, shuffle=False, seed=args.seed, binarization="fixed", **pixels)
     bits = lambda nats: evaluate.bits_per_dim(nats, shape)
+    log_prob = lambda x, labels: model.log_prob(x, labels if classes else None)
     shown = lambda x: to_numpy(x) / (args.levels - 1)
 
     def sample(n: int, **options: Any) -> Array:
@@ -65,14 +66,12 @@ def train_and_show(
     print("epoch          nats       nats  bits/dim  seconds")
     log = train.train(
         train.MaximumLikelihood(
-            model,
-            optim.Adam(model.parameters(), args.lr),
-            schedule=optim.linear_decay(args.lr, args.epochs * len(loader)),
+            model, optim.Adam(model.parameters(), args.lr), schedule=optim.linear_decay(args.epochs * len(loader))
         ),
         loader,
         epochs=args.epochs,
         out=args.out,
-        evaluate=lambda: {"nats": -evaluate.mean_over(test, model.log_prob, model)},
+        evaluate=lambda: {"nats": -evaluate.mean_over(test, log_prob, model)},
         draw=draw,
         report=report,
         resume=args.resume,

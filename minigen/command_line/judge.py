@@ -9,7 +9,6 @@ import numpy as np
 
 from minigen import data, evaluate, plot
 from minigen.checkpoint import atomic_write
-from minigen.train.classifier import trained_classifier
 
 
 def save_samples(samples: np.ndarray, out: Path) -> None:
@@ -53,6 +52,13 @@ def print_parzen(samples: np.ndarray, test_images: data.Dataset) -> None:
         f"Parzen window, sigma {sigma:.2f}: {parzen:.0f} nats (the first GAN paper's measure; it ranks models wrongly, "
         "Theis et al. 2016)"
     )
+
+
+def trained_classifier(images: data.Dataset, test_images: data.Dataset, path: Path) -> evaluate.Classifier:
+    """The classifier of these images; prints where it comes from and how good it is."""
+    classifier, accuracy, origin = evaluate.trained_classifier(images, test_images, path)
+    print(f"Classifier of {images.name}, {origin}: {accuracy:.1%} of {len(test_images)} test images right")
+    return classifier
 
 
 def compare(folders: list[Path], images: data.Dataset, test_images: data.Dataset, args: argparse.Namespace) -> None:
