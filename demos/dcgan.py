@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> None:
     )
     average = optim.WeightEMA(gan.generator, args.average) if args.average else None
     optimizers = papers_optimizers(gan, args.lr, args.generator_lr)
-    game = train.Game(gan, optimizers, average=average, schedule=optim.linear_decay(1.0, rounds))
+    game = train.Game(gan, optimizers, average=average, schedule=optim.linear_decay(rounds))
 
     table, history = tables.GameTable(gan), figures.History(gan, args.out, args.seed)
 

@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> None:
         "generator": optim.Adam(generator.parameters(), generator_lr, betas=(0.5, 0.999)),
     }
     average = optim.WeightEMA(generator, args.average) if args.average else None
-    game = train.Game(gan, optimizers, average=average, schedule=optim.linear_decay(1.0, rounds))
+    game = train.Game(gan, optimizers, average=average, schedule=optim.linear_decay(rounds))
 
     table, history = tables.GameTable(gan), figures.History(gan, args.out, args.seed)
 

@@ -23,10 +23,11 @@ import numpy as np
 import minigen
 from common import figures, flags, tables
 from common.figures import shown
+from common.judge import trained_classifier
 from minigen import data, evaluate, nn, optim, plot, train
 from minigen.backend import Array, separate_random, to_numpy
-from minigen.models import DCGAN, latent
-from minigen.train.classifier import trained_classifier
+from minigen.evaluate import latent
+from minigen.models import DCGAN
 
 Pair = tuple[int, int]  # the two labels of an image, such as digit and colour
 
@@ -42,7 +43,7 @@ def run(args: argparse.Namespace) -> None:
         "generator": optim.Adam(gan.generator.parameters(), 2 * args.lr, betas=(0.5, 0.999)),
     }
     average = optim.WeightEMA(gan.generator, args.average) if args.average else None
-    schedule = optim.linear_decay(1.0, args.epochs * len(loader))
+    schedule = optim.linear_decay(args.epochs * len(loader))
     game = train.Game(gan, optimizers, average=average, schedule=schedule)
 
     table, history = tables.GameTable(gan), figures.History(gan, args.out, args.seed)

@@ -73,7 +73,7 @@ def learn(mixture: GaussianMixture, objective: str, seed: int, args: argparse.Na
         "generator": optimizer(generator.parameters(), args.lr if args.generator_lr is None else args.generator_lr),
     }
     average = optim.WeightEMA(generator, args.average) if args.average else None
-    game = train.Game(gan, optimizers, average=average, schedule=optim.linear_decay(1.0, args.iterations))
+    game = train.Game(gan, optimizers, average=average, schedule=optim.linear_decay(args.iterations))
     out = args.out / f"{objective}-{seed}"
     resume = args.resume and (out / "checkpoint.safetensors").exists()
     train.train(game, draws, epochs=1, out=out, resume=resume, settings=flags.settings_of(args))

@@ -38,8 +38,8 @@ def run(args: argparse.Namespace) -> None:
     else:
         model = PixelCNN(images.image_shape, args.levels, hidden, args.blocks, head=head)
     adam = optim.Adam(model.parameters(), args.lr)
-    schedule = optim.linear_decay(args.lr, args.epochs * len(loader))
-    step = train.MaximumLikelihood(model, adam, schedule=schedule)
+    step = train.MaximumLikelihood(model, adam, schedule=optim.linear_decay(args.epochs * len(loader)))
+    log_prob = lambda x, labels: model.log_prob(x, labels if args.classes else None)
 
     pictures = figures.PixelFigures(model, args.temperature, args.out)
 
@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> None:
         loader,
         epochs=args.epochs,
         out=args.out,
-        evaluate=lambda: {"nats": -evaluate.mean_over(test, model.log_prob, model)},
+        evaluate=lambda: {"nats": -evaluate.mean_over(test, log_prob, model)},
         draw=draw,
         report=table.row,
         resume=args.resume,

@@ -30,8 +30,8 @@ def run(args: argparse.Namespace) -> None:
     hidden, head = colours * args.hidden, colours * args.head
     model = PixelRNN(images.image_shape, args.levels, args.cell, hidden, args.layers, head=head)
     adam = optim.Adam(model.parameters(), args.lr)
-    schedule = optim.linear_decay(args.lr, args.epochs * len(loader))
-    step = train.MaximumLikelihood(model, adam, schedule=schedule)
+    step = train.MaximumLikelihood(model, adam, schedule=optim.linear_decay(args.epochs * len(loader)))
+    log_prob = lambda x, labels: model.log_prob(x)
 
     pictures = figures.PixelFigures(model, args.temperature, args.out)
 
@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> None:
         loader,
         epochs=args.epochs,
         out=args.out,
-        evaluate=lambda: {"nats": -evaluate.mean_over(test, model.log_prob, model)},
+        evaluate=lambda: {"nats": -evaluate.mean_over(test, log_prob, model)},
         draw=draw,
         report=table.row,
         resume=args.resume,

@@ -17,20 +17,22 @@ from common import flags, judge, tables
 from minigen import data, evaluate, no_grad, optim, plot, train
 from minigen.backend import to_numpy
 from minigen.models import VAE
-from minigen.models.vae import ARCHITECTURES, LIKELIHOODS
-
-PIXELS = {"bernoulli": "binary", "gaussian": "unit", "levels": "levels"}  # what a pixel is under each likelihood
+from minigen.models.likelihoods import LIKELIHOODS
+from minigen.models.vae import ARCHITECTURES
 
 
 def run(args: argparse.Namespace) -> None:
     minigen.manual_seed(args.seed)
     images, test_images = flags.datasets(args)
-    pixels = PIXELS[args.likelihood]
-    loader = data.Loader(images, args.batch_size, pixels=pixels, seed=args.seed)
-    test = data.Loader(test_images, 500, pixels=pixels, shuffle=False, seed=args.seed, binarization="fixed")
 
     vae = VAE(images.image_shape, args.latent_dim, args.hidden, args.architecture, args.likelihood, beta=args.beta)
     step = train.MaximumLikelihood(vae, optim.Adam(vae.parameters(), args.lr))
+    elbo = lambda x, labels: vae.elbo(x)
+    bound = lambda x, labels: vae.log_prob(x, args.importance_samples)
+
+    pixels = vae.likelihood.pixels
+    loader = data.Loader(images, args.batch_size, pixels=pixels, seed=args.seed)
+    test = data.Loader(test_images, 500, pixels=pixels, shuffle=False, seed=args.seed, binarization="fixed")
 
     scale = 1 / 255 if pixels == "levels" else 1  # from the decoder's units to pixels in [0, 1]
     originals = next(test.epoch(0))[0][:48]
@@ -43,14 +45,14 @@ def run(args: argparse.Namespace) -> None:
             plot.save_grid(manifold(vae) * scale, args.out / "manifold.png", columns=20, scale=1)
         plot.save_curves(args.out / "log.jsonl", args.out / "curves.png", {"nats per image": ["loss", "-elbo"]})
 
-    table = tables.LikelihoodTable(test, vae.levels, columns=("loss, nats", "-ELBO"), metric="-elbo")
+    table = tables.LikelihoodTable(test, levels=256, columns=("loss, nats", "-ELBO"), metric="-elbo")
     table.print_heading("VAE", images, args.dataset)
     train.train(
         step,
         loader,
         epochs=args.epochs,
         out=args.out,
-        evaluate=lambda: {"-elbo": -evaluate.mean_over(test, vae.elbo, vae)},
+        evaluate=lambda: {"-elbo": -evaluate.mean_over(test, elbo, vae)},
         draw=draw,
         report=table.row,
         resume=args.resume,
@@ -60,8 +62,10 @@ def run(args: argparse.Namespace) -> None:
     judge.save_samples(vae.sample(1000, mean=True).numpy() * scale, args.out)
 
     k = args.importance_samples
-    bound = evaluate.mean_over(test, lambda x: vae.log_prob(x, k), vae, progress=f"importance-weighted, K={k}")
-    results = {"-ELBO": -evaluate.mean_over(test, vae.elbo, vae), f"importance-weighted bound, K = {k}": -bound}
+    results = {
+        "-ELBO": -evaluate.mean_over(test, elbo, vae),
+        f"importance-weighted bound, K = {k}": -evaluate.mean_over(test, bound, vae, progress=f"bound, K={k}"),
+    }
     table.print_result(results)
     print(f"Figures, log and weights are in {args.out}/")
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Protocol
 
 from minigen import ops
 from minigen.autograd import Tensor, raw
@@ -25,6 +25,20 @@ def _noise(draw: Any, like: Tensor) -> Array:
 def _check_same_shape(name: str, x: Any, parameter: Tensor) -> None:
     if x.shape != parameter.shape:
         raise ValueError(f"{name}.log_prob: x is {x.shape} but the distribution is {parameter.shape}")
+
+
+class Distribution(Protocol):
+    """A distribution over tensors of one shape."""
+
+    @property
+    def mean(self) -> Tensor:
+        """The expected value of each element."""
+
+    def log_prob(self, x: Any) -> Tensor:
+        """log p(x) of each element, in nats."""
+
+    def sample(self) -> Tensor:
+        """A draw of every element."""
 
 
 class Bernoulli:

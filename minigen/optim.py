@@ -167,14 +167,16 @@ class RMSprop(Optimizer):
         p -= t
 
 
-def linear_decay(lr: float, steps: int) -> Callable[[int], float]:
-    """A learning rate for each of `steps` steps: `lr` for the first half, then down to zero in a straight line.
+def linear_decay(steps: int) -> Callable[[int], float]:
+    """A schedule: the factor of the learning rate for the number of steps made, of `steps` in all.
 
-    >>> schedule = linear_decay(1e-3, steps=1000)
+    It is 1 in the first half and then falls to 0 in a straight line.
+
+    >>> schedule = linear_decay(1000)
     >>> schedule(0), schedule(750), schedule(1000)
-    (0.001, 0.0005, 0.0)
+    (1.0, 0.5, 0.0)
     """
-    return lambda step: lr * min(1.0, max(0.0, 2 * (steps - step) / steps))
+    return lambda step: min(1.0, max(0.0, 2 * (steps - step) / steps))
 
 
 def clip_grad_norm(parameters: Iterable[Parameter], max_norm: float) -> float:

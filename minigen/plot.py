@@ -35,7 +35,7 @@ def mosaic(images: Any, columns: int | None = None, gap: int = 2, scale: int = 2
 
 def save_grid(images: Any, path: str | Path, columns: int | None = None, scale: int = 2) -> None:
     """Write images (N, C, H, W) as one PNG, side by side in rows."""
-    from PIL import Image  # which Matplotlib brings
+    from PIL import Image
 
     picture = Image.fromarray(mosaic(images, columns, scale=scale))
     with atomic_write(path) as temporary:
@@ -44,7 +44,7 @@ def save_grid(images: Any, path: str | Path, columns: int | None = None, scale: 
 
 def save_animation(frames: Sequence[np.ndarray], path: str | Path, milliseconds: int = 80) -> None:
     """Write RGB images (height, width, 3) of bytes as an animated GIF that stops at the last one for two seconds."""
-    from PIL import Image  # which Matplotlib brings
+    from PIL import Image
 
     if not len(frames):
         raise ValueError("save_animation: takes at least one frame")
@@ -72,7 +72,7 @@ def save_pairs(originals: Any, others: Any, path: str | Path, columns: int = 12,
 def save_curves(log: str | Path, path: str | Path, panels: Mapping[str, Sequence[str]]) -> None:
     """Write the curves of a training log (JSON lines) over the epochs, training dashed.
 
-    `panels`: the label of each panel's axis, and the figures of the log that it shows.
+    `panels`: the label of each panel's axis, and the metrics of the log that it shows.
     """
     from matplotlib.figure import Figure
 

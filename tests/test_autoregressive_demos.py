@@ -223,7 +223,8 @@ def test_the_flags_reach_the_model(photographs: Path, tmp_path: Path, monkeypatc
     assert type(step.model) is PixelCNN and step.model.levels == 2 and step.model.classes is None
     assert len(step.model.blocks) == 5 and (loader.pixels, loader.binarization) == ("binary", "dynamic")
     assert isinstance(step.optimizer, Adam)
-    assert [step.schedule(n) for n in (0, 30, 45, 60)] == pytest.approx([0.5, 0.5, 0.25, 0])  # of 10 epochs of 6
+    rates = [step.lr * step.schedule(n) for n in (0, 30, 45, 60)]  # of 10 epochs of 6
+    assert rates == pytest.approx([0.5, 0.5, 0.25, 0])
 
     shapes = {name: p.shape for name, p in step.model.named_parameters()}
     expected = PixelCNN((3, 6, 6), 2, 6, 5, head=9)

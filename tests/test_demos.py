@@ -16,6 +16,7 @@ from PIL import Image
 
 import minigen
 from minigen.models import VAE
+from minigen.models.likelihoods import LIKELIHOODS
 from minigen.optim import Adam
 
 ROOT = Path(__file__).parents[1]
@@ -108,7 +109,7 @@ def test_the_flags_reach_the_model(
     flags = ["--architecture", architecture, "--likelihood", likelihood, "--beta", 0.5, "--lr", 0.02, "--latent-dim", 3]
     run_here(VAE_DEMO, *TINY, *flags, "--dataset", photographs, "--out", tmp_path)
     vae, adam = made
-    assert (vae.beta, vae.latent_dim, vae.likelihood, adam.lr) == (0.5, 3, likelihood, 0.02)
+    assert (vae.beta, vae.latent_dim, type(vae.likelihood), adam.lr) == (0.5, 3, LIKELIHOODS[likelihood], 0.02)
     assert len(vae.decoder) == (6 if architecture == "conv" else 3) and vae.image_shape == (3, 32, 32)
     assert architecture == "conv" or vae.encoder[1].weight.shape[0] == 8
     assert "manifold.png" not in os.listdir(tmp_path)
@@ -145,13 +146,15 @@ def test_vae_learns_the_digits(tmp_path: Path, capsys: pytest.CaptureFixture) ->
     assert float(rows[1][3]) == pytest.approx(float(rows[1][2]) / 784 / np.log(2), abs=1e-4)
 
 
-def test_vae_with_ctrl_c(photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_vae_with_ctrl_c(
+    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
     """From the middle of an epoch to the end: the same weights as without a break."""
     flags = [*TINY, "--dataset", photographs]
     run_here(VAE_DEMO, *flags, "--out", tmp_path / "whole")
     loss, calls = VAE.loss, []
 
-    def interrupt(vae: VAE, x: object) -> object:
+    def interrupt(vae: VAE, x: object, labels: object) -> object:
         calls.append(1)
         if len(calls) == 2:
             os.kill(os.getpid(), signal.SIGINT)
@@ -161,6 +164,8 @@ def test_vae_with_ctrl_c(photographs: Path, tmp_path: Path, monkeypatch: pytest.
     with pytest.raises(SystemExit) as stopped:
         run_here(VAE_DEMO, *flags, "--out", tmp_path / "broken")
     assert stopped.value.code == 130 and not (tmp_path / "broken" / "weights.safetensors").exists()
+    expected = f"Interrupted in epoch 1. All is saved in {tmp_path / 'broken'}; --resume goes on.\n"
+    assert capsys.readouterr().err.endswith(expected)
     run_here(VAE_DEMO, *flags, "--out", tmp_path / "broken", "--resume")
     weights = [(tmp_path / name / "weights.safetensors").read_bytes() for name in ("whole", "broken")]
     assert weights[0] == weights[1] and len(calls) == 3

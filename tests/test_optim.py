@@ -521,8 +521,8 @@ def test_only_parameters_and_each_once() -> None:
 
 
 def test_linear_decay() -> None:
-    schedule = linear_decay(0.4, steps=8)
-    assert [schedule(step) for step in (0, 3, 4, 5, 6, 7, 8, 9)] == pytest.approx([0.4, 0.4, 0.4, 0.3, 0.2, 0.1, 0, 0])
+    schedule = linear_decay(8)
+    assert [schedule(step) for step in (0, 3, 4, 5, 6, 7, 8, 9)] == [1, 1, 1, 0.75, 0.5, 0.25, 0, 0]
 
 
 def test_clip_grad_norm_takes_a_positive_norm() -> None:

@@ -1,12 +1,14 @@
-"""The package as a whole: what it imports, which names it offers, and that each floor knows only those below it."""
+"""The package as a whole: what it imports, which names it offers, and that each layer knows only those below it."""
 
 from __future__ import annotations
 
 import ast
 import importlib
 import os
+import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -26,16 +28,16 @@ PACKAGES = [name for name, path in FILES.items() if path.name == "__init__.py"]
 
 # -- the house: imports run downwards ----------------------------------------------------------------------------------
 
-FLOORS = [
+LAYERS = [  # the parts in one layer do not know each other
     {"backend"},
     {"autograd", "data"},
     {"gradcheck", "ops"},
-    {"nn", "optim", "distributions", "checkpoint"},
+    {"nn", "distributions"},
+    {"optim", "checkpoint"},
     {"models"},
-    {"evaluate", "plot"},
-    {"train"},
+    {"evaluate", "train", "plot"},
 ]
-FLOOR = {part: number for number, parts in enumerate(FLOORS) for part in parts}
+LAYER = {part: number for number, parts in enumerate(LAYERS) for part in parts}
 
 
 def imports(name: str) -> Iterator[str]:
@@ -60,8 +62,8 @@ def imports(name: str) -> Iterator[str]:
                     yield file if file in FILES else node.module
 
 
-def test_every_part_has_its_floor() -> None:
-    assert {name.split(".")[1] for name in FILES if name != "minigen"} == FLOOR.keys()
+def test_every_part_has_its_layer() -> None:
+    assert {name.split(".")[1] for name in FILES if name != "minigen"} == LAYER.keys()
 
 
 @pytest.mark.parametrize("name", [name for name in FILES if name != "minigen"])
@@ -70,7 +72,7 @@ def test_nothing_imports_upwards(name: str) -> None:
     for imported in imports(name):
         assert imported != "minigen", f"{name} imports from the top"
         other = imported.split(".")[1]
-        assert other == part or FLOOR[other] <= FLOOR[part], f"{name} imports {imported}, which is above it"
+        assert other == part or LAYER[other] < LAYER[part], f"{name} imports {imported}, which is not below it"
     if part == "data":
         others = {imported.split(".")[1] for imported in imports(name)}
         assert others <= {"data", "backend"}, f"{name} needs more than the backend"
@@ -84,17 +86,47 @@ def test_nothing_imports_in_a_circle() -> None:
         pytest.fail(f"a circle of imports: {' -> '.join(error.args[1])}")
 
 
-def test_importing_minigen_loads_only_numpy() -> None:
-    code = """
+@pytest.mark.parametrize("name", ["minigen", *(f"minigen.{name}" for name in sorted(LAYER))])
+def test_importing_it_loads_only_numpy(name: str) -> None:
+    """Pillow, tqdm, Matplotlib and the others are imported where they are used."""
+    code = f"""
 import sys
 import numpy, numpy.random
 before = set(sys.modules)
-import minigen
-print(*{name.partition(".")[0] for name in set(sys.modules) - before} - set(sys.stdlib_module_names) - {"numpy"})
+import {name}
+print(*{{name.partition(".")[0] for name in set(sys.modules) - before}} - set(sys.stdlib_module_names) - {{"numpy"}})
 """
     environment = {**os.environ, "PYTHONPATH": str(PACKAGE.parent)}
     result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60)
     assert (result.stdout.split(), result.stderr) == (["minigen"], "")
+
+
+def test_what_is_imported_is_declared() -> None:
+    """As a dependency of the project, by the name of its package; CuPy is an extra."""
+    project = PACKAGE.parent / "pyproject.toml"
+    if not project.exists():
+        pytest.skip("not in the repository")
+    declared = {re.split("[>=<]", name)[0] for name in tomllib.loads(project.read_text())["project"]["dependencies"]}
+    packages = {"PIL": "pillow"}
+    found = set()
+    for tree in TREES.values():
+        for node in ast.walk(tree):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            found |= {name.partition(".")[0] for name in names}
+    used = {packages.get(name, name) for name in found - set(sys.stdlib_module_names) - {"minigen", "cupy"}}
+    assert used == declared
+
+
+def test_the_library_does_not_print() -> None:
+    """What it has to say is a result, an exception, or above a progress bar; only demos print."""
+    prints = [
+        f"{name}, line {node.lineno}"
+        for name, tree in TREES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "print"
+    ]
+    assert not prints
 
 
 # -- names -------------------------------------------------------------------------------------------------------------
@@ -112,11 +144,11 @@ NAMES = {
         Dropout Embedding""",
     "minigen.optim": "SGD Adam RMSprop clip_grad_norm WeightEMA",
     "minigen.distributions": "Bernoulli Normal DiscretizedLogistic",
-    "minigen.models": "VAE",
+    "minigen.models": "VAE Likelihood BernoulliLikelihood GaussianLikelihood DiscretizedLogisticLikelihood",
     "minigen.data": "load Loader Dataset NAMES load_folder toy",
-    "minigen.evaluate": "bits_per_dim mean_over",
+    "minigen.evaluate": "bits_per_dim mean_over Classifier trained_classifier report_on frechet_distance latent",
     "minigen.plot": "mosaic save_figure save_grid save_pairs save_curves",
-    "minigen.train": "train MaximumLikelihood Diverged",
+    "minigen.train": "train MaximumLikelihood Diverged Interrupted",
 }
 
 
@@ -149,7 +181,7 @@ def test_all_is_what_the_package_imports(name: str) -> None:
     assert len(set(module.__all__)) == len(module.__all__)
 
 
-def test_the_upper_floors_are_imported_when_first_used() -> None:
+def test_the_upper_layers_are_imported_when_first_used() -> None:
     code = "import sys, minigen; before = 'minigen.train' in sys.modules; minigen.train.train; print(before)"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert (result.stdout, result.stderr) == ("False\n", "")

@@ -27,7 +27,9 @@ def errors_without_traceback() -> Iterator[None]:
     """What the user can correct (a missing file, a flag, no GPU) ends the program with one line, not a traceback."""
     try:
         yield
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupted:  # `train.Interrupted` says where all is saved
+        if str(interrupted):
+            print(interrupted, file=sys.stderr)
         raise SystemExit(130) from None
     except (ValueError, OSError, RuntimeError) as error:
         raise SystemExit(f"{Path(sys.argv[0]).name}: {error}") from None

@@ -9,7 +9,6 @@ import numpy as np
 
 from minigen import data, evaluate, plot
 from minigen.checkpoint import atomic_write
-from minigen.train.classifier import trained_classifier
 
 
 def save_samples(samples: np.ndarray, out: Path) -> None:
@@ -41,6 +40,13 @@ def judge(
     indices, _ = evaluate.nearest(some, images.images)
     plot.save_pairs(some / 255.0, images.images[indices[:, 0]] / 255.0, out / "nearest.png")
     print(f"Figures, log and weights are in {out}/; nearest.png: samples, and below each the nearest training image")
+
+
+def trained_classifier(images: data.Dataset, test_images: data.Dataset, path: Path) -> evaluate.Classifier:
+    """The classifier of these images; prints where it comes from and how good it is."""
+    classifier, accuracy, origin = evaluate.trained_classifier(images, test_images, path)
+    print(f"Classifier of {images.name}, {origin}: {accuracy:.1%} of {len(test_images)} test images right")
+    return classifier
 
 
 def compare(folders: Sequence[Path], images: data.Dataset, test_images: data.Dataset) -> None:

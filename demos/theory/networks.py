@@ -35,10 +35,10 @@ def descend(
     optimizer: optim.Optimizer, loss: Callable[[], Tensor], steps: int, watch: Callable[[int], Any] = lambda step: None
 ) -> None:
     """Minimise; `watch` is called before the first step and after each, with the number of steps taken."""
-    lr = optim.linear_decay(optimizer.lr, steps)
+    lr, decay = optimizer.lr, optim.linear_decay(steps)
     watch(0)
     for step in range(steps):
-        optimizer.lr = lr(step)
+        optimizer.lr = lr * decay(step)
         optimizer.zero_grad()
         loss().backward()
         optimizer.step()

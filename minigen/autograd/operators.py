@@ -42,10 +42,28 @@ def _in_place(name: str, sign: str) -> Callable[[Any, Any], Tensor]:
     return method
 
 
+class _Ufuncs:
+    """`numpy_array * tensor` and `np.tanh(tensor)` are the operations of the engine, which record.
+
+    NumPy finds this at the class and calls it. CuPy looks at the tensor, where it finds None, and so leaves
+    `cupy_array * tensor` to the tensor's own operator.
+    """
+
+    def __get__(self, tensor: Any, owner: type) -> _Ufuncs | None:
+        return self if tensor is None else None
+
+    def __call__(self, tensor: Tensor, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Tensor:
+        name = NUMPY_NAMES.get(ufunc.__name__, ufunc.__name__)
+        if name not in PRIMITIVES or method != "__call__" or kwargs:
+            raise TypeError(f"np.{ufunc.__name__}: cannot be recorded; use `minigen.ops`, or `x.detach().numpy()`")
+        return PRIMITIVES[name](*inputs)
+
+
 class Operators:
     """The operators and methods of `Tensor`."""
 
     __slots__ = ()
+    __array_ufunc__ = _Ufuncs()
     __hash__ = object.__hash__
 
     __add__, __radd__ = _operator("add"), _operator("add", reflected=True)

@@ -174,13 +174,6 @@ class Tensor(Operators):
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.array(self.numpy(), dtype=dtype, copy=copy)
 
-    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Tensor:
-        """`numpy_array * tensor` and `np.tanh(tensor)` are the operations of the engine, which record."""
-        name = NUMPY_NAMES.get(ufunc.__name__, ufunc.__name__)
-        if name not in PRIMITIVES or method != "__call__" or kwargs:
-            raise TypeError(f"np.{ufunc.__name__}: cannot be recorded; use `minigen.ops`, or `x.detach().numpy()`")
-        return PRIMITIVES[name](*inputs)
-
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         """NumPy's functions take tensors that require no gradients, as arrays."""
         found: list[Tensor] = []

@@ -81,13 +81,14 @@ def fetch(dataset: str, file: RemoteFile, data_dir: str | Path | None = None) ->
 
 def _download(dataset: str, file: RemoteFile, target: Path, tried: list[str]) -> Path:
     import pooch
+    from tqdm import tqdm
 
     unfinished = target.with_name(f".{target.name}.{os.getpid()}.part")
     for mirror in file.mirrors:
         address = mirror + file.stored_name
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            print(f"{dataset}: downloading {address}", file=sys.stderr)
+            tqdm.write(f"{dataset}: downloading {address}", file=sys.stderr)
             pooch.HTTPDownloader(progressbar=True, chunk_size=1 << 16)(address, str(unfinished), None)
             fault = file.fault(unfinished)
             if fault is None:

@@ -1,30 +1,33 @@
-"""Metrics that say how good a model is."""
+"""Metrics that say how good a model is: likelihoods, divergences, samples, and the judge of samples."""
 
 from minigen.distributions import bits_per_dim
+from minigen.evaluate import latent
 from minigen.evaluate.divergences import (
     integration_grid,
     jensen_shannon_divergence,
     kl_divergence,
-    modes_covered,
     optimal_discriminator,
     value_function,
     wasserstein_1d,
     wasserstein_1d_of_densities,
 )
-from minigen.evaluate.likelihood import mean_over
-from minigen.evaluate.samples import (
-    best_sigma,
+from minigen.evaluate.frechet import frechet_distance
+from minigen.evaluate.judge import (
+    Classifier,
+    TrainedClassifier,
     class_shares,
     confident_share,
     features_and_probabilities,
-    frechet_distance,
-    nearest,
-    parzen_log_prob,
     report_on,
+    trained_classifier,
 )
+from minigen.evaluate.likelihood import mean_over
+from minigen.evaluate.samples import best_sigma, modes_covered, nearest, parzen_log_prob
 from minigen.nn.module import evaluating
 
 __all__ = [
+    "Classifier",
+    "TrainedClassifier",
     "best_sigma",
     "bits_per_dim",
     "class_shares",
@@ -35,12 +38,14 @@ __all__ = [
     "integration_grid",
     "jensen_shannon_divergence",
     "kl_divergence",
+    "latent",
     "mean_over",
     "modes_covered",
     "nearest",
     "optimal_discriminator",
     "parzen_log_prob",
     "report_on",
+    "trained_classifier",
     "value_function",
     "wasserstein_1d",
     "wasserstein_1d_of_densities",

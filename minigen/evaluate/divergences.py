@@ -1,7 +1,7 @@
-r"""How far apart two densities are, and what the best discriminator makes of them: the theory of GANs in numbers.
+r"""Divergences of two known densities, and the discriminator that is optimal for them: the theory of GANs in numbers.
 
-Densities are given as log-densities at the points of a grid, of any shape, and the volume `cell` that each point
-stands for; with `cell` 1 they are the log-probabilities of a discrete distribution. All results are in nats.
+A density is given by its logarithm at the points of a grid, an array of any shape; `cell` is the volume that each
+point stands for. With `cell` 1 these are the log-probabilities of a discrete distribution. Divergences are in nats.
 
 >>> x, cell = integration_grid(-10, 10, 2000)
 >>> jensen_shannon_divergence(toy.bimodal().log_prob(x), toy.bimodal(5.0).log_prob(x), cell)
@@ -16,14 +16,13 @@ import numpy as np
 
 from minigen.autograd import raw
 from minigen.backend import to_numpy
-from minigen.data.toy import GaussianMixture
 
 
 def integration_grid(low: float, high: float, n: int, dimensions: int = 1) -> tuple[np.ndarray, float]:
     """The centres (n^D, D) of n^D equal cells that fill the cube [low, high]^D, and the volume of one.
 
-    A sum over the points times that volume is an integral (midpoint rule), very exact for a smooth density that is
-    zero at the borders.
+    The sum of a function's values at the points, times that volume, is its integral (midpoint rule); it is very
+    exact for a smooth density that is zero at the borders.
     """
     if not (low < high and n >= 1 and dimensions >= 1):
         raise ValueError(
@@ -35,9 +34,9 @@ def integration_grid(low: float, high: float, n: int, dimensions: int = 1) -> tu
     return points.reshape(-1, dimensions), side**dimensions
 
 
-@np.errstate(invalid="ignore")  # of -inf - -inf, which counts for nothing
+@np.errstate(invalid="ignore")  # of -inf - -inf, where both densities are 0
 def kl_divergence(log_p: Any, log_q: Any, cell: float = 1.0) -> float:
-    r"""KL(p || q) = \int p log(p / q), with 0 log 0 = 0; infinite where p is positive and q is zero."""
+    r"""KL(p || q) = \int p log(p / q), with 0 log 0 = 0; infinite if q is zero where p is not."""
     p, q = _densities("kl_divergence", cell, log_p, log_q)
     return _expectation(p, p - q, cell)
 
@@ -46,7 +45,7 @@ def kl_divergence(log_p: Any, log_q: Any, cell: float = 1.0) -> float:
 def jensen_shannon_divergence(log_p: Any, log_q: Any, cell: float = 1.0) -> float:
     """JSD(p || q) = KL(p || m) / 2 + KL(q || m) / 2 with m = (p + q) / 2 (the lecture, definition 1).
 
-    Symmetric; from 0, where p = q, to log 2, where p and q nowhere overlap.
+    It is symmetric, 0 for p = q, and log 2 if p and q do not overlap.
     """
     p, q = _densities("jensen_shannon_divergence", cell, log_p, log_q)
     m = np.logaddexp(p, q) - math.log(2)
@@ -57,8 +56,8 @@ def jensen_shannon_divergence(log_p: Any, log_q: Any, cell: float = 1.0) -> floa
 def optimal_discriminator(log_p_data: Any, log_p_g: Any) -> np.ndarray:
     """D*(x) = p_data(x) / (p_data(x) + p_g(x)) = sigmoid(log p_data(x) - log p_g(x)).
 
-    Goodfellow et al. 2014, proposition 1 (the lecture, proposition 2). Where both densities are zero, D may be
-    anything; here it is 1/2. Densities on a grid or at any points, normalised or not.
+    Goodfellow et al. 2014, proposition 1 (the lecture, proposition 2). Where both densities are zero any D is optimal;
+    here it is 1/2. The log-densities may be given at any points, and need not be normalised.
     """
     p, q = (_float64(x) for x in (log_p_data, log_p_g))
     if p.shape != q.shape:
@@ -80,8 +79,8 @@ def value_function(log_p_data: Any, log_p_g: Any, logits: Any, cell: float = 1.0
 def wasserstein_1d(a: Any, b: Any) -> float:
     r"""The exact Wasserstein-1 distance of two samples (N,) and (M,) on a line: \int |F_a(x) - F_b(x)| dx.
 
-    F is the share of a sample that is at most x. For N = M this is the mean distance of the sorted samples, the
-    smallest there falls to the smallest here and so on. Samples may also be (N, 1).
+    F(x) is the share of a sample that is at most x. For N = M this is the mean distance between the sorted samples,
+    each paired with the one of the same rank. Samples may also be (N, 1).
     """
     a, b = (_one_sample(x) for x in (a, b))
     x = np.sort(np.concatenate([a, b]))
@@ -97,30 +96,12 @@ def wasserstein_1d_of_densities(log_p: Any, log_q: Any, cell: float) -> float:
     return float(np.abs(np.cumsum(np.exp(p) - np.exp(q))).sum() * cell**2)
 
 
-def modes_covered(samples: Any, mixture: GaussianMixture, at_least: int = 1) -> tuple[float, int]:
-    """How well `samples` (N, D) cover a mixture: (share of good samples, number of modes covered).
-
-    A sample is good if it is within three standard deviations of a mode (of the mixture's own samples in 2-D, 98.9 %
-    are). A mode is covered if it is the nearest of at least that many good samples (1 in Srivastava et al. 2017).
-    """
-    x = _float64(samples)
-    dimensions = mixture.means.shape[1]
-    if x.ndim != 2 or x.shape[1] != dimensions or len(x) == 0:
-        raise ValueError(f"modes_covered: takes samples (N, {dimensions}), got {x.shape}")
-    if at_least < 1:
-        raise ValueError(f"modes_covered: takes at_least >= 1, got {at_least}")
-    deviations = np.linalg.norm(x[:, None] - mixture.means, axis=-1) / mixture.std  # (N, K)
-    good = deviations.min(axis=1) <= 3
-    counts = np.bincount(deviations.argmin(axis=1)[good], minlength=len(mixture.means))
-    return float(good.mean()), int((counts >= at_least).sum())
-
-
 def _float64(x: Any) -> np.ndarray:
     return to_numpy(raw(x)).astype(np.float64)
 
 
 def _densities(name: str, cell: float, *arrays: Any) -> list[np.ndarray]:
-    """The arrays in float64: two log-densities, which must integrate to 1, and whatever else has their shape."""
+    """The arrays in float64. The first two are log-densities and must integrate to 1; all must have one shape."""
     result = [_float64(x) for x in arrays]
     if len({x.shape for x in result}) > 1:
         raise ValueError(f"{name}: takes arrays of one shape, got {' and '.join(str(x.shape) for x in result)}")
@@ -133,7 +114,7 @@ def _densities(name: str, cell: float, *arrays: Any) -> list[np.ndarray]:
 
 @np.errstate(invalid="ignore")
 def _expectation(log_p: np.ndarray, f: np.ndarray, cell: float) -> float:
-    r"""\int p f, where f counts for nothing if p is 0, even if it is infinite."""
+    r"""\int p f, with 0 f = 0 even where f is infinite or NaN."""
     p = np.exp(log_p)
     return float(np.where(p > 0, p * f, 0).sum() * cell)
 

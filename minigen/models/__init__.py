@@ -1,10 +1,15 @@
 """The models: one file a paper."""
 
-from minigen.models.classifier import Classifier
 from minigen.models.dcgan import DCGAN, DCGANDiscriminator, DCGANGenerator
 from minigen.models.game import Batch, Player
 from minigen.models.gan import GAN
 from minigen.models.gated_pixelcnn import GatedPixelCNN
+from minigen.models.likelihoods import (
+    BernoulliLikelihood,
+    DiscretizedLogisticLikelihood,
+    GaussianLikelihood,
+    Likelihood,
+)
 from minigen.models.mlp_gan import Maxout, MLPDiscriminator, MLPGenerator
 from minigen.models.pixelcnn import PixelCNN
 from minigen.models.pixelrnn import PixelRNN
@@ -16,10 +21,13 @@ __all__ = [
     "GAN",
     "VAE",
     "Batch",
-    "Classifier",
+    "BernoulliLikelihood",
     "DCGANDiscriminator",
     "DCGANGenerator",
+    "DiscretizedLogisticLikelihood",
     "GatedPixelCNN",
+    "GaussianLikelihood",
+    "Likelihood",
     "MLPDiscriminator",
     "MLPGenerator",
     "Maxout",

@@ -68,9 +68,9 @@ class Autoregressive(nn.Module):
         with no_grad():
             return bits_per_dim(-float(ops.mean(self.log_prob(x, labels))), self.image_shape)
 
-    def loss(self, x: Any, labels: Any = None) -> Tensor:
-        """What training minimises: the mean of -log p(x) over images, in nats."""
-        return -ops.mean(self.log_prob(x, labels))
+    def loss(self, images: Any, labels: Any = None) -> Tensor:
+        """What training minimises: the mean of -log p(x) over images, in nats. Without classes, labels are ignored."""
+        return -ops.mean(self.log_prob(images, labels if self.classes is not None else None))
 
     # -- sampling ----------------------------------------------------------------------------------------------------
 

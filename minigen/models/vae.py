@@ -22,23 +22,31 @@ from typing import Any
 from minigen import nn, ops
 from minigen.autograd import Tensor, no_grad
 from minigen.backend import Shape, normal
-from minigen.distributions import Bernoulli, DiscretizedLogistic, Normal
-from minigen.nn.init import constant
-
-LIKELIHOODS = ("bernoulli", "gaussian", "levels")
-ARCHITECTURES = ("mlp", "conv")
+from minigen.distributions import Distribution, Normal
+from minigen.models.likelihoods import LIKELIHOODS, DiscretizedLogisticLikelihood, Likelihood
 
 
 class VAE(nn.Module):
-    """A VAE for images (C, H, W).
+    """A VAE for images x (N, C, H, W), made of three parts: an encoder, a decoder and a likelihood.
 
-    likelihood     what the decoder's output means, and what images x (N, C, H, W) are
+    latent_dim     length of the code z of an image
+    hidden         units of the hidden layers of "mlp"
+    architecture   default encoder and decoder: "mlp", one hidden layer each; "conv", two strided convolutions and two
+                   transposed ones (H and W divisible by 4)
+    likelihood     what the decoder's output means, and what pixels are; a `Likelihood` or the name of one:
         "bernoulli"    binary pixels, 0 or 1
         "gaussian"     real-valued pixels in [0, 1], Normal with one learned variance; `log_prob` is then a density
         "levels"       integers 0 ... levels - 1, discretized logistic
-    architecture   "mlp": one hidden layer; "conv": two strided convolutions and two transposed ones (H and W
-                   divisible by 4)
+    levels         of the likelihood "levels"
     beta           weight of the KL term in `loss` (Higgins et al. 2017); `elbo` is the ELBO whatever beta
+    encoder        a module in place of the default: (N, C, H, W) -> (N, 2 latent_dim), the mean and log variance of z
+    decoder        a module in place of the default: (N, latent_dim) -> the likelihood's maps, (N, maps C, H, W) or flat
+
+    Calling a VAE gives p(x | z), the decoder's distribution, for one z drawn from q(z | x).
+
+    >>> VAE((1, 28, 28))
+    >>> VAE((3, 32, 32), latent_dim=64, architecture="conv", likelihood="levels")
+    >>> VAE((1, 28, 28), 20, encoder=nn.Sequential(nn.Flatten(), nn.Linear(784, 40)))
     """
 
     def __init__(
@@ -47,50 +55,49 @@ class VAE(nn.Module):
         latent_dim: int = 20,
         hidden: int = 400,
         architecture: str = "mlp",
-        likelihood: str = "bernoulli",
+        likelihood: str | Likelihood = "bernoulli",
         levels: int = 256,
         beta: float = 1.0,
+        encoder: nn.Module | None = None,
+        decoder: nn.Module | None = None,
     ) -> None:
-        if likelihood not in LIKELIHOODS or architecture not in ARCHITECTURES:
+        if len(image_shape) != 3 or min(*image_shape, latent_dim, hidden) < 1:
             raise ValueError(
-                f"VAE: got likelihood={likelihood!r}, architecture={architecture!r}; "
-                f"takes one of {LIKELIHOODS} and one of {ARCHITECTURES}"
+                f"VAE: got image_shape={tuple(image_shape)}, latent_dim={latent_dim}, hidden={hidden}; "
+                "expects (C, H, W), and latent_dim and hidden >= 1"
             )
-        if len(image_shape) != 3 or min(*image_shape, latent_dim, hidden) < 1 or levels < 2:
-            raise ValueError(
-                f"VAE: got image_shape={tuple(image_shape)}, latent_dim={latent_dim}, hidden={hidden}, "
-                f"levels={levels}; takes (C, H, W), latent_dim and hidden >= 1, and levels >= 2"
-            )
-        self.image_shape, self.latent_dim, self.likelihood = tuple(image_shape), latent_dim, likelihood
-        self.levels, self.beta = levels, beta
-        # for each value of a pixel a mean, and for levels also a scale
-        self.maps = maps = image_shape[0] * (2 if likelihood == "levels" else 1)
-        halves = _mlp if architecture == "mlp" else _conv
-        self.encoder, self.decoder = halves(tuple(image_shape), maps, latent_dim, hidden)
-        if likelihood == "gaussian":
-            self.log_var = constant((), -2.0)
+        if architecture not in ARCHITECTURES:
+            raise ValueError(f"VAE: expects an architecture of {list(ARCHITECTURES)}, got {architecture!r}")
+        self.image_shape, self.latent_dim, self.beta = tuple(image_shape), latent_dim, beta
+        self.likelihood = _likelihood(likelihood, levels)
+        self.maps = image_shape[0] * self.likelihood.maps
+        new_encoder, new_decoder = ARCHITECTURES[architecture]
+        self.encoder = new_encoder(image_shape, latent_dim, hidden) if encoder is None else encoder
+        self.decoder = new_decoder(image_shape, self.maps, latent_dim, hidden) if decoder is None else decoder
+        for name, parameter in self.likelihood.parameters.items():
+            setattr(self, name, parameter)  # as in weights files, where `log_var` stands at the top
+
+    def forward(self, x: Any) -> Distribution:
+        """p(x | z) for one z drawn from q(z | x)."""
+        return self.decode(self.encode(x).sample())
 
     # -- the two halves ----------------------------------------------------------------------------------------------
 
     def encode(self, x: Any) -> Normal:
         """q(z | x), of shape (N, latent_dim)."""
-        x = self._checked(x).astype(self._dtype)
-        if self.likelihood == "levels":
-            x = x * (2.0 / (self.levels - 1)) - 1.0
-        mean, log_var = ops.split(self.encoder(x), 2, axis=1)
+        x = self.likelihood.scaled(self._checked(x).astype(self._dtype))
+        code, shape = self.encoder(x), (len(x), 2 * self.latent_dim)
+        if code.shape != shape:
+            raise ValueError(f"VAE: the encoder gives {code.shape}, expects {shape}")
+        mean, log_var = ops.split(code, 2, axis=1)
         return Normal(mean, log_var)
 
-    def decode(self, z: Any) -> Bernoulli | Normal | DiscretizedLogistic:
+    def decode(self, z: Any) -> Distribution:
         """p(x | z), of shape (N, C, H, W), for z (N, latent_dim)."""
-        out = self.decoder(z)
-        out = ops.reshape(out, (out.shape[0], self.maps, *self.image_shape[1:]))
-        if self.likelihood == "bernoulli":
-            return Bernoulli(out)
-        if self.likelihood == "gaussian":
-            mean = ops.sigmoid(out)
-            return Normal(mean, ops.broadcast_to(self.log_var, mean.shape))
-        mean, log_scale = ops.split(out, 2, axis=1)
-        return DiscretizedLogistic(mean, ops.maximum(log_scale, -7.0), self.levels)
+        out, shape = self.decoder(z), (len(z), self.maps, *self.image_shape[1:])
+        if out.shape not in (shape, (len(z), math.prod(shape[1:]))):
+            raise ValueError(f"VAE: the decoder gives {out.shape}, expects {shape} or flat")
+        return self.likelihood.distribution(ops.reshape(out, shape))
 
     # -- what is maximised -------------------------------------------------------------------------------------------
 
@@ -99,9 +106,9 @@ class VAE(nn.Module):
         log_likelihood, kl = self._terms(x)
         return log_likelihood - kl
 
-    def loss(self, x: Any) -> Tensor:
-        """What training minimises: the mean over images of beta KL - log p(x | z), in nats."""
-        log_likelihood, kl = self._terms(x)
+    def loss(self, images: Any, labels: Any = None) -> Tensor:
+        """What training minimises: the mean over images of beta KL - log p(x | z), in nats. Labels are ignored."""
+        log_likelihood, kl = self._terms(images)
         return ops.mean(self.beta * kl - log_likelihood)
 
     def _terms(self, x: Any) -> tuple[Tensor, Tensor]:
@@ -111,9 +118,9 @@ class VAE(nn.Module):
         return log_likelihood, _sum_over_all_but_first(q.kl_to_standard())
 
     def log_prob(self, x: Any, samples: int = 100, rows: int = 4096) -> Tensor:
-        """The importance-weighted bound of log p(x) in nats, (N,): with one sample the ELBO, exact in the limit.
+        """The importance-weighted bound of log p(x) in nats, (N,), from `samples` draws of z for each image.
 
-        At most about `rows` images are decoded at a time.
+        With one draw it is the ELBO; in the limit of many it is log p(x). About `rows` images are decoded at a time.
         """
         if samples < 1:
             raise ValueError(f"log_prob: takes samples >= 1, got {samples}")
@@ -155,37 +162,52 @@ class VAE(nn.Module):
         return x
 
     def _target(self, x: Any) -> Tensor:
+        """The images as `log_prob` of p(x | z) takes them, after a check of their pixels."""
         x = self._checked(x)
-        if self.likelihood == "bernoulli" and not bool(((x.data == 0) | (x.data == 1)).all()):
-            raise ValueError('VAE: likelihood="bernoulli" takes pixels 0 and 1; grey ones have no Bernoulli likelihood')
-        return x if self.likelihood == "levels" else x.astype(self._dtype)
+        self.likelihood.check(x)
+        return x.astype(self._dtype)
 
 
-def _mlp(image_shape: Shape, maps: int, latent_dim: int, hidden: int) -> tuple[nn.Sequential, nn.Sequential]:
-    """Encoder (N, C, H, W) -> (N, 2 latent_dim) and decoder (N, latent_dim) -> (N, maps H W), one hidden layer each."""
-    channels, height, width = image_shape
-    encoder = nn.Sequential(
-        nn.Flatten(), nn.Linear(channels * height * width, hidden), nn.ReLU(), nn.Linear(hidden, 2 * latent_dim)
+def _likelihood(likelihood: str | Likelihood, levels: int) -> Likelihood:
+    if isinstance(likelihood, Likelihood):
+        return likelihood
+    if likelihood not in LIKELIHOODS:
+        raise ValueError(f"VAE: expects a Likelihood or one of {list(LIKELIHOODS)}, got {likelihood!r}")
+    return DiscretizedLogisticLikelihood(levels) if likelihood == "levels" else LIKELIHOODS[likelihood]()
+
+
+# -- the default networks ----------------------------------------------------------------------------------------------
+
+
+def mlp_encoder(image_shape: Shape, latent_dim: int, hidden: int) -> nn.Sequential:
+    """(N, C, H, W) -> (N, 2 latent_dim) through one hidden layer."""
+    return nn.Sequential(
+        nn.Flatten(), nn.Linear(math.prod(image_shape), hidden), nn.ReLU(), nn.Linear(hidden, 2 * latent_dim)
     )
-    decoder = nn.Sequential(nn.Linear(latent_dim, hidden), nn.ReLU(), nn.Linear(hidden, maps * height * width))
-    return encoder, decoder
 
 
-def _conv(image_shape: Shape, maps: int, latent_dim: int, hidden: int) -> tuple[nn.Sequential, nn.Sequential]:
-    """The same with two strided convolutions, and two transposed ones back to (N, maps, H, W)."""
-    channels, height, width = image_shape
-    if height % 4 or width % 4:
-        raise ValueError(f'VAE: architecture="conv" takes sides divisible by 4, got {height} x {width}')
-    small = (64, height // 4, width // 4)
-    encoder = nn.Sequential(
-        nn.Conv2d(channels, 32, 4, stride=2, padding=1),
+def mlp_decoder(image_shape: Shape, maps: int, latent_dim: int, hidden: int) -> nn.Sequential:
+    """(N, latent_dim) -> (N, maps H W) through one hidden layer."""
+    _, height, width = image_shape
+    return nn.Sequential(nn.Linear(latent_dim, hidden), nn.ReLU(), nn.Linear(hidden, maps * height * width))
+
+
+def conv_encoder(image_shape: Shape, latent_dim: int, hidden: int) -> nn.Sequential:
+    """(N, C, H, W) -> (N, 2 latent_dim): two convolutions that halve the sides, and a linear layer."""
+    return nn.Sequential(
+        nn.Conv2d(image_shape[0], 32, 4, stride=2, padding=1),
         nn.ReLU(),
         nn.Conv2d(32, 64, 4, stride=2, padding=1),
         nn.ReLU(),
         nn.Flatten(),
-        nn.Linear(math.prod(small), 2 * latent_dim),
+        nn.Linear(math.prod(_quarter(image_shape)), 2 * latent_dim),
     )
-    decoder = nn.Sequential(
+
+
+def conv_decoder(image_shape: Shape, maps: int, latent_dim: int, hidden: int) -> nn.Sequential:
+    """(N, latent_dim) -> (N, maps, H, W): a linear layer, and two transposed convolutions that double the sides."""
+    small = _quarter(image_shape)
+    return nn.Sequential(
         nn.Linear(latent_dim, math.prod(small)),
         nn.ReLU(),
         nn.Unflatten(small),
@@ -193,7 +215,19 @@ def _conv(image_shape: Shape, maps: int, latent_dim: int, hidden: int) -> tuple[
         nn.ReLU(),
         nn.ConvTranspose2d(32, maps, 4, stride=2, padding=1),
     )
-    return encoder, decoder
+
+
+def _quarter(image_shape: Shape) -> Shape:
+    """The shape of the smallest maps: 64 channels, a quarter of the sides."""
+    _, height, width = image_shape
+    if height % 4 or width % 4:
+        raise ValueError(f'VAE: architecture="conv" takes sides divisible by 4, got {height} x {width}')
+    return 64, height // 4, width // 4
+
+
+ARCHITECTURES: dict[str, Any] = {"mlp": (mlp_encoder, mlp_decoder), "conv": (conv_encoder, conv_decoder)}
+
+# -- helpers -----------------------------------------------------------------------------------------------------------
 
 
 def _sum_over_all_but_first(x: Tensor) -> Tensor:

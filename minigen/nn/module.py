@@ -1,7 +1,8 @@
 """The module: parameters, and the computation that uses them.
 
-A module's parameters, buffers (tensors that are state but are not trained) and submodules are simply its attributes.
-Names and shapes are those of the equivalent PyTorch module, so that saved weights go both ways.
+A module's parameters, buffers (tensors that are state but are not trained) and submodules are simply its attributes,
+or the items of a list that is an attribute. Names and shapes are those of the equivalent PyTorch module, so that saved
+weights go both ways.
 """
 
 from __future__ import annotations
@@ -40,9 +41,14 @@ class Module:
 
     # -- what it is made of ------------------------------------------------------------------------------------------
 
+    def _members(self) -> Iterator[tuple[str, Any]]:
+        """(name, value) of every attribute; the items of a list or tuple are numbered, such as "layers.0"."""
+        for name, x in vars(self).items():
+            yield from _flattened(name, x)
+
     def children(self) -> Iterator[tuple[str, Module]]:
         """(name, module) of the modules directly in this one."""
-        return ((name, x) for name, x in vars(self).items() if isinstance(x, Module))
+        return ((name, x) for name, x in self._members() if isinstance(x, Module))
 
     def modules(self) -> Iterator[Module]:
         """This module and all within."""
@@ -52,7 +58,7 @@ class Module:
 
     def _tensors(self, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
         """(full name, tensor) of every tensor in this module and within."""
-        for name, x in vars(self).items():
+        for name, x in self._members():
             if isinstance(x, Tensor):
                 yield prefix + name, x
             elif isinstance(x, Module):
@@ -136,6 +142,15 @@ class Module:
         return ""
 
 
+def _flattened(name: str, x: Any) -> Iterator[tuple[str, Any]]:
+    """(name, x) itself, or (name.0, x[0]), (name.1, x[1]), ... of a list or tuple."""
+    if isinstance(x, list | tuple):
+        for i, item in enumerate(x):
+            yield from _flattened(f"{name}.{i}", item)
+    else:
+        yield name, x
+
+
 def load_arrays(own: Mapping[str, Tensor], state: Mapping[str, Any], owner: str) -> None:
     """Copy `state` into the tensors of the same names, after checking that everything fits."""
     problems = [f"{name} is missing" for name in own if name not in state]
@@ -155,12 +170,38 @@ def load_arrays(own: Mapping[str, Tensor], state: Mapping[str, Any], owner: str)
             x[...] = x.device.asarray(to_numpy(values[name]), dtype=x.dtype)
 
 
-class Sequential(Module):
-    """Modules applied one after the other."""
+class Lambda(Module):
+    """A function without parameters as a module: what `Sequential` makes of `ops.tanh` or of a lambda."""
 
-    def __init__(self, *modules: Module) -> None:
-        for i, module in enumerate(modules):
-            setattr(self, str(i), module)
+    def __init__(self, fn: Callable[[Any], Any]) -> None:
+        self.fn = fn
+
+    def forward(self, x: Any) -> Any:
+        return self.fn(x)
+
+    def extra_repr(self) -> str:
+        return getattr(self.fn, "__name__", None) or repr(self.fn)
+
+
+class Sequential(Module):
+    """Modules, or functions of one argument, applied one after the other. `TypeError` if a layer is neither.
+
+    >>> nn.Sequential(nn.Linear(784, 400), ops.relu, nn.Linear(400, 10))
+    """
+
+    def __init__(self, *layers: Module | Callable[[Any], Any]) -> None:
+        for layer in layers:
+            self.append(layer)
+
+    def append(self, layer: Module | Callable[[Any], Any]) -> Self:
+        """Add a layer at the end."""
+        if isinstance(layer, type) or not callable(layer):  # the class nn.ReLU is no layer, nn.ReLU() is one
+            raise TypeError(
+                f"{type(self).__name__}: expects modules and functions, such as nn.ReLU() or ops.relu; "
+                f"got {layer!r} as layer {len(self)}"
+            )
+        setattr(self, str(len(self)), layer if isinstance(layer, Module) else Lambda(layer))
+        return self
 
     def forward(self, x: Any) -> Any:
         for _, module in self.children():
@@ -178,14 +219,10 @@ class Sequential(Module):
 
 
 class ModuleList(Sequential):
-    """Modules in a list, for a `forward` that goes through them itself."""
+    """Modules in a list that prints and grows; for a `forward` that goes through them itself, a plain list does too."""
 
     def __init__(self, modules: Iterable[Module] = ()) -> None:
         super().__init__(*modules)
-
-    def append(self, module: Module) -> Self:
-        setattr(self, str(len(self)), module)
-        return self
 
     def forward(self, x: Any) -> Any:
         raise NotImplementedError("ModuleList is a list; Sequential applies its modules in order")

@@ -152,10 +152,7 @@ def _raw_index(index: Any, x: Array) -> Any:
 @primitive
 def pad(x: Array, pad_width: tuple[tuple[int, int], ...], value: float = 0.0) -> Array:
     """A constant around x: (before, after) for each axis, none negative."""
-    pairs = (
-        [pair for pair in pad_width if len(pair) == 2 and min(pair) >= 0] if isinstance(pad_width, tuple | list) else []
-    )
-    if not (len(pairs) == x.ndim == len(pad_width)):
+    if isinstance(pad_width, int) or len(pad_width) != x.ndim or any(n < 0 for pair in pad_width for n in pair):
         raise ValueError(f"expects a pair (before, after) of numbers >= 0 for each of {x.ndim} axes, got {pad_width}")
     return array_module(x).pad(x, pad_width, constant_values=value)
 

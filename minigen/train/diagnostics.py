@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Mapping
 
 from minigen.models.game import Player, prefix
-from minigen.train.loop import Metrics
+from minigen.train.run import Metrics
 
 
 class GANWarning(UserWarning):

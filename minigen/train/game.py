@@ -12,7 +12,7 @@ from minigen.models.game import Batch, Player, prefix
 from minigen.nn.module import Module, frozen
 from minigen.optim import Optimizer, WeightEMA, clip_grad_norm
 from minigen.train.diagnostics import Diagnostics
-from minigen.train.loop import Diverged, Metrics
+from minigen.train.run import Diverged, Metrics
 
 
 class Game:

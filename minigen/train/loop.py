@@ -12,26 +12,20 @@ the seed, the epoch and their number alone, and the random numbers that the mode
 
 from __future__ import annotations
 
-import json
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
 from minigen import backend
-from minigen.backend import array_module
-from minigen.checkpoint import atomic_write, load_checkpoint, load_progress, save_checkpoint
-from minigen.nn import Module
-
-Metrics = dict[str, float]
+from minigen.train.run import Diverged, Metrics, Run
 
 
-class Diverged(RuntimeError):
-    """A loss or a parameter is not a finite number any more."""
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C (or SIGTERM) ended a run, after everything was saved."""
 
 
 class Step(Protocol):
@@ -76,167 +70,58 @@ def train(
     settings    what defines the run; resuming with other settings is an error
 
     In `out` are `log.jsonl` (a record for each epoch) and `checkpoint.safetensors` (written after every epoch and
-    every `checkpoint_seconds`). Ctrl-C saves and ends the program with exit status 130. A loss or a parameter that
-    is not finite raises `Diverged`, which names the step, the part of the model and the last good checkpoint.
+    every `checkpoint_seconds`). Ctrl-C saves and raises `Interrupted`. A loss or a parameter that is not finite raises
+    `Diverged`, which names the step, the part of the model and the last good checkpoint.
     """
-    from tqdm import tqdm
-
-    run = _Run(Path(out), step.parts, dict(settings or {}))
+    run = Run(Path(out), step.parts, settings or {})
+    moved = None if resume else run.start()
     if resume:
-        run.continue_()
-    else:
-        run.start()
-    rows = {1, epochs, *(round(epochs * i / 12) for i in range(1, 12))}
-    bar = tqdm(
-        total=epochs * len(loader), initial=run.epoch * len(loader) + run.batch, unit="step", leave=False, disable=None
-    )
-    saved = time.monotonic()
-    with bar, _interruptible() as interrupted:
+        run.resume()
+    shown = {1, epochs, *(round(epochs * i / 12) for i in range(1, 12))}
+    with _progress_bar(run, epochs, len(loader)) as bar, _interruptible() as interrupted:
+        if moved:
+            _say(bar, f"The earlier run in {out} is now in {moved}.")
         while run.epoch < epochs:
             bar.set_description(f"epoch {run.epoch + 1}/{epochs}")
             for images, labels in loader.epoch(run.epoch, start=run.batch):
-                try:
-                    metrics = step(images, labels)
-                except Diverged as error:
-                    raise Diverged(f"epoch {run.epoch + 1}, step {run.batch + 1}: {error}; {run.last_good()}") from None
-                run.add(metrics)
-                bar.update()
-                bar.set_postfix({name: f"{value:.4g}" for name, value in run.averages().items()}, refresh=False)
+                _one_step(run, step, images, labels, bar)
                 if interrupted.is_set():
                     run.save()
-                    bar.close()
-                    print(
-                        f"Interrupted in epoch {run.epoch + 1}. All is saved in {out}; --resume goes on.",
-                        file=sys.stderr,
-                    )
-                    raise SystemExit(130)
-                if time.monotonic() - saved > checkpoint_seconds:
-                    run.save()
-                    saved = time.monotonic()
+                    raise Interrupted(f"Interrupted in epoch {run.epoch + 1}. All is saved in {out}; --resume goes on.")
+                run.save_if_older_than(checkpoint_seconds)
             run.check_parameters()
             with backend.separate_random(seed=0):
                 test = evaluate() if evaluate else {}
             record = run.end_epoch(test)
-            if record["epoch"] in rows:
-                if report:
-                    bar.write(report(record), file=sys.stdout)
-                    sys.stdout.flush()
-                if draw:
-                    with backend.separate_random(seed=0):
-                        draw(record["epoch"])
+            if report and record["epoch"] in shown:
+                _say(bar, report(record))
+            if draw and record["epoch"] in shown:
+                with backend.separate_random(seed=0):
+                    draw(record["epoch"])
     return run.log
 
 
-class _Run:
-    """The bookkeeping of a run: where it is, its log, its checkpoint."""
-
-    def __init__(self, out: Path, parts: Mapping[str, Any], settings: dict[str, Any]) -> None:
-        self.out, self.parts = out, parts
-        self.settings = json.loads(json.dumps(settings))  # as a checkpoint gives them back: a tuple becomes a list
-        self.checkpoint, self.log_file = out / "checkpoint.safetensors", out / "log.jsonl"
-        self.epoch = self.batch = 0  # finished epochs, and finished batches of the present one
-        self.sums: Metrics = {}  # of the present epoch
-        self.log: list[dict[str, Any]] = []
-        self.seconds, self.since = 0.0, time.monotonic()
-
-    def start(self) -> None:
-        """Begin in an empty folder: an earlier run in it gets another name, `<folder>.1` or the next one free."""
-        if self.checkpoint.exists() or self.log_file.exists():
-            number = 1
-            while (aside := self.out.with_name(f"{self.out.name}.{number}")).exists():
-                number += 1
-            self.out.rename(aside)
-            print(f"The earlier run in {self.out} is now in {aside}.")
-        self.out.mkdir(parents=True, exist_ok=True)
-
-    def continue_(self) -> None:
-        """Take up the run where its checkpoint left it."""
-        if not self.checkpoint.exists():
-            raise FileNotFoundError(f"{self.checkpoint}: there is no run to resume")
-        before = load_progress(self.checkpoint).get("settings", {})
-        names = sorted(before.keys() | self.settings.keys())
-        changed = [name for name in names if before.get(name) != self.settings.get(name)]
-        if changed:
-            was = ", ".join(f"{name}={before.get(name)}, now {self.settings.get(name)}" for name in changed)
-            raise ValueError(f"{self.out}: cannot resume with other settings (the run has {was})")
-        log = list(_records(self.log_file))
-        progress = load_checkpoint(self.checkpoint, self.parts)
-        self.epoch, self.batch, self.sums = progress["epoch"], progress["batch"], progress["sums"]
-        self.seconds = progress["seconds"]
-        backend.set_random_state(progress["random"])
-        self.log = [record for record in log if record["epoch"] <= self.epoch]
-        self._write_log()
-
-    def add(self, metrics: Metrics) -> None:
-        """One more batch is done."""
-        self.batch += 1
-        for name, value in metrics.items():
-            self.sums[name] = self.sums.get(name, 0.0) + value
-
-    def averages(self) -> Metrics:
-        """The metrics of the present epoch so far."""
-        return {name: value / self.batch for name, value in self.sums.items()}
-
-    def end_epoch(self, test: Metrics) -> dict[str, Any]:
-        """Log the epoch and save."""
-        seconds = round(self.seconds + time.monotonic() - self.since, 3)
-        record = {"epoch": self.epoch + 1, "train": self.averages(), "test": test, "seconds": seconds}
-        self.log.append(record)
-        self.epoch, self.batch, self.sums = self.epoch + 1, 0, {}
-        self._write_log()
-        self.save()
-        return record
-
-    def check_parameters(self) -> None:
-        """Raise `Diverged` if a parameter has gone bad."""
-        for part, owner in self.parts.items():
-            if isinstance(owner, Module) and (bad := bad_parameter(owner)):
-                raise Diverged(f"epoch {self.epoch + 1}, step {self.batch}: {part}: {bad}; {self.last_good()}")
-
-    def save(self) -> None:
-        """Write the checkpoint, unless a parameter has gone bad: the last good one stays."""
-        self.check_parameters()
-        now = time.monotonic()
-        self.seconds, self.since = self.seconds + now - self.since, now
-        progress = {
-            "epoch": self.epoch,
-            "batch": self.batch,
-            "sums": self.sums,
-            "seconds": self.seconds,
-            "random": backend.random_state(),
-            "settings": self.settings,
-        }
-        save_checkpoint(self.checkpoint, self.parts, progress)
-
-    def last_good(self) -> str:
-        """Where to go back to."""
-        if not self.checkpoint.exists():
-            return "there is no checkpoint yet"
-        progress = load_progress(self.checkpoint)
-        return (
-            f"the last good checkpoint is {self.checkpoint} (epoch {progress['epoch'] + 1}, step {progress['batch']})"
-        )
-
-    def _write_log(self) -> None:
-        with atomic_write(self.log_file) as temporary:
-            temporary.write_text("".join(json.dumps(record) + "\n" for record in self.log))
+def _one_step(run: Run, step: Step, images: Any, labels: Any, bar: Any) -> None:
+    """Make the step, and show the mean metrics of the epoch so far in the bar."""
+    try:
+        run.add(step(images, labels))
+    except Diverged as error:
+        raise run.diverged(run.batch + 1, str(error)) from None
+    bar.update()
+    bar.set_postfix({name: f"{value:.4g}" for name, value in run.averages().items()}, refresh=False)
 
 
-def _records(path: Path) -> Iterator[dict[str, Any]]:
-    if path.exists():
-        for number, line in enumerate(path.read_text().splitlines(), start=1):
-            try:
-                yield json.loads(line)
-            except ValueError:
-                raise ValueError(f"{path}: line {number} is damaged") from None
+def _progress_bar(run: Run, epochs: int, batches: int) -> Any:
+    from tqdm import tqdm
+
+    done = run.epoch * batches + run.batch
+    return tqdm(total=epochs * batches, initial=done, unit="step", leave=False, disable=None)
 
 
-def bad_parameter(model: Module) -> str:
-    """What is wrong with the first parameter that is not finite; empty if all are."""
-    for name, p in model.named_parameters():
-        if not bool(array_module(p.data).isfinite(p.data).all()):
-            return f"the parameter {name} has values that are NaN or infinite"
-    return ""
+def _say(bar: Any, line: str) -> None:
+    """A line of output, above the progress bar."""
+    bar.write(line, file=sys.stdout)
+    sys.stdout.flush()
 
 
 @contextmanager

@@ -7,16 +7,15 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from minigen.autograd import detect_anomaly
-from minigen.evaluate.likelihood import what_it_takes
 from minigen.optim import Optimizer, clip_grad_norm
-from minigen.train.loop import Diverged, Metrics, bad_parameter
+from minigen.train.run import Diverged, Metrics, bad_parameter
 
 
 class MaximumLikelihood:
-    """A step down the gradient of `model.loss(images)`, in nats an image; `loss(images, labels)` if it has classes.
+    """A step down the gradient of `model.loss(images, labels)`, in nats an image.
 
     max_norm    what the gradient's norm is clipped to
-    schedule    gives the learning rate for the number of steps that were made, such as `optim.linear_decay`
+    schedule    gives the factor of the learning rate for the number of steps made, such as `optim.linear_decay(steps)`
     """
 
     def __init__(
@@ -26,32 +25,32 @@ class MaximumLikelihood:
         max_norm: float | None = None,
         schedule: Callable[[int], float] | None = None,
     ) -> None:
-        self.model, self.optimizer, self.max_norm, self.schedule = model, optimizer, max_norm, schedule
+        self.model, self.optimizer, self.max_norm = model, optimizer, max_norm
+        self.schedule, self.lr = schedule, optimizer.lr
         self.parts: Mapping[str, Any] = {"model": model, "optimizer": optimizer}
 
-    def __call__(self, images: Any, labels: Any) -> Metrics:
-        batch = what_it_takes(self.model, images, labels)
-        loss = self.model.loss(*batch)
+    def __call__(self, images: Any, labels: Any = None) -> Metrics:
+        loss = self.model.loss(images, labels)
         value = loss.item()
         if not math.isfinite(value):
-            raise Diverged(f"the loss is {value}; {first_bad_value(self.model, batch)}")
+            raise Diverged(f"the loss is {value}; {first_bad_value(self.model, images, labels)}")
         self.optimizer.zero_grad()
         loss.backward()
         if self.max_norm is not None:
             clip_grad_norm(self.model.parameters(), self.max_norm)
         if self.schedule is not None:
-            self.optimizer.lr = self.schedule(self.optimizer.steps)
+            self.optimizer.lr = self.lr * self.schedule(self.optimizer.steps)
         self.optimizer.step()
         return {"loss": value}
 
 
-def first_bad_value(model: Any, batch: tuple) -> str:
-    """Where the NaN or infinity in `model.loss(*batch)` comes from."""
+def first_bad_value(model: Any, images: Any, labels: Any) -> str:
+    """Where the NaN or infinity in the model's loss of this batch comes from."""
     if bad := bad_parameter(model):
         return bad
     try:
         with detect_anomaly():
-            model.loss(*batch)
+            model.loss(images, labels)
     except FloatingPointError as error:
         return str(error)
     return "computed once more, with other random numbers, it is finite"

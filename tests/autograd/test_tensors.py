@@ -97,7 +97,7 @@ def test_in_place_operators_do_not_leave_the_record() -> None:
     with pytest.raises(ValueError, match=r"x \+= y: x is \(1,\) float32 but the result \(2, 1\) float32"):
         total += tensor([[1.0], [2.0]])
     counts = tensor([3])
-    with pytest.raises(ValueError, match="x is .* int64 but the result .* float32"):
+    with pytest.raises(ValueError, match=r"x is .* int64 but the result .* float32"):
         counts /= 2
     array = values(3)
     with pytest.raises(TypeError):  # an array cannot hold the record
@@ -137,7 +137,7 @@ def test_numpys_functions_do_not_leave_the_record_silently() -> None:
 
 @pytest.mark.parametrize("nonsense", ["abc", None, [None], {"a": 1}, [[1.0], "b"], 1j])
 def test_a_tensor_is_made_of_numbers(nonsense: Any) -> None:
-    with pytest.raises((TypeError, ValueError), match="tensor: expects numbers|inhomogeneous"):
+    with pytest.raises((TypeError, ValueError), match=r"tensor: expects numbers|inhomogeneous"):
         tensor(nonsense)
 
 
@@ -163,7 +163,7 @@ def test_words_of_other_libraries_are_answered_with_ours() -> None:
         TypeError, match=r"linear: expects x to be a tensor or an array, not a list \(got \[1.0, 2.0\]\)"
     ):
         nn.Linear(2, 3)([1.0, 2.0])
-    with pytest.raises(ValueError, match="pad: expects a pair .* for each of 2 axes, got 1"):
+    with pytest.raises(ValueError, match=r"pad: expects a pair .* for each of 2 axes, got 1"):
         ops.pad(x, 1)  # type: ignore[arg-type]
 
 

@@ -16,7 +16,7 @@ from minigen import nn
 from minigen.backend import Device, default_dtype, device_of, manual_seed, random_state, to_numpy
 from minigen.data import toy
 from minigen.data.toy import GaussianMixture
-from minigen.train import train
+from minigen.train import Interrupted, train
 
 
 @given(st.integers(1, 4), st.integers(1, 3), st.integers(0, 1000))
@@ -173,7 +173,7 @@ def test_training_takes_draws_as_it_takes_a_loader(tmp_path: Path) -> None:
     assert [record["train"]["mean"] for record in log] == pytest.approx(
         [np.mean(expected[:4]), np.mean(expected[4:])], abs=1e-6
     )
-    with pytest.raises(SystemExit):
+    with pytest.raises(Interrupted):
         train(first, draws, epochs=2, out=tmp_path / "broken")
     train(second, draws, epochs=2, out=tmp_path / "broken", resume=True)
     assert first.seen + second.seen == whole.seen and len(second.seen) == 2

@@ -20,7 +20,8 @@ from minigen import nn
 from minigen.autograd import Tensor
 from minigen.backend import normal, to_numpy
 from minigen.data import Dataset
-from minigen.models import DCGAN, latent
+from minigen.evaluate import latent
+from minigen.models import DCGAN
 
 FIRSTS, SECONDS = ("zero", "one", "two", "three"), ("red", "green", "blue")
 
@@ -147,9 +148,9 @@ def test_it_runs_on_faces_and_measures_again_without_training(
 ) -> None:
     given: list[Dataset] = []
     monkeypatch.setattr(
-        "minigen.train.classifier.trained_classifier", lambda a, b, path: (given.extend((a, b)), Spread())[1]
+        "common.judge.trained_classifier", lambda a, b, path: (given.extend((a, b)), Spread())[1]
     )
-    monkeypatch.setattr("minigen.models.latent.project", partial(latent.project, steps=5))
+    monkeypatch.setattr("minigen.evaluate.latent.project", partial(latent.project, steps=5))
     small = ["--image-size", 8, "--batch-size", 4, "--latent-dim", 3, "--features", 2, "--epochs", 1]
     run_demo("latent", *small, *faces, "--out", tmp_path / "run")
     text = capsys.readouterr().out

@@ -17,7 +17,6 @@ from minigen.evaluate.divergences import (
     integration_grid,
     jensen_shannon_divergence,
     kl_divergence,
-    modes_covered,
     optimal_discriminator,
     value_function,
     wasserstein_1d,
@@ -209,27 +208,6 @@ def test_wasserstein_of_samples_approaches_that_of_their_densities() -> None:
     assert wasserstein_1d(p.sample(n, generator), q.sample(n // 2, generator)) == pytest.approx(exact, abs=0.03)
 
 
-# -- modes -------------------------------------------------------------------------------------------------------------
-
-
-def test_modes_covered_by_hand() -> None:
-    mixture = GaussianMixture([[0.0, 0.0], [10.0, 0.0], [0.0, 10.0]], [1.0, 2.0, 0.1])
-    x = [[2.9, 0.0], [0.0, 3.1], [10.0, 5.9], [10.0, 0.0], [0.0, 10.2], [0.0, 10.4], [math.nan, 0.0], [2.0, 2.2]]
-    assert modes_covered(x, mixture) == (5 / 8, 3)
-    assert modes_covered(Tensor(np.array(x)), mixture, at_least=2) == (5 / 8, 2)
-    assert modes_covered(x[1:2], mixture) == (0.0, 0)
-
-
-def test_modes_covered_by_the_mixtures_own_samples() -> None:
-    """In two dimensions P(distance > 3 std) = exp(-9/2); with two of eight modes left out, six are covered."""
-    ring, n = toy.ring(), 20_000
-    share, modes = modes_covered(ring.sample(n), ring, at_least=2000)
-    assert share == pytest.approx(1 - math.exp(-4.5), abs=0.004) and modes == 8
-    assert modes_covered(ring.sample(n), ring, at_least=n // 2)[1] == 0
-    some = GaussianMixture(ring.means[2:], ring.std[2:])
-    assert modes_covered(some.sample(n), ring, at_least=2000)[1] == 6
-
-
 # -- mistakes ----------------------------------------------------------------------------------------------------------
 
 
@@ -249,8 +227,3 @@ def test_mistakes() -> None:
             wasserstein_1d(bad, p)
     with pytest.raises(ValueError, match="integration_grid: takes low < high, n >= 1 and dimensions >= 1, got 1, 1, 5"):
         integration_grid(1, 1, 5)
-    for bad in (np.zeros((4, 3)), np.zeros(2), np.zeros((0, 2))):
-        with pytest.raises(ValueError, match=r"modes_covered: takes samples \(N, 2\), got"):
-            modes_covered(bad, toy.ring())
-    with pytest.raises(ValueError, match="modes_covered: takes at_least >= 1, got 0"):
-        modes_covered(np.zeros((1, 2)), toy.ring(), at_least=0)

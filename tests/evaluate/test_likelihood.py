@@ -1,4 +1,4 @@
-"""Figures of merit: units, means over a data set, and that looking changes nothing."""
+"""Means over a data set: every image counts the same, and looking changes nothing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from minigen.autograd import Tensor
 from minigen.backend import Device, manual_seed, random_state
 from minigen.data import Dataset, Loader
 from minigen.evaluate import bits_per_dim, evaluating, mean_over
-from minigen.evaluate.likelihood import what_it_takes
 
 
 def dataset(n: int, channels: int = 1, size: int = 2) -> Dataset:
@@ -27,12 +26,12 @@ def model() -> nn.Sequential:
     return nn.Sequential(nn.Flatten(), nn.Linear(4, 3), nn.BatchNorm1d(3), nn.Sequential(nn.Dropout(0.5)))
 
 
-def mean_of_pixels(images: Any) -> Tensor:
+def mean_of_pixels(images: Any, labels: Any) -> Tensor:
     return Tensor(images).astype("float32").mean(axis=(1, 2, 3))
 
 
 def test_bits_per_dim() -> None:
-    assert bits_per_dim(79.20, (1, 28, 28)) == pytest.approx(0.1457, abs=5e-5)  # the published pair of figures
+    assert bits_per_dim(79.20, (1, 28, 28)) == pytest.approx(0.1457, abs=5e-5)  # the published pair of numbers
     assert bits_per_dim(3 * 32 * 32 * math.log(256), (3, 32, 32)) == pytest.approx(8)  # uniform bytes
     assert bits_per_dim(math.log(2), (1, 1, 1)) == pytest.approx(1)
     assert bits_per_dim(0.0, (1, 2, 3)) == 0
@@ -51,7 +50,7 @@ def test_the_sum_has_enough_digits() -> None:
     values = np.float32(1000) + np.arange(10_000, dtype=np.float32) % 7
     images = iter(np.split(values, 100))
     data = Dataset(np.zeros((10_000, 1, 1, 1), np.uint8), np.zeros(10_000, np.int64), ("image",), "zeros", "test")
-    mean = mean_over(Loader(data, 100), lambda x: Tensor(next(images)), model())
+    mean = mean_over(Loader(data, 100), lambda x, labels: Tensor(next(images)), model())
     assert mean == pytest.approx(float(values.astype(np.float64).mean()), rel=1e-12)
 
 
@@ -59,7 +58,7 @@ def test_the_model_is_in_evaluation_mode_and_nothing_is_recorded(device: Device)
     m, data, seen = model(), dataset(5), []
     before = {name: x.copy() for name, x in m.state_dict().items()}
 
-    def fn(images: Any) -> Tensor:
+    def fn(images: Any, labels: Any) -> Tensor:
         out = m(Tensor(images).astype("float32"))
         seen.append((m.training, m[2].training, m[3][0].training, out.requires_grad))
         return out.sum(axis=1)
@@ -73,16 +72,16 @@ def test_the_model_is_in_evaluation_mode_and_nothing_is_recorded(device: Device)
 
 def test_the_random_numbers_go_on_as_if_nothing_had_been() -> None:
     loader, m = Loader(dataset(5), 2), model()
-    noisy = lambda images: Tensor(backend.normal((len(images),)))
+    noisy = lambda images, labels: Tensor(backend.normal((len(images),)))
     manual_seed(1)
     before = random_state()
     first, second = (mean_over(loader, noisy, m) for _ in range(2))
-    assert first == second  # the same model gets the same figure
+    assert first == second  # the same model gets the same value
     assert random_state() == before
     manual_seed(2)
     assert mean_over(loader, noisy, m) == first
     with pytest.raises(ZeroDivisionError):
-        mean_over(loader, lambda images: 1 / 0, m)
+        mean_over(loader, lambda images, labels: 1 / 0, m)
     assert m.training and m[2].training
     manual_seed(1)
     assert random_state() == before
@@ -105,26 +104,9 @@ def test_progress_shows_a_bar_only_on_a_terminal(capfd: pytest.CaptureFixture) -
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_model_with_classes_gets_the_labels_too(device: Device) -> None:
-    """Those that belong to the images of the batch."""
+def test_the_labels_are_those_of_the_images(device: Device) -> None:
     labels = np.array([2, 0, 1, 1, 2])
     data = Dataset(dataset(5).images, labels, ("a", "b", "c"), "random", "test")
-    loader = Loader(data, 2, pixels="levels")
-    m = model()
-    m.classes = 3
-    weighted = lambda images, y: mean_of_pixels(images) * Tensor(y).astype("float32")
+    weighted = lambda images, y: mean_of_pixels(images, y) * Tensor(y).astype("float32")
     expected = np.mean([image.mean() * label for image, label in zip(data.images, labels, strict=True)])
-    assert mean_over(loader, weighted, m) == pytest.approx(expected, rel=1e-5)
-    for without in (None, "no attribute"):
-        m = model()
-        if without is None:
-            m.classes = None
-        assert mean_over(loader, mean_of_pixels, m) == pytest.approx(data.images.mean(), rel=1e-5)
-
-
-def test_what_a_model_takes() -> None:
-    m, images, labels = model(), object(), object()
-    assert what_it_takes(m, images, labels) == (images,)
-    for classes, taken in ((None, (images,)), (1, (images, labels)), (10, (images, labels))):
-        m.classes = classes
-        assert what_it_takes(m, images, labels) == taken
+    assert mean_over(Loader(data, 2, pixels="levels"), weighted, model()) == pytest.approx(expected, rel=1e-5)

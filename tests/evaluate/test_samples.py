@@ -1,10 +1,9 @@
-"""Judging samples: distances against naive loops, densities and Gaussians against closed forms."""
+"""Samples compared with data: distances against naive loops, densities against closed forms."""
 
 from __future__ import annotations
 
 import math
 import tracemalloc
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,18 +12,10 @@ from hypothesis import strategies as st
 
 from minigen.autograd import Tensor
 from minigen.backend import Device, device_of, to_numpy
+from minigen.data import toy
+from minigen.data.toy import GaussianMixture
 from minigen.evaluate import samples as module
-from minigen.evaluate.samples import (
-    best_sigma,
-    class_shares,
-    confident_share,
-    features_and_probabilities,
-    frechet_distance,
-    nearest,
-    parzen_log_prob,
-    report_on,
-)
-from minigen.models.classifier import Classifier
+from minigen.evaluate.samples import best_sigma, modes_covered, nearest, parzen_log_prob
 
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -143,136 +134,30 @@ def test_parzen_errors() -> None:
         parzen_log_prob(random(2, 3), random(2, 4), 1)
 
 
-# -- the Frechet distance ----------------------------------------------------------------------------------------------
+# -- modes -------------------------------------------------------------------------------------------------------------
 
 
-def with_moments(mean: Any, covariance: Any, n: int = 40, seed: int = 0) -> np.ndarray:
-    """Features (n, D) whose mean and (unbiased) covariance are exactly these."""
-    mean, root = np.asarray(mean, np.float64), np.linalg.cholesky(np.asarray(covariance, np.float64))
-    x = random(n, len(mean), seed=seed)
-    x -= x.mean(axis=0)
-    white = np.linalg.qr(x)[0] * math.sqrt(n - 1)
-    return mean + white @ root.T
+def test_modes_covered_by_hand() -> None:
+    mixture = GaussianMixture([[0.0, 0.0], [10.0, 0.0], [0.0, 10.0]], [1.0, 2.0, 0.1])
+    x = [[2.9, 0.0], [0.0, 3.1], [10.0, 5.9], [10.0, 0.0], [0.0, 10.2], [0.0, 10.4], [math.nan, 0.0], [2.0, 2.2]]
+    assert modes_covered(x, mixture) == (5 / 8, 3)
+    assert modes_covered(Tensor(np.array(x)), mixture, at_least=2) == (5 / 8, 2)
+    assert modes_covered(x[1:2], mixture) == (0.0, 0)
 
 
-@given(st.floats(-3, 3), st.floats(-3, 3), st.floats(0.1, 3), st.floats(0.1, 3))
-def test_frechet_in_one_dimension(m1: float, m2: float, s1: float, s2: float) -> None:
-    a, b = with_moments([m1], [[s1**2]]), with_moments([m2], [[s2**2]], n=30, seed=1)
-    assert frechet_distance(a, b) == pytest.approx((m1 - m2) ** 2 + (s1 - s2) ** 2, rel=1e-9, abs=1e-9)
+def test_modes_covered_by_the_mixtures_own_samples() -> None:
+    """In two dimensions P(distance > 3 std) = exp(-9/2); with two of eight modes left out, six are covered."""
+    ring, n = toy.ring(), 20_000
+    share, modes = modes_covered(ring.sample(n), ring, at_least=2000)
+    assert share == pytest.approx(1 - math.exp(-4.5), abs=0.004) and modes == 8
+    assert modes_covered(ring.sample(n), ring, at_least=n // 2)[1] == 0
+    some = GaussianMixture(ring.means[2:], ring.std[2:])
+    assert modes_covered(some.sample(n), ring, at_least=2000)[1] == 6
 
 
-@given(SEEDS, st.integers(1, 5))
-def test_frechet_of_independent_features_is_the_sum_over_them(seed: int, dim: int) -> None:
-    """And so it is, for commuting covariances, in any rotated basis; and symmetric."""
-    m1, m2 = random(2, dim, seed=seed)
-    s1, s2 = np.abs(random(2, dim, seed=seed + 1)) + 0.1
-    a, b = with_moments(m1, np.diag(s1**2)), with_moments(m2, np.diag(s2**2), seed=1)
-    expected = pytest.approx(((m1 - m2) ** 2 + (s1 - s2) ** 2).sum(), rel=1e-8, abs=1e-8)
-    rotation = np.linalg.qr(random(dim, dim, seed=seed + 2))[0]
-    assert frechet_distance(a, b) == expected
-    assert frechet_distance(b, a) == expected
-    assert frechet_distance(a @ rotation + 1, b @ rotation + 1) == expected
-
-
-@given(SEEDS)
-def test_frechet_of_two_correlated_features(seed: int) -> None:
-    """In two dimensions Tr M^(1/2) = sqrt(Tr M + 2 sqrt(det M)), here for M = C1 C2."""
-    x, y = random(2, 2, 2, seed=seed)
-    c1, c2 = x @ x.T + 0.1 * np.eye(2), y @ y.T + 0.1 * np.eye(2)
-    product = c1 @ c2
-    root = math.sqrt(np.trace(product) + 2 * math.sqrt(np.linalg.det(product)))
-    a, b = with_moments([0, 1], c1), with_moments([2, 1], c2, seed=1)
-    assert frechet_distance(a, b) == pytest.approx(4 + np.trace(c1) + np.trace(c2) - 2 * root, rel=1e-8, abs=1e-8)
-
-
-@pytest.mark.parametrize("n", [2, 5, 40])
-def test_frechet_of_the_same_features_is_zero(n: int) -> None:
-    """Also of fewer than there are dimensions, of copies of each other, and of large ones."""
-    x = random(n, 12) * 100
-    x[:, 3], x[:, 4] = x[:, 5], 7.0
-    assert 0 <= frechet_distance(x, x[::-1]) < 1e-8
-    assert frechet_distance(x, x + 2) == pytest.approx(4 * 12, rel=1e-9)
-
-
-def test_frechet_of_features_that_never_vary_together() -> None:
-    """Covariances of rank 1 in different directions: Tr C1 C2 = 0."""
-    t = np.linspace(-1, 1, 11)[:, None]
-    a, b = t * [1.0, 0, 0, 0], t * [0, 0, 2.0, 0]
-    variance = t.var(ddof=1)
-    assert frechet_distance(a, b) == pytest.approx(variance + 4 * variance, rel=1e-6)
-    assert frechet_distance(np.zeros((3, 4)), a) == pytest.approx(variance, rel=1e-6)
-
-
-def test_frechet_takes_tensors_on_every_device(device: Device) -> None:
-    a, b = random(9, 3).astype(np.float32), random(8, 3, seed=1)
-    there = frechet_distance(Tensor(device.asarray(a)), device.asarray(b))
-    assert there == frechet_distance(a, b) and type(there) is float
-
-
-def test_frechet_errors() -> None:
-    with pytest.raises(ValueError, match=r"frechet_distance: .*got \(4, 3\) and \(4, 2\)"):
-        frechet_distance(random(4, 3), random(4, 2))
-    with pytest.raises(ValueError, match=r"frechet_distance: .*N, M >= 2.*\(1, 3\)"):
-        frechet_distance(random(4, 3), random(1, 3))
-    with pytest.raises(ValueError, match=r"frechet_distance: .*NaN"):
-        frechet_distance(random(4, 3), np.full((4, 3), np.nan))
-
-
-# -- what a classifier says --------------------------------------------------------------------------------------------
-
-
-def test_shares_and_confidence(device: Device) -> None:
-    p = device.asarray(np.array([[0.95, 0.05, 0, 0], [0.2, 0.3, 0.5, 0], [0.91, 0, 0.09, 0], [0, 0.1, 0.9, 0]]))
-    assert to_numpy(class_shares(p)).tolist() == [0.5, 0, 0.5, 0]
-    assert confident_share(p) == 0.5  # 0.9 is not over 0.9
-    assert confident_share(Tensor(p), above=0.3) == 1
-
-
-def signed(n: int, seed: int = 0) -> np.ndarray:
-    return np.tanh(random(n, 1, 4, 4, seed=seed)).astype(np.float32)
-
-
-def classifier() -> Classifier:
-    """With running statistics and a bias that fit, so that it is sure of some images and not of others."""
-    model = Classifier((1, 4, 4), 3, width=4, features=16)
-    for seed in range(30):
-        features = model.features(model.device.asarray(signed(50, seed))).data
-    weight = model.head.weight.data * 200
-    model.head.weight.data, model.head.bias.data = weight, -weight @ features.mean(axis=0)
-    return model
-
-
-def test_features_and_probabilities(device: Device) -> None:
-    """In evaluation mode, in blocks, and afterwards the classifier is as it was."""
-    model, x = classifier(), signed(1001)
-    features, probabilities = features_and_probabilities(model, x)
-    assert model.training and model.body.training
-    model.eval()
-    here = device.asarray(x)
-    np.testing.assert_allclose(features, model.features(here).numpy(), rtol=1e-4, atol=1e-5)
-    logits = model.logits(here).numpy().astype(np.float64)
-    np.testing.assert_allclose(probabilities, np.exp(logits) / np.exp(logits).sum(axis=1)[:, None], rtol=1e-4)
-
-
-@pytest.mark.parametrize(("n", "compared"), [(10, 10), (50, 20)])
-def test_report_on(n: int, compared: int) -> None:
-    """The distances are of equally many images, whatever there is more of."""
-    model, samples, real = classifier().eval(), signed(n), signed(40, seed=1)
-    of_samples, of_real = (model.features(x).numpy() for x in (samples, real))
-    found = report_on(samples, model, real)
-    even, odd = of_real[0::2][:compared], of_real[1::2][:compared]
-    assert found["compared"] == compared
-    assert found["frechet"] == pytest.approx(frechet_distance(of_samples[:compared], even), rel=1e-4)
-    assert found["floor"] == pytest.approx(frechet_distance(odd, even), rel=1e-4)
-    p, p_real = (features_and_probabilities(model, x)[1] for x in (samples, real))
-    assert found["shares"] == class_shares(p).tolist() and sum(found["shares"]) == pytest.approx(1)
-    assert 0 < found["confident"] < 1 and found["confident"] != found["confident_real"]
-    assert (found["confident"], found["confident_real"]) == (confident_share(p), confident_share(p_real))
-
-
-def test_report_on_takes_signed_pixels_only() -> None:
-    model = Classifier((1, 4, 4), 3, width=2, features=5)
-    for samples, real in ((signed(4) * 127, signed(4)), (signed(4), signed(4) / 2 + 0.5), (signed(4), signed(4) * 2)):
-        with pytest.raises(ValueError, match=r"report_on: takes pixels in \[-1, 1\], got samples in "):
-            report_on(samples, model, real)
-    report_on(np.ones((4, 1, 4, 4), np.float32), model, signed(4))  # a generator may have collapsed to white
+def test_modes_covered_errors() -> None:
+    for bad in (np.zeros((4, 3)), np.zeros(2), np.zeros((0, 2))):
+        with pytest.raises(ValueError, match=r"modes_covered: takes samples \(N, 2\), got"):
+            modes_covered(bad, toy.ring())
+    with pytest.raises(ValueError, match="modes_covered: takes at_least >= 1, got 0"):
+        modes_covered(np.zeros((1, 2)), toy.ring(), at_least=0)

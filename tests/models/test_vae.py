@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,8 @@ from minigen.autograd import Tensor, no_grad
 from minigen.backend import Device, default_dtype, manual_seed, normal
 from minigen.distributions import Normal
 from minigen.models import VAE
-from minigen.models.vae import ARCHITECTURES, LIKELIHOODS
+from minigen.models.likelihoods import LIKELIHOODS, Likelihood
+from minigen.models.vae import ARCHITECTURES
 from minigen.optim import Adam
 
 
@@ -125,7 +127,7 @@ def tiny_vae(likelihood: str) -> tuple[VAE, np.ndarray]:
 def log_likelihood(vae: VAE, x: np.ndarray, z: np.ndarray) -> np.ndarray:
     """log p(x | z) of one image for many z."""
     many = np.repeat(x, len(z), axis=0)
-    target = many if vae.likelihood == "levels" else many.astype(np.float64)
+    target = many if vae.likelihood.pixels == "levels" else many.astype(np.float64)
     return vae.decode(z[:, None]).log_prob(target).numpy().reshape(len(z), -1).sum(axis=1)
 
 
@@ -351,6 +353,87 @@ def test_samples_have_the_probabilities_of_the_model() -> None:
     )
 
 
+def test_calling_it_decodes_one_code_of_each_image() -> None:
+    """p(x | z) for the z that the same random numbers give."""
+    vae, x = small("mlp", "bernoulli")
+    manual_seed(4)
+    p = vae(x)
+    manual_seed(4)
+    np.testing.assert_array_equal(p.logits.numpy(), vae.decode(vae.encode(x).sample()).logits.numpy())
+    assert vae(x).mean.requires_grad and (p.logits.numpy() != vae(x).logits.numpy()).any()
+
+
+def test_the_loss_ignores_labels() -> None:
+    vae, x = small("mlp", "bernoulli")
+    losses = []
+    for labels in ((), (None,), (np.array([0, 1, 2]),)):
+        manual_seed(4)
+        losses.append(vae.loss(x, *labels).item())
+    assert losses[0] == losses[1] == losses[2]
+
+
+# -- its three parts, each replaceable ---------------------------------------------------------------------------------
+
+
+class Scaled(Likelihood):
+    """A likelihood that is in no table: Laplace with a learned scale, p(x) = exp(-|x - m| / s) / 2 s."""
+
+    pixels = "signed"
+
+    def __init__(self) -> None:
+        self.parameters = {"log_scale": nn.init.constant((), 0.3)}
+
+    def distribution(self, maps: Tensor) -> Any:
+        log_scale = self.parameters["log_scale"]
+        log_prob = lambda x: -ops.abs(x - maps) * ops.exp(-log_scale) - log_scale - math.log(2)
+        return SimpleNamespace(mean=maps, log_prob=log_prob, sample=lambda: maps)
+
+
+def test_a_vae_of_ones_own_parts(gpu_standin: Device) -> None:
+    """They are trained with it, move with it and are in its file; the default ones are not made."""
+    encoder = nn.Sequential(nn.Conv2d(2, 3, 3, padding=1), ops.tanh, nn.Flatten(), nn.Linear(27, 4))
+    decoder = nn.Sequential(nn.Linear(2, 18), nn.Unflatten((2, 3, 3)))
+    vae = VAE((2, 3, 3), 2, likelihood=Scaled(), encoder=encoder, decoder=decoder)
+    assert vae.encoder is encoder and vae.decoder is decoder
+    shapes = {name: x.shape for name, x in vae.state_dict().items()}
+    assert shapes == {
+        "encoder.0.weight": (3, 2, 3, 3),
+        "encoder.0.bias": (3,),
+        "encoder.3.weight": (4, 27),
+        "encoder.3.bias": (4,),
+        "decoder.0.weight": (18, 2),
+        "decoder.0.bias": (18,),
+        "log_scale": (),
+    }
+    vae.to(gpu_standin)
+    x = gpu_standin.asarray(np.random.default_rng(0).normal(size=(5, 2, 3, 3)).astype(np.float32))
+    vae.loss(x).backward()
+    assert all(p.grad is not None for p in vae.parameters())
+    assert vae.log_prob(x, 3).shape == (5,) and vae.sample(4).shape == vae.reconstruct(x[:4]).shape == (4, 2, 3, 3)
+
+
+@pytest.mark.parametrize("name", LIKELIHOODS)
+def test_a_name_stands_for_its_likelihood(name: str) -> None:
+    levels = {"levels": 4} if name == "levels" else {}
+    results = []
+    for likelihood in (name, LIKELIHOODS[name](**levels)):
+        manual_seed(2)
+        vae = VAE((1, 2, 2), 2, 3, likelihood=likelihood, levels=4)
+        results.append([vae.loss(images(name, (3, 1, 2, 2), levels=4)).item(), *vae.state_dict()])
+    assert results[0] == results[1]
+
+
+def test_parts_that_do_not_fit_are_named() -> None:
+    x = np.zeros((5, 1, 2, 2), np.uint8)
+    with pytest.raises(ValueError, match=r"^VAE: the encoder gives \(5, 5\), expects \(5, 4\)$"):
+        VAE((1, 2, 2), 2, encoder=nn.Sequential(nn.Flatten(), nn.Linear(4, 5))).elbo(x)
+    with pytest.raises(ValueError, match=r"^VAE: the decoder gives \(5, 4\), expects \(5, 2, 2, 2\) or flat$"):
+        VAE((1, 2, 2), 2, likelihood="levels", decoder=nn.Linear(2, 4)).elbo(x)
+
+
+# -- what the networks see and give ------------------------------------------------------------------------------------
+
+
 def test_the_encoder_sees_levels_between_minus_one_and_one() -> None:
     vae = VAE((1, 2, 2), 3, 4, likelihood="levels", levels=5)
     q = vae.encode(np.array([0, 1, 2, 4], np.uint8).reshape(1, 1, 2, 2))
@@ -450,13 +533,13 @@ def test_the_lectures_vae_has_its_published_sizes() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"likelihood": "poisson"}, "VAE: got likelihood='poisson', .* takes one of .*bernoulli"),
-        ({"architecture": "resnet"}, "VAE: got .*architecture='resnet'; takes .*mlp"),
+        ({"likelihood": "poisson"}, "VAE: expects a Likelihood or one of .*'bernoulli'.*, got 'poisson'"),
+        ({"architecture": "resnet"}, "VAE: expects an architecture of .*'mlp'.*, got 'resnet'"),
         ({"architecture": "conv", "image_shape": (1, 6, 8)}, 'VAE: architecture="conv" .* divisible by 4, got 6 x 8'),
         ({"architecture": "conv", "image_shape": (1, 8, 6)}, 'VAE: architecture="conv" .* divisible by 4, got 8 x 6'),
-        ({"image_shape": (28, 28)}, r"VAE: got image_shape=\(28, 28\), .*; takes \(C, H, W\)"),
-        ({"latent_dim": 0}, "VAE: got .* latent_dim=0, .*; takes .* latent_dim and hidden >= 1"),
-        ({"likelihood": "levels", "levels": 1}, "VAE: got .* levels=1; takes .* levels >= 2"),
+        ({"image_shape": (28, 28)}, r"VAE: got image_shape=\(28, 28\), .*; expects \(C, H, W\)"),
+        ({"latent_dim": 0}, "VAE: got .* latent_dim=0, .*; expects .* latent_dim and hidden >= 1"),
+        ({"likelihood": "levels", "levels": 1}, "DiscretizedLogisticLikelihood: expects levels >= 2, got 1"),
     ],
 )
 def test_arguments_that_make_no_sense(arguments: dict, message: str) -> None:
@@ -464,7 +547,7 @@ def test_arguments_that_make_no_sense(arguments: dict, message: str) -> None:
         VAE(**arguments)
 
 
-@pytest.mark.parametrize("call", ["elbo", "loss", "log_prob", "encode", "reconstruct"])
+@pytest.mark.parametrize("call", ["__call__", "elbo", "loss", "log_prob", "encode", "reconstruct"])
 @pytest.mark.parametrize("shape", [(2, 1, 4, 5), (2, 3, 4, 4), (1, 4, 4), (2, 16)])
 def test_images_of_another_shape_are_refused(call: str, shape: tuple) -> None:
     vae = VAE((1, 4, 4), 2, 3)

@@ -47,7 +47,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
-from minigen import nn
+from minigen import nn, ops
 from minigen.autograd import Tensor, tensor
 from minigen.backend import Device, default_dtype, device_of, manual_seed, to_numpy
 from minigen.nn.module import frozen
@@ -437,6 +437,56 @@ def test_sequential_applies_in_order_and_is_a_list() -> None:
     assert nn.Sequential()(x) is x
     twelve = nn.Sequential(*(nn.LeakyReLU(i) for i in range(12)))  # "10" comes after "9", not after "1"
     assert [m.negative_slope for m in twelve] == list(range(12))
+
+
+def test_sequential_takes_functions_without_changing_the_names() -> None:
+    linear = nn.Linear(2, 2)
+    model = nn.Sequential(linear, ops.tanh, lambda x: x * 2.0, nn.Linear(2, 1))
+    x = tensor([[0.5, -1.0]])
+    expected = model[3](ops.tanh(linear(x)) * 2.0)
+    np.testing.assert_array_equal(model(x).numpy(), expected.numpy())
+    assert list(model.state_dict()) == ["0.weight", "0.bias", "3.weight", "3.bias"] and len(model) == 4
+    assert "(1): Lambda(tanh)" in repr(model)
+
+
+@pytest.mark.parametrize("wrong", [None, 3, "relu", nn.ReLU, tensor([1.0])], ids=lambda wrong: type(wrong).__name__)
+@pytest.mark.parametrize(
+    "make", [nn.Sequential, lambda *layers: nn.ModuleList(layers)], ids=["Sequential", "ModuleList"]
+)
+def test_what_is_no_layer_is_refused(make: Callable[..., Any], wrong: Any) -> None:
+    with pytest.raises(TypeError, match=r"^\w+: expects modules and functions, .*; got .* as layer 1$"):
+        make(nn.Linear(1, 1), wrong, nn.Linear(1, 1))
+
+
+class Listed(nn.Module):
+    """Layers in lists, one of them nested, beside a list of numbers."""
+
+    def __init__(self, wrap: Callable[[list], Any]) -> None:
+        self.sizes = [2, 3]
+        self.layers = wrap([nn.Linear(2, 3), nn.Sequential(nn.Dropout(0.5), nn.BatchNorm1d(3))])
+        self.branches = wrap([wrap([nn.Linear(3, 1)]), wrap([])])
+
+
+@pytest.mark.parametrize("wrap", [list, tuple])
+def test_lists_of_modules_are_walked(wrap: Callable[[list], Any], gpu_standin: Device) -> None:
+    """They have the names of a `ModuleList`, and whatever is done to a module reaches them."""
+    module = Listed(wrap)
+    names = ["layers.0.weight", "layers.0.bias", "layers.1.1.weight", "layers.1.1.bias"]
+    buffers = ["layers.1.1.running_mean", "layers.1.1.running_var", "layers.1.1.num_batches_tracked"]
+    last = ["branches.0.0.weight", "branches.0.0.bias"]
+    assert [name for name, _ in module.named_parameters()] == [*names, *last]
+    assert set(module.state_dict()) == {*names, *buffers, *last}
+    assert not any(part.training for part in module.eval().modules()) and len(list(module.modules())) == 6
+    assert "(layers.1): Sequential(" in repr(module) and "(branches.0.0): Linear(3, 1)" in repr(module)
+
+    other = Listed(wrap)
+    other.load_state_dict(module.state_dict())
+    for name, x in module.state_dict().items():
+        np.testing.assert_array_equal(other.state_dict()[name], x)
+    module.to(gpu_standin)
+    assert all(p.device == gpu_standin for p in module.parameters())
+    with frozen(module):
+        assert not any(p.requires_grad for p in module.parameters())
 
 
 def test_module_list() -> None:

@@ -23,7 +23,7 @@ from minigen.data import Dataset, Loader
 from minigen.models import DCGAN, GAN, Batch, MLPDiscriminator, MLPGenerator, Player, Tricks
 from minigen.models.objectives import OBJECTIVES
 from minigen.optim import SGD, Adam, Optimizer, RMSprop, WeightEMA
-from minigen.train import Diverged, Game, train
+from minigen.train import Diverged, Game, Interrupted, train
 
 MODELS: dict[str, Callable[..., GAN]] = {
     "MLP": lambda objective: GAN(MLPGenerator((1, 8, 8), 3, 4, 1), MLPDiscriminator((1, 8, 8), 4, 1, 2), objective),
@@ -517,7 +517,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bits(tmp_path: Path) -> None
     assert {"gan/generator.net.1.running_var", "average/net.1.running_var"} < arrays.keys()
     with pytest.raises(Killed):  # in the second epoch, saved in the step before
         run(tmp_path / "killed", killed, checkpoint_seconds=0)
-    with pytest.raises(SystemExit):
+    with pytest.raises(Interrupted):
         run(tmp_path / "interrupted", interrupted)
     for name in ("killed", "interrupted"):
         run(tmp_path / name, resume=True)

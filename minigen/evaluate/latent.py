@@ -1,8 +1,7 @@
-"""The latent space of a generator: paths between points, the point of a given image, and arithmetic.
+"""The latent space of a generator: interpolation, projection of images, and arithmetic.
 
-A generator is any function that makes images, a tensor (N, C, H, W), of points z (N, latent_dim), such as
-`gan.generator`, in evaluation mode. Points are arrays of NumPy or CuPy (..., latent_dim); so are the results, of the
-same dtype.
+A generator is any function from points z (N, latent_dim) to images (N, C, H, W), such as `gan.generator` in evaluation
+mode. Points are arrays of NumPy or CuPy, (..., latent_dim); the results are such arrays of the same dtype.
 """
 
 from __future__ import annotations
@@ -28,19 +27,20 @@ Interpolation = Callable[[Any, Any, int], Array]
 def lerp(z1: Any, z2: Any, steps: int) -> Array:
     """(1 - t) z1 + t z2 for `steps` values of t from 0 to 1: (steps, ..., latent_dim).
 
-    The middle of two Gaussian points is nearer to 0 than almost any Gaussian point, by sqrt(2): see `slerp`.
+    The midpoint of two draws from Normal(0, 1) has a norm sqrt(2) times smaller than that of nearly every draw, so the
+    generator has hardly seen such points in training: see `slerp`.
     """
     z1, z2, t = _ends("lerp", z1, z2, steps)
     return ((1 - t) * z1 + t * z2).astype(z1.dtype)
 
 
 def slerp(z1: Any, z2: Any, steps: int) -> Array:
-    """Along the great circle from z1 to z2 by equal angles, while the norm changes evenly: (steps, ..., latent_dim).
+    """Spherical interpolation: equal angles along the great circle from z1 to z2, (steps, ..., latent_dim).
 
         sin((1 - t) angle) / sin(angle) z1 + sin(t angle) / sin(angle) z2        for z1 and z2 of norm 1
 
-    Points stay where a Gaussian (or uniform on the sphere) generator was trained (White 2016, arXiv 1609.04468). In
-    line with each other, or one of them 0, two points have no such circle: the path is then `lerp`.
+    Other norms change linearly. The path keeps to norms for which the generator was trained (White 2016, arXiv
+    1609.04468). If the points lie on one line with 0 there is no such circle, and the path is that of `lerp`.
     """
     z1, z2, t = _ends("slerp", z1, z2, steps)
     xp = array_module(z1)
@@ -61,7 +61,7 @@ def slerp(z1: Any, z2: Any, steps: int) -> Array:
 def walk(points: Any, steps: int, interpolate: Interpolation = slerp) -> Array:
     """From each point (P, ..., latent_dim) to the next in `steps` equal steps: ((P - 1) steps + 1, ..., latent_dim).
 
-    With the first point once more at the end it is a round trip.
+    Append the first point to come back to it.
     """
     points = raw(points)
     if len(points) < 2 or steps < 1:
@@ -107,10 +107,10 @@ def project(
     lr: float = 0.2,
     restarts: int = 4,
 ) -> tuple[Array, Array]:
-    """The points whose images come nearest to `images` (N, C, H, W): z (N, latent_dim), and their errors (N,).
+    """The points z (N, latent_dim) whose images are nearest to `images` (N, C, H, W), and their errors (N,).
 
-    Gradient descent on z (Adam) from `restarts` random points for each image, of which the best is kept. The error is
-    the mean squared one of a pixel. The generator and its gradients stay as they are.
+    Gradient descent on z (Adam) from `restarts` normal draws for each image; the best result is kept. The error is the
+    mean squared error of a pixel. The generator's parameters and gradients do not change.
     """
     target = raw(images)
     if steps < 1 or restarts < 1 or latent_dim < 1 or target.dtype.kind != "f" or target.size == 0:
@@ -129,7 +129,7 @@ def project(
         return ops.mean(ops.reshape(squares, (restarts * n, -1)), axis=1)
 
     for _ in range(steps):
-        (z.grad,) = grad(ops.sum(errors()), z)  # each point has its own image: the sum keeps their gradients apart
+        (z.grad,) = grad(ops.sum(errors()), z)  # of the sum: no error depends on another one's z
         optimizer.step()
     with no_grad():
         error = errors().data.reshape(restarts, n)
@@ -138,10 +138,10 @@ def project(
 
 
 def arithmetic(positive: Any, minus: Any, plus: Any) -> Array:
-    """mean(positive) - mean(minus) + mean(plus), each (K, latent_dim): "glasses man - man + woman" (latent_dim,).
+    """mean(positive) - mean(minus) + mean(plus), such as "man with glasses - man + woman": (latent_dim,).
 
-    The means over several points that show the same are what makes it work (Radford et al. 2016, arXiv 1511.06434,
-    section 6.3.2).
+    Each argument is several points (K, latent_dim) whose images show the same: with single points it works less well
+    (Radford et al. 2016, arXiv 1511.06434, section 6.3.2).
     """
     points = [raw(z) for z in (positive, minus, plus)]
     if any(z.ndim != 2 or z.shape[1] != points[0].shape[-1] or len(z) == 0 for z in points):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from minigen import nn, ops
 from minigen.autograd import Tensor
 from minigen.backend import Device, default_dtype, device_of, to_numpy
-from minigen.models import latent
+from minigen.evaluate import latent
 
 SEEDS = st.integers(0, 2**32 - 1)
 
