@@ -8,6 +8,9 @@ images nearest to them. With --classes the classes can be asked for (conditional
 With --objective wasserstein-gp (Gulrajani et al. 2017) or wasserstein (Arjovsky et al. 2017) a critic takes the place
 of the discriminator. Its score of the data minus its score of the samples estimates how far the two are apart, in the
 sense of the Wasserstein distance. So the loss means something: the estimate falls as the samples get better.
+
+By default 26 epochs with 32 features into runs/dcgan; another objective goes into runs/dcgan-OBJECTIVE, and a critic,
+which makes five steps to one of the generator's, learns for 40 epochs with 16 features.
 """
 
 from __future__ import annotations
@@ -94,7 +97,7 @@ def papers_optimizers(gan: DCGAN, lr: float | None, generator_lr: float | None) 
 
 
 def fill_in_defaults(args: argparse.Namespace) -> None:
-    """The defaults that depend on the objective. A critic takes k steps to one, so its images are seen more often."""
+    """The defaults that depend on the objective."""
     critic = OBJECTIVES[args.objective].critic
     if args.epochs is None:
         args.epochs = 40 if critic else 26

@@ -106,7 +106,7 @@ def draw_paths(gan: DCGAN, out: Path) -> None:
     starts, ends, corners, stops = (gan.noise(n).data for n in (8, 8, 4, 6))
     rows = latent.slerp(starts, ends, 12).swapaxes(0, 1)  # (8, 12, latent_dim)
     plot.save_grid(shown(generate(gan, rows.reshape(-1, gan.latent_dim))), out / "walk.png", columns=12)
-    square = latent.grid(*corners, rows=10, columns=10)
+    square = latent.grid(*corners, 10, 10)
     plot.save_grid(shown(generate(gan, square.reshape(-1, gan.latent_dim))), out / "grid.png", columns=10)
     round_trip = latent.walk(np.concatenate([to_numpy(stops), to_numpy(stops[:1])]), steps=12)
     frames = [plot.mosaic(image[None], scale=6) for image in shown(generate(gan, round_trip))]

@@ -86,7 +86,7 @@ def save_receptive_fields(fields: dict[str, np.ndarray], row: int, column: int, 
     panels = figure.subplots(1, len(fields))
     for axes, (name, field) in zip(panels, fields.items(), strict=True):
         before, seen = before_pixel(field.shape, row, column), field > 0
-        grid = {"edgecolor": "white", "linewidth": 8 / len(field)}
+        grid: Any = {"edgecolor": "white", "linewidth": 8 / len(field)}
         axes.set_facecolor(of_after)
         strength = np.ma.masked_array(field / max(field.max(), 1e-300), ~seen)
         shades = axes.pcolormesh(strength, cmap=blues, norm=LogNorm(1e-6, 1, clip=True), **grid)

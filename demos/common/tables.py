@@ -67,4 +67,8 @@ class GameTable:
     def panels(self) -> dict[str, list[str]]:
         """The metrics of the log that `plot.save_curves` is to draw, by what they mean."""
         gradients = ["d_grad", "g_grad"]
-        return {"loss": ["d_loss", "g_loss"], "norm of the gradient": gradients, "discriminator": self.verdicts}
+        return {
+            "loss": ["d_loss", "g_loss"],
+            "norm of the gradient": gradients,
+            "what the discriminator says": self.verdicts,
+        }

@@ -84,7 +84,7 @@ def vae_loss(twin: Twin, vae: VAE, x: Any, noise: Any) -> Any:
 def pixelcnn_loss(twin: Twin, model: PixelCNN, x: Any) -> Any:
     """-log p(x) of binary images."""
     h = twin(model.first, 2 * x - 1)
-    for block in model.blocks:  # type: ignore[attr-defined]
+    for block in list[Any](model.blocks):
         y = twin(block.conv, torch.relu(twin(block.reduce, torch.relu(h))))
         h = h + twin(block.expand, torch.relu(y))
     logits = twin(model.last, torch.relu(twin(model.head, torch.relu(h))))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,41 +27,32 @@ from minigen.optim import Adam, RMSprop
 # -- training ----------------------------------------------------------------------------------------------------------
 
 
-def small(photographs: Path, out: Path) -> list:
-    return ["--dataset", photographs, "--image-size", 8, "--batch-size", 2, "--latent-dim", 3, "--out", out]
+@pytest.fixture
+def small(photographs: Path, tmp_path: Path) -> list:
+    return ["--dataset", photographs, "--image-size", 8, "--batch-size", 2, "--latent-dim", 3, "--out", tmp_path]
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
-def test_the_optimizer_is_that_of_the_objective(
-    objective: str, photographs: Path, tmp_path: Path, untrained: Callable
-) -> None:
-    flags = [*small(photographs, tmp_path), "--objective", objective]
-    step, loader = untrained("dcgan", *flags)
-    players = [
-        (step.optimizers["discriminator"], step.model.discriminator),
-        (step.optimizers["generator"], step.model.generator),
-    ]
-    for optimizer, player in players:
-        assert [id(p) for p in optimizer.parameters] == [id(p) for p in player.parameters()]
-        if objective == "wasserstein":
-            assert isinstance(optimizer, RMSprop) and optimizer.lr == 5e-5
-        else:
-            behind = player is step.model.generator and objective != "wasserstein-gp"
-            assert isinstance(optimizer, Adam) and optimizer.lr == (1e-3 if behind else 5e-4)
-            assert optimizer.betas == ((0.5, 0.9) if objective == "wasserstein-gp" else (0.5, 0.999))
+def test_the_optimizers_are_those_of_the_objective(objective: str, small: list, untrained: Callable) -> None:
+    step, loader = untrained("dcgan", *small, "--objective", objective)
     critic = step.model.objective.critic
-    rounds = len(loader) * (40 if critic else 26)
+    kind = RMSprop if objective == "wasserstein" else Adam
+    rate = 5e-5 if objective == "wasserstein" else 5e-4
+    for name, player in step.players.items():
+        optimizer = step.optimizers[name]
+        assert [id(p) for p in optimizer.parameters] == [id(p) for p in player.module.parameters()]
+        assert isinstance(optimizer, kind)
+        assert optimizer.lr == (2 * rate if name == "generator" and not critic else rate)
+        if kind is Adam:
+            assert optimizer.betas == ((0.5, 0.9) if critic else (0.5, 0.999))
     assert loader.batch_size == 2 * (5 if critic else 1) and len(loader) == 22 // loader.batch_size
-    schedule = [step.schedule(n) for n in (0, rounds // 2, 3 * rounds / 4, rounds)]
+    rounds = len(loader) * (40 if critic else 26)
+    schedule = [step.schedule(n) for n in (0, rounds / 2, 3 * rounds / 4, rounds)]
     assert schedule == pytest.approx([1, 1, 0.5, 0]) and step.average.decay == 0.995
 
-    step, _ = untrained("dcgan", *flags, "--lr", 0.01, "--average", 0)
-    assert (step.optimizers["discriminator"].lr, step.optimizers["generator"].lr) == (
-        0.01,
-        0.01 if critic else 0.02,
-    ) and step.average is None
-    step, _ = untrained("dcgan", *flags, "--generator-lr", 0.03)
-    assert step.optimizers["generator"].lr == 0.03
+    step, _ = untrained("dcgan", *small, "--objective", objective, "--lr", 0.01, "--average", 0)
+    assert [optimizer.lr for optimizer in step.optimizers.values()] == [0.01, 0.01 if critic else 0.02]
+    assert step.average is None
 
 
 def test_every_objective_has_its_own_folder() -> None:
@@ -72,55 +64,43 @@ def test_every_objective_has_its_own_folder() -> None:
     assert Path("runs/dcgan") in folders and len(folders) == len(OBJECTIVES)
 
 
-TRICKS: list[tuple[list, str, Any]] = [
-    (["--noise", "sphere"], "noise", "sphere"),
-    (["--label-smoothing", 0.1], "label_smoothing", 0.1),
-    (["--label-flips", 0.2], "label_flips", 0.2),
-    (["--instance-noise", 0.3], "instance_noise", 0.3),
-    (["--mixed-batch"], "mixed_batch", True),
-]
-
-
-def test_every_flag_reaches_the_gan(photographs: Path, tmp_path: Path, untrained: Callable) -> None:
-    off = {name: getattr(Tricks(), name) for _, name, _ in TRICKS}
-    for demo in ("gan", "dcgan"):
-        for flags, name, value in [([], "noise", "normal"), *TRICKS]:
-            step, _ = untrained(demo, *small(photographs, tmp_path), *flags)
-            assert {trick: getattr(step.model.tricks, trick) for trick in off} == off | {name: value}
-        step, loader = untrained(demo, *small(photographs, tmp_path), "--k", 3, "--classes", "--objective", "hinge")
-        gan = step.model
-        assert (gan.k, gan.classes, gan.latent_dim, gan.objective_name) == (3, 2, 3, "hinge")
-        assert (loader.batch_size, loader.drop_last, loader.pixels) == (6, True, "signed")
-    step, _ = untrained(
-        "dcgan", *small(photographs, tmp_path), "--objective", "wasserstein-gp", "--penalty", 3, "--features", 5
-    )
-    assert step.model.objective.penalty == 3 and step.model.discriminator.net[0].weight.shape[0] == 5
+@pytest.mark.parametrize("demo", ["gan", "dcgan"])
+def test_flags_reach_the_gan(demo: str, small: list, untrained: Callable) -> None:
+    for flags, changes in [
+        ([], {}),
+        (["--noise", "sphere", "--label-smoothing", 0.1], {"noise": "sphere", "label_smoothing": 0.1}),
+        (["--label-flips", 0.2, "--mixed-batch"], {"label_flips": 0.2, "mixed_batch": True}),
+        (["--instance-noise", 0.3], {"instance_noise": 0.3}),
+    ]:
+        step, loader = untrained(demo, *small, *flags, "--epochs", 4)
+        assert step.model.tricks == replace(Tricks(), **changes, instance_noise_rounds=2 * len(loader))
+    step, loader = untrained(demo, *small, "--k", 3, "--classes", "--objective", "hinge")
+    gan = step.model
+    assert (gan.k, gan.classes, gan.latent_dim, gan.objective_name) == (3, 2, 3, "hinge")
+    assert (loader.batch_size, loader.drop_last, loader.pixels) == (6, True, "signed")
 
 
 def test_the_samples_that_are_judged_come_from_the_averaged_weights(
-    photographs: Path, tmp_path: Path, run_demo: Callable, monkeypatch: pytest.MonkeyPatch
+    small: list, tmp_path: Path, run_demo: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`samples.npy` holds them, class after class, and `weights.safetensors` draws them again."""
-    drawn: list[tuple[Any, np.ndarray]] = []
-    noise: list[np.ndarray] = []
-    sample, draw = GAN.sample, GAN.noise
+    """`samples.npy` holds them, class after class, and the weights that are saved draw them again."""
+    drawn: list[tuple] = []
+    sample = GAN.sample
 
     def spy(gan: GAN, n: int | None = None, labels: Any = None, *, z: Any = None) -> Tensor:
-        x = sample(gan, n, labels, z=z)
-        drawn.append((labels, x.numpy()))
+        z = gan.noise(n) if n is not None else z
+        drawn.append((labels, z.numpy().copy(), (x := sample(gan, labels=labels, z=z)).numpy()))
         return x
 
     monkeypatch.setattr(GAN, "sample", spy)
-    monkeypatch.setattr(GAN, "noise", lambda gan, n: (noise.append((z := draw(gan, n)).numpy()), z)[1])
-    run_demo("dcgan", *small(photographs, tmp_path), "--features", 2, "--classes", "--epochs", 1, "--beside")
-    labels, x = drawn[-1]
+    run_demo("dcgan", *small, "--features", 2, "--classes", "--epochs", 1, "--beside")
+    labels, z, x = drawn[-1]
     np.testing.assert_array_equal(labels, np.repeat([0, 1], 500))
     samples = np.load(tmp_path / "samples.npy")
     assert samples.dtype == np.uint8 and np.abs(samples - (x + 1) * 127.5).max() <= 0.501
-
     gan = DCGAN((3, 8, 8), 3, 2, classes=2)
     minigen.load(tmp_path / "weights.safetensors", into=gan)
-    np.testing.assert_array_equal(sample(gan, labels=labels, z=Tensor(noise[-1])).numpy(), x)
+    np.testing.assert_array_equal(sample(gan, labels=labels, z=Tensor(z)).numpy(), x)
 
 
 # -- the judgement -----------------------------------------------------------------------------------------------------
@@ -139,8 +119,8 @@ class Reads(nn.Module):
 
 def images_of(values: Any, split: str = "train", classes: tuple[str, ...] = ("bright", "dark")) -> Dataset:
     """Images of one grey each, 0 ... 255."""
-    values = np.asarray(values, np.uint8).reshape(-1, 1, 1, 1)
-    images = np.broadcast_to(values, (len(values), 3, 8, 8)).copy()
+    images = np.empty((len(values), 3, 8, 8), np.uint8)
+    images[...] = np.asarray(values, np.uint8).reshape(-1, 1, 1, 1)
     return Dataset(images, np.arange(len(images)) % len(classes), classes, "greys", split)
 
 
@@ -160,15 +140,15 @@ def test_every_folder_has_its_row(
     judging.judge(samples.images / 255, images_of(np.arange(30)), test, out, beside)
     np.testing.assert_array_equal(np.load(out / "samples.npy"), samples.images)
 
-    text = capsys.readouterr().out
-    by_folder = {re.split("  +", line)[0]: re.split("  +", line)[1:] for line in text.splitlines()}
+    rows = [re.split("  +", line) for line in capsys.readouterr().out.splitlines()]
+    by_folder = {row[0].removeprefix(f"{tmp_path}/"): row[1:] for row in rows}
     real = lambda images: images[:, 0, 0, 0] / 127.5 - 1
     distance = lambda a, b: (a.mean() - b.mean()) ** 2 + (a.std(ddof=1) - b.std(ddof=1)) ** 2  # of normals on a line
     own, of_test = real(samples.images), real(test.images)
-    assert by_folder[str(out)] == [f"{distance(own[:8], of_test[0::2]):.2f}", "90.0%", "40.0%", "40 60"]
-    assert by_folder[str(tmp_path / "half")][1:] == ["100.0%", "50.0%", "50 50"]
-    assert by_folder[str(tmp_path / "nothing")] == ["no samples.npy there: run its demo to compare"]
-    assert by_folder[str(tmp_path / "digits")] == ["its samples are of other images, (1, 28, 28)"]
+    assert by_folder["run"] == [f"{distance(own[:8], of_test[0::2]):.2f}", "90.0%", "40.0%", "40 60"]
+    assert by_folder["half"][1:] == ["100.0%", "50.0%", "50 50"]
+    assert by_folder["nothing"] == ["no samples.npy there: run its demo to compare"]
+    assert by_folder["digits"] == ["its samples are of other images, (1, 28, 28)"]
     floor = distance(of_test[0::2], of_test[1::2])
     assert by_folder["real test images"] == [f"{floor:.2f}", f"{(np.abs(of_test) > 0.1).mean():.1%}"]
 
@@ -180,33 +160,23 @@ def test_the_parzen_window_is_as_wide_as_is_best_for_other_images(capsys: pytest
     copies = np.rint(samples[:5] * 255).astype(np.uint8)  # for these, the narrowest window would be best
     test = Dataset(np.concatenate([copies, others]), np.zeros(10, np.int64), ("image",), "noise", "test")
     judging.print_parzen(samples, test)
-
-    def log_prob(x: np.ndarray, sigma: float) -> float:
-        squares = ((x[:, None] - samples) ** 2).sum(axis=(2, 3, 4))
-        kernels = np.logaddexp.reduce(-squares / (2 * sigma**2), axis=1)
-        return float(kernels.mean()) - math.log(20) - 96 * math.log(2 * math.pi * sigma**2)
-
-    best = max((0.05 * 20 ** (i / 19) for i in range(20)), key=lambda sigma: log_prob(others / 255, sigma))
-    assert best > 0.06
-    assert f"Parzen window, sigma {best:.2f}: {log_prob(copies / 255, best):.0f} nats" in capsys.readouterr().out
+    best = minigen.evaluate.best_sigma(others / 255, samples)
+    nats = float(minigen.evaluate.parzen_log_prob(copies / 255, samples, best).mean())
+    assert best > 0.06 and f"Parzen window, sigma {best:.2f}: {nats:.0f} nats" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("count", [0, 3, 4])
 def test_without_classes_or_test_images_there_is_less_to_say(
-    count: int, tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+    count: int, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    monkeypatch.setattr(judging, "trained_classifier", lambda *arguments: pytest.fail("one class needs no classifier"))
     images = images_of(np.arange(0, 250, 40), classes=("image",))
-    test = images_of(range(count), "test", ("image",))
-    judging.judge(images.images / 255, images, test, tmp_path, [])
+    judging.judge(images.images / 255, images, images_of(range(count), "test", ("image",)), tmp_path, [])
     text = capsys.readouterr().out
     assert ("Parzen" in text) == (count == 4) and (f"Too few test images to judge by: {count}" in text) == (count < 4)
     assert "Fréchet" not in text and (tmp_path / "nearest.png").exists()
 
 
 # -- mode collapse -----------------------------------------------------------------------------------------------------
-
-RING = ["--iterations", 5, "--objectives", "non-saturating", "wasserstein-gp"]
 
 
 def rows_of(text: str) -> list[tuple[str, ...]]:
@@ -216,17 +186,16 @@ def rows_of(text: str) -> list[tuple[str, ...]]:
 def test_more_seeds_need_no_more_training_of_the_first(
     tmp_path: Path, run_demo: Callable, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    step, calls = minigen.train.Game.__call__, []
-    monkeypatch.setattr(
-        minigen.train.Game, "__call__", lambda self, *batch: (calls.append(batch[0]), step(self, *batch))[1]
-    )
-    run_demo("mode_collapse", *RING, "--seeds", 1, "--out", tmp_path)
+    step, batches = minigen.train.Game.__call__, []
+    monkeypatch.setattr(minigen.train.Game, "__call__", lambda self, x, y: (batches.append(x), step(self, x, y))[1])
+    ring = ["--iterations", 5, "--objectives", "non-saturating", "wasserstein-gp", "--out", tmp_path]
+    run_demo("mode_collapse", *ring, "--seeds", 1)
     first = rows_of(capsys.readouterr().out)
     assert [row[:2] for row in first] == [("non-saturating", "0"), ("wasserstein-gp", "0")]
-    assert [x.shape for x in calls] == [(256, 2)] * 5 + [(512, 2)] * 5 and len({x.tobytes() for x in calls}) == 10
-    run_demo("mode_collapse", *RING, "--seeds", 2, "--resume", "--out", tmp_path)
+    assert [len(x) for x in batches] == [256] * 5 + [512] * 5 and len({x.tobytes() for x in batches}) == 10
+    run_demo("mode_collapse", *ring, "--seeds", 2, "--resume")
     second = rows_of(capsys.readouterr().out)
-    assert len(calls) == 20 and [row for row in second if row[1] == "0"] == first and len(second) == 4
+    assert len(batches) == 20 and [row for row in second if row[1] == "0"] == first and len(second) == 4
 
 
 def test_modes_and_seeds_are_counted(
@@ -261,8 +230,9 @@ def test_modes_and_seeds_are_counted(
 
 
 def test_a_penalty_is_for_the_objective_that_has_one(tmp_path: Path, untrained: Callable) -> None:
-    demo = lambda *flags: untrained("mode_collapse", "--out", tmp_path, "--mixture", "grid", "--objectives", *flags)[0]
-    assert (demo("hinge").model.k, demo("hinge").model.objective.penalty) == (1, 0)
-    assert (demo("wasserstein-gp").model.k, demo("wasserstein-gp").model.objective.penalty) == (2, 0.1)
-    step = demo("wasserstein-gp", "--k", 4, "--penalty", 3, "--lr", 0.1)
-    assert (step.model.k, step.model.objective.penalty, step.optimizers["generator"].lr) == (4, 3.0, 0.1)
+    flags = ["--out", tmp_path, "--mixture", "grid", "--k", 4, "--penalty", 3, "--objectives"]
+    for objective, k, penalty in (("hinge", 1, 0.0), ("wasserstein-gp", 2, 0.1)):
+        step, _ = untrained("mode_collapse", *flags[:3], "grid", "--objectives", objective)
+        assert (step.model.k, step.model.objective.penalty) == (k, penalty)
+        step, _ = untrained("mode_collapse", *flags, objective)
+        assert (step.model.k, step.model.objective.penalty) == (4, 3 if penalty else 0)

@@ -147,9 +147,7 @@ def test_it_runs_on_faces_and_measures_again_without_training(
     faces: list, tmp_path: Path, run_demo: Callable, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given: list[Dataset] = []
-    monkeypatch.setattr(
-        "common.judge.trained_classifier", lambda a, b, path: (given.extend((a, b)), Spread())[1]
-    )
+    monkeypatch.setattr("common.judge.trained_classifier", lambda a, b, path: (given.extend((a, b)), Spread())[1])
     monkeypatch.setattr("minigen.evaluate.latent.project", partial(latent.project, steps=5))
     small = ["--image-size", 8, "--batch-size", 4, "--latent-dim", 3, "--features", 2, "--epochs", 1]
     run_demo("latent", *small, *faces, "--out", tmp_path / "run")
