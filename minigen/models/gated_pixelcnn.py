@@ -25,17 +25,18 @@ from minigen.nn.init import fan_in_uniform
 
 
 def gate(x: Any, of_class: Any = None) -> Any:
-    """tanh(f) sigmoid(g), where f and g are the halves of x (N, 2h, ...) + V c; `of_class` is V c, (N, 2h)."""
+    """tanh(f) sigmoid(g), where f and g are the halves of x (N, 2h, H, W) + V c; `of_class` is V c, (N, 2h)."""
     if of_class is not None:
-        x = x + ops.reshape(of_class, (*of_class.shape, *(1,) * (x.ndim - 2)))
+        x = x + ops.reshape(of_class, (*of_class.shape, 1, 1))
     f, g = ops.split(x, 2, axis=1)
     return ops.tanh(f) * ops.sigmoid(g)
 
 
 class GatedLayer(nn.Module):
-    """Both stacks through one layer, (N, h, H, W) each (figure 2); the first has mask A and nothing to add to.
+    """One layer of both stacks, with features (N, h, H, W) each (figure 2).
 
-    `down` is the vertical stack's part and `across` the horizontal one's; `of_class` is V c, (N, 2h), or None.
+    `down` is the part of the vertical stack and `across` that of the horizontal one. `of_class` is V c, (N, 2h), or
+    None without classes. The first layer reads the image: it has mask A and no residual connection.
     """
 
     def __init__(
@@ -59,12 +60,12 @@ class GatedLayer(nn.Module):
         return v, self.across(h, link, of_class)
 
     def down(self, v: Any, of_class: Any) -> tuple[Any, Any]:
-        """From v, what the next layer gets, (N, h, H, W), and what the horizontal stack gets, (N, 2h, H, W)."""
+        """The vertical stack's output (N, h, H, W), and the link to the horizontal stack, (N, 2h, H, W)."""
         v = self.vertical(v)
         return gate(v, of_class), self.link(v)
 
     def across(self, h: Any, link: Any, of_class: Any) -> Any:
-        """From h and the link, what the next layer gets, (N, h, H, W)."""
+        """The horizontal stack's output (N, h, H, W)."""
         y = self.out(gate(self.horizontal(h) + link, of_class))
         return h + y if self.residual else y
 
@@ -107,7 +108,7 @@ class GatedPixelCNN(Autoregressive):
 
     def network(self, x: Any, labels: Any = None) -> Any:
         h = x
-        # After the shift by one row, all that the vertical stack has at row i comes from the rows above i.
+        # After the shift by one row, everything that the vertical stack has at row i comes from the rows above i.
         v = self.shift_down(x)
         for layer in self.layers:
             v, h = layer(v, h, labels)

@@ -62,7 +62,10 @@ class Cursor:
 
 
 def at_one_pixel(part: Any, cursor: Cursor) -> Any:
-    """A copy of a module that computes its output at the cursor's pixel. The parameters are shared, as arrays."""
+    """A copy of a module (or list of modules) that computes its output at the cursor's pixel.
+
+    The copy shares the parameters, which are arrays in it, so that it computes with arrays and records nothing.
+    """
     if isinstance(part, Tensor):
         return part.data
     if isinstance(part, list):
@@ -86,7 +89,7 @@ def margin_for(model: nn.Module) -> int:
 class MaskedConv2dAtPixel(nn.Module):
     """What lies under the live taps, times their weights: (n, in, 1, 1) -> (n, out, 1, 1).
 
-    It keeps the features that it was given; those of mask A, the mask of a layer that reads the image, are the image.
+    It keeps the features of the pixels so far. A layer with mask A reads the image, which the cursor keeps.
     """
 
     def __init__(self, layer: nn.MaskedConv2d, cursor: Cursor) -> None:
@@ -120,7 +123,10 @@ class MaskedConv2dAtPixel(nn.Module):
 
 
 class Conv2dAtRow(nn.Module):
-    """A convolution that ends at its own row, as in a vertical stack, once a row: (n, in, 1, W) -> (n, out, 1, W)."""
+    """A convolution that reads nothing below its row, as in a vertical stack: (n, in, 1, W) -> (n, out, 1, W).
+
+    It runs once a row. The layer's padding is ((rows above, 0), sides).
+    """
 
     def __init__(self, layer: nn.Conv2d, cursor: Cursor) -> None:
         (above, _), sides = layer.options["padding"]
