@@ -96,9 +96,9 @@ def save_completions(
     """Below test images with the lower half covered: four completions of each, and what it was."""
     originals, labels = (x[:24] for x in next(test.epoch(0)))
     height, width = model.image_shape[1:]
-    known = np.zeros((height, width), dtype=bool)
-    known[: height // 2] = True
-    given = {"labels": labels if model.classes else None, "given": originals, "known": known}
+    mask = np.zeros((height, width), dtype=bool)
+    mask[: height // 2] = True
+    given = {"labels": labels if model.classes else None, "image": originals, "mask": mask}
     rows = [shown(model.sample(**given, temperature=args.temperature, progress=True).data) for _ in range(4)]
-    rows = [np.where(known, shown(originals), 0.5), *rows, shown(originals)]
+    rows = [np.where(mask, shown(originals), 0.5), *rows, shown(originals)]
     plot.save_grid(np.concatenate(rows), args.out / "completions.png", columns=len(originals))
