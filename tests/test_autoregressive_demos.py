@@ -355,7 +355,7 @@ def test_sampling_speed_of_every_model(tmp_path: Path, capsys: pytest.CaptureFix
 
 
 def test_other_pixels_with_the_cache_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    zeros = lambda model, n: lambda i, j, c, x: np.full((n, 1), 50.0, np.float32)
+    zeros = lambda model, n, labels: lambda i, j, c, x: np.full((n, 1), 50.0, np.float32)
     monkeypatch.setattr(PixelCNN, "next_logits", zeros)
     with pytest.raises(SystemExit, match="pixelcnn: with the cache, 1 of 1 images are others than without"):
         run(SAMPLING_SPEED, *TINY, "--out", tmp_path)

@@ -50,7 +50,7 @@ class PixelFigures:
         height, width = model.image_shape[1:]
         mask = np.zeros((height, width), dtype=bool)
         mask[: height // 2] = True
-        given = {"given": originals, "known": mask, "labels": labels if model.classes else None}
+        given = {"image": originals, "mask": mask, "labels": labels if model.classes else None}
         completions = [self._shown(model.sample(**given, **self._options()).data) for _ in range(4)]
         whole = self._shown(originals)
         rows = [np.where(mask, whole, 0.5), *completions, whole]

@@ -11,7 +11,7 @@ that those of x_i depend on nothing at i or after it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -20,19 +20,19 @@ from minigen import nn, ops
 from minigen.autograd import Tensor, no_grad, raw
 from minigen.backend import Array, Shape, array_module, uniform
 from minigen.distributions import bits_per_dim
+from minigen.models.one_pixel import Cursor, at_one_pixel, margin_for
 from minigen.nn.module import evaluating
 
-# What the next value needs: called with the row, the column and the colour, in the order of generation, and with the
-# image so far (N, C, H, W); returns the logits of that value, (N, levels) or (N, 1).
+# Called with the row, the column and the colour of each value, in the order of generation, and with the images so far
+# (N, C, H, W); returns the logits of that value, (N, levels) or (N, 1).
 NextLogits = Callable[[int, int, int, Array], Array]
 
 
 class Autoregressive(nn.Module):
     """Base of the models of integer images x (N, C, H, W) with values 0 ... levels - 1.
 
-    A subclass computes `logits(x)`: (N, levels, C, H, W), or (N, 1, C, H, W) with the logit of 1 where levels is 2.
-    If it sets `classes`, it is a model p(x | label), and `logits(x, labels)` and `next_logits(n, labels)` take labels
-    0 ... classes - 1, (N,).
+    A subclass writes its architecture as `network`. If it sets `classes`, it is a model p(x | label), and wherever it
+    takes images it takes their labels 0 ... classes - 1, (N,).
     """
 
     classes: int | None = None
@@ -46,16 +46,30 @@ class Autoregressive(nn.Module):
         self.image_shape, self.levels = tuple(image_shape), levels
         self.outputs = 1 if levels == 2 else levels  # logits for each value
 
-    def logits(self, x: Any) -> Tensor:
-        """The logits of every conditional distribution."""
-        raise NotImplementedError
+    def network(self, x: Any, labels: Any = None) -> Any:
+        """The architecture, from scaled images (N, C, H, W) to the last layer's maps (N, C outputs, H, W).
+
+        `outputs` is `levels`, or 1 for two levels: the logit of a Bernoulli distribution. Without classes, labels is
+        None. Cached sampling runs this code too, on arrays (N, C, 1, 1) of a single pixel: see `one_pixel.py`.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no network")
+
+    def forward(self, x: Any, labels: Any = None) -> Tensor:
+        """The logits of every conditional distribution, (N, levels, C, H, W), or (N, 1, C, H, W) for two levels."""
+        x = self._checked(x)
+        labels = self._checked_labels(labels, len(x))
+        return self._arranged(self.network(self._scaled(x), labels))
+
+    def logits(self, x: Any, labels: Any = None) -> Tensor:
+        """The same as calling the model: the logits of every conditional distribution."""
+        return self(x, labels)
 
     # -- likelihood --------------------------------------------------------------------------------------------------
 
     def log_prob(self, x: Any, labels: Any = None) -> Tensor:
         """log p(x), or log p(x | label) of a model with classes, in nats, (N,), exact."""
         x = self._checked(x)
-        logits = self.logits(x, *self._condition(labels, len(x)))
+        logits = self.logits(x, labels)
         if self.levels == 2:
             logits = ops.reshape(logits, x.shape)
             nats = ops.binary_cross_entropy_with_logits(logits, x.astype(logits.dtype), reduction="none")
@@ -74,16 +88,6 @@ class Autoregressive(nn.Module):
 
     # -- sampling ----------------------------------------------------------------------------------------------------
 
-    def next_logits(self, n: int) -> NextLogits:
-        """How to get the logits of one value after the other for `n` images; a subclass can remember what it computed.
-
-        This is the definition: the whole image goes through the model for every value.
-        """
-        return self._naive_next_logits()
-
-    def _naive_next_logits(self, *condition: Array) -> NextLogits:
-        return lambda row, column, colour, x: self.logits(x, *condition).data[:, :, colour, row, column]
-
     @no_grad()
     def sample(
         self,
@@ -91,56 +95,58 @@ class Autoregressive(nn.Module):
         labels: Any = None,
         *,
         temperature: float = 1.0,
-        given: Any = None,
-        known: Any = None,
+        image: Any = None,
+        mask: Any = None,
         cached: bool = True,
         progress: bool = False,
         watch: Callable[[int, Array], None] | None = None,
     ) -> Tensor:
         """Draw `n` images, (n, C, H, W) integers, one value after the other.
 
-        labels        (n,), for a model with classes: what each image is to be
-        temperature   the logits are divided by it: below 1 likelier images, above 1 wilder ones
-        given, known  complete images: where the booleans `known`, (H, W) or (n, C, H, W), hold, the value of the
-                      images `given` (n, C, H, W) is taken in place of a draw
-        cached        compute only what the next value needs; False is the definition, the same images but slow
-        progress      show a progress bar
-        watch         called after each row with its number and the images so far
+        labels       (n,), for a model with classes: the class of each image
+        temperature  the logits are divided by it: below 1 likelier images, above 1 wilder ones
+        image, mask  complete images: where the booleans `mask`, (H, W) or (n, C, H, W), are True, the value of `image`
+                     (n, C, H, W) is kept; the others are drawn
+        cached       compute only what the next value needs; False is the definition, the same images but slow
+        progress     show a progress bar
+        watch        called after each row with its number and the images so far
         """
         if not temperature > 0:
-            raise ValueError(f"sample: takes a temperature > 0, got {temperature}")
-        if given is not None:
-            given = self._checked(given).data
-            if n not in (None, len(given)):
-                raise ValueError(f"sample: asked for {n} images but given {len(given)}")
-            n = len(given)
-        if n is None or n < 1 or (given is None) != (known is None):
-            raise ValueError(f"sample: takes n >= 1, or given together with known; got n={n}")
-        condition = self._condition(labels, n)
-        channels, height, width = self.image_shape
-        device = self.device
-        xp = device.module
-        x = xp.zeros((n, *self.image_shape), dtype=np.uint8)
-        noise = uniform((height, width, channels, n), dtype=np.float64, device=device)
-        if known is not None:
-            known = xp.broadcast_to(device.asarray(raw(known)).astype(bool), x.shape)
-        rows: Any = range(height)
-        if progress:
-            from tqdm import tqdm
-
-            rows = tqdm(rows, desc=f"drawing {n} images", unit="row", leave=False, disable=None)
+            raise ValueError(f"sample: expects a temperature > 0, got {temperature}")
+        n, image, mask = self._checked_completion(n, image, mask)
+        labels = self._checked_labels(labels, n)
+        xp, (channels, height, width) = self.device.module, self.image_shape
+        x = xp.zeros((n, channels, height, width), dtype=np.uint8)
+        noise = uniform((height, width, channels, n), dtype=np.float64, device=self.device)
         with evaluating(self):
-            next_logits = self.next_logits(n, *condition) if cached else self._naive_next_logits(*condition)
-            for i in rows:
-                for j in range(width):
-                    for c in range(channels):
-                        drawn = sample_from_logits(next_logits(i, j, c, x) / temperature, noise[i, j, c])
-                        if known is not None:
-                            drawn = xp.where(known[:, c, i, j], given[:, c, i, j], drawn)
-                        x[:, c, i, j] = drawn
+            next_logits = self.next_logits(n, labels) if cached else self._naive_next_logits(labels)
+            for i in rows_with_progress(height, n) if progress else range(height):
+                for j, c in np.ndindex(width, channels):
+                    value = sample_from_logits(next_logits(i, j, c, x) / temperature, noise[i, j, c])
+                    x[:, c, i, j] = value if mask is None else xp.where(mask[:, c, i, j], image[:, c, i, j], value)
                 if watch is not None:
                     watch(i, x)
         return Tensor(x)
+
+    def next_logits(self, n: int, labels: Array | None = None) -> NextLogits:
+        """The logits of one value after the other for `n` images; the network's one-pixel form keeps what it computed.
+
+        The labels are those of a model with classes, (n,). The model should be in evaluation mode.
+        """
+        levels = self._scaled(self.device.module.arange(self.levels)).data
+        cursor = Cursor(n, self.image_shape, levels, margin_for(self))
+        model = at_one_pixel(self, cursor)
+
+        def step(i: int, j: int, c: int, x: Array) -> Array:
+            cursor.write(x[:, :, cursor.row, cursor.column])  # with the value drawn last
+            cursor.move(i, j)
+            return model._arranged(model.network(cursor.pixel, labels))[:, :, c, 0, 0]
+
+        return step
+
+    def _naive_next_logits(self, labels: Array | None) -> NextLogits:
+        """The definition: the whole image goes through the model for every value."""
+        return lambda i, j, c, x: self.logits(x, labels).data[:, :, c, i, j]
 
     # -- helpers -----------------------------------------------------------------------------------------------------
 
@@ -156,13 +162,13 @@ class Autoregressive(nn.Module):
             raise ValueError(f"{type(self).__name__}: takes integers 0 ... {self.levels - 1}, got {int(x.data.max())}")
         return x
 
-    def _condition(self, labels: Any, n: int) -> tuple[Array, ...]:
-        """What the model takes beside n images: the labels (n,), or nothing if it has no classes."""
+    def _checked_labels(self, labels: Any, n: int) -> Array | None:
+        """The labels of n images as an array (n,); None for a model without classes, which takes none."""
         name, classes = type(self).__name__, self.classes
         if classes is None:
             if labels is not None:
                 raise ValueError(f"{name}: takes no labels, it has no classes")
-            return ()
+            return None
         takes = f"takes labels ({n},), integers 0 ... {classes - 1}"
         if labels is None:
             raise ValueError(f"{name}: {takes}, got none")
@@ -173,7 +179,21 @@ class Autoregressive(nn.Module):
             raise ValueError(f"{name}: {takes}, got {labels.shape}")
         if n and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
             raise ValueError(f"{name}: {takes}, got {int(labels.min())} ... {int(labels.max())}")
-        return (labels,)
+        return labels
+
+    def _checked_completion(self, n: int | None, image: Any, mask: Any) -> tuple[int, Array | None, Array | None]:
+        """The number of images, and image and mask as arrays (n, C, H, W), or None without them."""
+        if (image is None) != (mask is None):
+            raise ValueError("sample: expects image together with mask, got only one of them")
+        if image is not None:
+            image = self._checked(image).data
+            if n not in (None, len(image)):
+                raise ValueError(f"sample: expects n={n} images to complete, got {len(image)}")
+            n = len(image)
+            mask = self.device.module.broadcast_to(self.device.asarray(raw(mask)).astype(bool), image.shape)
+        if n is None or n < 1:
+            raise ValueError(f"sample: expects n >= 1, or image and mask, got n={n}")
+        return n, image, mask
 
     def _scaled(self, x: Any) -> Tensor:
         """Integers as numbers in [-1, 1], of the parameters' dtype; the zeros of a padding are none of the extremes."""
@@ -186,6 +206,13 @@ class Autoregressive(nn.Module):
         n, _, height, width = maps.shape
         channels = self.image_shape[0]
         return ops.permute_dims(ops.reshape(maps, (n, channels, self.outputs, height, width)), (0, 2, 1, 3, 4))
+
+
+def rows_with_progress(height: int, n: int) -> Iterable[int]:
+    """The numbers of the rows; a progress bar shows how many are drawn."""
+    from tqdm import tqdm
+
+    return tqdm(range(height), desc=f"drawing {n} images", unit="row", leave=False, disable=None)
 
 
 def sample_from_logits(logits: Array, noise: Array) -> Array:

@@ -18,24 +18,26 @@ from __future__ import annotations
 from typing import Any
 
 from minigen import nn, ops
-from minigen.autograd import Tensor
-from minigen.backend import Array, Shape, array_module
-from minigen.models.autoregressive import Autoregressive, NextLogits
-from minigen.models.cache import MaskedColumn
+from minigen.backend import Shape
+from minigen.models.autoregressive import Autoregressive
+from minigen.models.one_pixel import FORMS, Cursor
 from minigen.nn.init import fan_in_uniform
-from minigen.nn.pixel_recurrent import shift_down
 
 
 def gate(x: Any, of_class: Any = None) -> Any:
-    """tanh(f) sigmoid(g), where f and g are the halves of x (N, 2h, ...) + V c; `of_class` is V c, (N, 2h)."""
+    """tanh(f) sigmoid(g), where f and g are the halves of x (N, 2h, H, W) + V c; `of_class` is V c, (N, 2h)."""
     if of_class is not None:
-        x = x + ops.reshape(of_class, (*of_class.shape, *(1,) * (x.ndim - 2)))
+        x = x + ops.reshape(of_class, (*of_class.shape, 1, 1))
     f, g = ops.split(x, 2, axis=1)
     return ops.tanh(f) * ops.sigmoid(g)
 
 
 class GatedLayer(nn.Module):
-    """Both stacks through one layer, (N, h, H, W) each (figure 2); the first has mask A and nothing to add to."""
+    """One layer of both stacks, with features (N, h, H, W) each (figure 2).
+
+    `down` is the part of the vertical stack and `across` that of the horizontal one. `of_class` is V c, (N, 2h), or
+    None without classes. The first layer reads the image: it has mask A and no residual connection.
+    """
 
     def __init__(
         self, in_channels: int, features: int, kernel_size: int, mask: str, colours: int, classes: int | None
@@ -54,9 +56,18 @@ class GatedLayer(nn.Module):
 
     def forward(self, v: Any, h: Any, labels: Any = None) -> tuple[Any, Any]:
         of_class = self.of_class(labels) if self.of_class is not None else None
+        v, link = self.down(v, of_class)
+        return v, self.across(h, link, of_class)
+
+    def down(self, v: Any, of_class: Any) -> tuple[Any, Any]:
+        """The vertical stack's output (N, h, H, W), and the link to the horizontal stack, (N, 2h, H, W)."""
         v = self.vertical(v)
-        y = self.out(gate(self.horizontal(h) + self.link(v), of_class))
-        return gate(v, of_class), h + y if self.residual else y
+        return gate(v, of_class), self.link(v)
+
+    def across(self, h: Any, link: Any, of_class: Any) -> Any:
+        """The horizontal stack's output (N, h, H, W)."""
+        y = self.out(gate(self.horizontal(h) + link, of_class))
+        return h + y if self.residual else y
 
 
 class GatedPixelCNN(Autoregressive):
@@ -67,7 +78,7 @@ class GatedPixelCNN(Autoregressive):
     kernel_size  of the first layer, odd; the others' is 3
     head         features of the 1x1 layer before the output
     classes      if given, the model is p(x | label) with labels 0 ... classes - 1, (N,), which `logits`, `log_prob`,
-                 `loss` and `sample` then take
+                 `loss` and `sample` then expect
     """
 
     def __init__(
@@ -88,64 +99,36 @@ class GatedPixelCNN(Autoregressive):
             )
         colours = self.image_shape[0]
         self.classes = classes
+        self.shift_down = nn.ShiftDown()
         self.layers = nn.ModuleList([GatedLayer(colours, hidden, kernel_size, "A", colours, classes)])
         for _ in range(layers - 1):
             self.layers.append(GatedLayer(hidden, hidden, 3, "B", colours, classes))
         self.head = nn.MaskedConv2d(hidden, head, 1, "B", colours)
         self.last = nn.MaskedConv2d(head, colours * self.outputs, 1, "B", colours)
 
-    def logits(self, x: Any, labels: Any = None) -> Tensor:
-        x = self._checked(x)
-        condition = self._condition(labels, len(x))
-        h = self._scaled(x)
-        # One row down: from here on, all that the vertical stack has at row i comes from the rows above i.
-        v = shift_down(h)
+    def network(self, x: Any, labels: Any = None) -> Any:
+        h = x
+        # After the shift by one row, everything that the vertical stack has at row i comes from the rows above i.
+        v = self.shift_down(x)
         for layer in self.layers:
-            v, h = layer(v, h, *condition)
-        return self._arranged(self.last(ops.relu(self.head(ops.relu(h)))))
-
-    def next_logits(self, n: int, labels: Any = None) -> NextLogits:
-        """The vertical stack runs once a row; of the horizontal one only the column of features at the next pixel."""
-        condition = self._condition(labels, n)
-        layers: list[GatedLayer] = list(self.layers)  # type: ignore[arg-type]
-        of_class = [layer.of_class(*condition).data if layer.of_class is not None else None for layer in layers]
-        colours, _, width = self.image_shape
-        outside = self.device.module.zeros((n, colours, 1, width), self.head.weight.dtype)
-        vertical = [(NextRow(layer.vertical, n, width), NextRow(layer.link, n, width)) for layer in layers]
-        column = lambda layer: MaskedColumn(layer, n, self.image_shape[1:])
-        horizontal = [(column(layer.horizontal), column(layer.out)) for layer in layers]
-        head, last = column(self.head), column(self.last)
-        links: list[Array] = []  # what each layer of the horizontal stack gets, for the present row (n, 2h, 1, W)
-
-        def step(i: int, j: int, colour: int, x: Array) -> Array:
-            if j == colour == 0:
-                v = self._scaled(x[:, :, i - 1 : i]).data if i > 0 else outside
-                links.clear()
-                for (conv, link), c in zip(vertical, of_class, strict=True):
-                    v = conv(v)
-                    links.append(link(v))
-                    v = gate(v, c)
-            if j > 0 and colour == 0:  # the pixel before is complete only now
-                horizontal[0][0].put(i, j - 1, self._scaled(x[:, :, i, j - 1]).data)
-            h = self._scaled(x[:, :, i, j]).data
-            for layer, (left, out), above, c in zip(layers, horizontal, links, of_class, strict=True):
-                y = out(i, j, gate(left(i, j, h) + above[:, :, 0, j], c))
-                h = h + y if layer.residual else y
-            logits = last(i, j, ops.relu(head(i, j, ops.relu(h))))
-            return logits.reshape(n, -1, self.outputs)[:, colour]
-
-        return step
+            v, h = layer(v, h, labels)
+        return self.last(ops.relu(self.head(ops.relu(h))))
 
 
-class NextRow:
-    """A convolution that ends at its own row, computed for one row after the other: (n, in, 1, W) -> (n, out, 1, W)."""
+def gated_layer_at_pixel(layer: GatedLayer, cursor: Cursor) -> GatedLayer:
+    """The one-pixel form of a gated layer: `down` runs once a row, for the whole row; `across` once a pixel."""
+    down, row = layer.down, -1
+    of_row: Any = None
 
-    def __init__(self, layer: nn.Conv2d, n: int, width: int) -> None:
-        self.weight, self.bias = layer.weight.data, layer.bias.data  # type: ignore[union-attr]
-        _, channels, height, across = self.weight.shape
-        self.padding = (0, across // 2)
-        self.seen = layer.weight.device.module.zeros((n, channels, height, width), self.weight.dtype)
+    def down_once_a_row(v: Any, of_class: Any) -> tuple[Any, Any]:
+        nonlocal row, of_row
+        if row != cursor.row:
+            row, of_row = cursor.row, down(v, of_class)
+        v, link = of_row
+        return v, link[:, :, :, cursor.column : cursor.column + 1]
 
-    def __call__(self, row: Array) -> Array:
-        self.seen = array_module(row).concatenate([self.seen[:, :, 1:], row], axis=2)
-        return ops.conv2d(self.seen, self.weight, self.bias, padding=self.padding)
+    layer.down = down_once_a_row  # type: ignore[method-assign]
+    return layer
+
+
+FORMS[GatedLayer] = gated_layer_at_pixel

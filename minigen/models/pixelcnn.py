@@ -20,10 +20,8 @@ from __future__ import annotations
 from typing import Any
 
 from minigen import nn, ops
-from minigen.autograd import Tensor
-from minigen.backend import Array, Shape
-from minigen.models.autoregressive import Autoregressive, NextLogits
-from minigen.models.cache import MaskedColumn
+from minigen.backend import Shape
+from minigen.models.autoregressive import Autoregressive
 
 
 class Block(nn.Module):
@@ -68,26 +66,6 @@ class PixelCNN(Autoregressive):
         self.head = nn.MaskedConv2d(2 * hidden, head, 1, "B", colours)
         self.last = nn.MaskedConv2d(head, colours * self.outputs, 1, "B", colours)
 
-    def logits(self, x: Any) -> Tensor:
-        h = self.blocks(self.first(self._scaled(self._checked(x))))
-        return self._arranged(self.last(ops.relu(self.head(ops.relu(h)))))
-
-    def next_logits(self, n: int) -> NextLogits:
-        """Only the column of features at the next pixel is computed; each convolution keeps what it saw before."""
-        column = lambda layer: MaskedColumn(layer, n, self.image_shape[1:])
-        first, head, last = column(self.first), column(self.head), column(self.last)
-        blocks = [(column(b.reduce), column(b.conv), column(b.expand)) for b in self.blocks]  # type: ignore[attr-defined]
-
-        def step(i: int, j: int, colour: int, x: Array) -> Array:
-            if colour == 0 and (i, j) != (0, 0):  # the pixel before is complete only now
-                before = divmod(i * self.image_shape[2] + j - 1, self.image_shape[2])
-                first.put(*before, self._scaled(x[:, :, before[0], before[1]]).data)
-            h = first(i, j, self._scaled(x[:, :, i, j]).data)
-            for reduce, conv, expand in blocks:
-                y = reduce(i, j, ops.relu(h))
-                y = conv(i, j, ops.relu(y))
-                h = h + expand(i, j, ops.relu(y))
-            out = last(i, j, ops.relu(head(i, j, ops.relu(h))))
-            return out.reshape(n, -1, self.outputs)[:, colour]
-
-        return step
+    def network(self, x: Any, labels: Any = None) -> Any:
+        h = self.blocks(self.first(x))
+        return self.last(ops.relu(self.head(ops.relu(h))))

@@ -8,6 +8,7 @@ from minigen.nn.module import Module, ModuleList, Parameter, Sequential
 from minigen.nn.normalization import BatchNorm1d, BatchNorm2d
 from minigen.nn.pixel_recurrent import DiagonalBiLSTM, RowLSTM
 from minigen.nn.recurrent import LSTM, LSTMCell
+from minigen.nn.shift import ShiftDown
 
 __all__ = [
     "LSTM",
@@ -29,6 +30,7 @@ __all__ = [
     "ReLU",
     "RowLSTM",
     "Sequential",
+    "ShiftDown",
     "Sigmoid",
     "Tanh",
     "Unflatten",

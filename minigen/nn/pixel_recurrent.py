@@ -1,21 +1,26 @@
 """The two recurrent layers of PixelRNN (van den Oord, Kalchbrenner and Kavukcuoglu 2016, arXiv 1601.06759, section 3).
 
-In both, the state of a pixel comes from an LSTM step whose gates are a sum
+In both, every pixel has a hidden state h and a cell state c. An LSTM step computes them from four gates,
 
     [i, f, g, o] = K_is * x  +  K_ss * h         c' = f c + i g         h' = o tanh(c')
 
-of an input-to-state convolution, computed for the whole map at once with mask B, and a state-to-state part, computed
-step by step. They differ in what a step is, and so in what K_ss and c are taken from:
+where the input-to-state convolution K_is * x, with mask B, is computed for the whole map at once, and the
+state-to-state convolution K_ss * h step by step. The layers differ in the pixels that one step computes, and in the
+pixels that it takes h and c from:
 
-    RowLSTM          a row; h of 3 pixels in the row above, c of the one straight above
-    DiagonalBiLSTM   a diagonal; h of the pixels above and to the left, c of the one to the left; the same mirrored
+    layer             one step computes   h is taken from                             c is taken from
+    RowLSTM           a row               the three nearest pixels of the row above   the pixel above
+    DiagonalBiLSTM    a diagonal          the pixel above and the pixel to the left   the pixel to the left
 
-The state-to-state part needs no mask, also not for colours: it only reads pixels that come before in raster order, and
-of these all colours are known. It has no bias, since the input-to-state convolution has one. Outside of the image the
-state is learned: h0 and c0 (but zero left and right of the rows that a RowLSTM reads, as in any convolution).
+A DiagonalBiLSTM has a second LSTM, which takes them from the right instead of the left.
 
-During the steps an image lies in memory with its pixels first and its features last, and a step is a matrix with a
-row for each of its pixels and each of the N images, so that one product does it.
+The state-to-state convolution needs no mask, not even for colours: it reads only pixels that come earlier in raster
+order, all of whose colours are known. It has no bias, because the input-to-state convolution has one. States outside
+the image are learned parameters h0 and c0, with one exception: to the left and the right of the image, the state-to-
+state convolution of a RowLSTM is padded with zeros, as any convolution is.
+
+During the steps, arrays hold the pixels first and the features last: one step is a matrix product whose rows are its
+pixels in each of the N images.
 """
 
 from __future__ import annotations
@@ -28,13 +33,16 @@ from minigen.backend import array_module
 from minigen.nn.convolution import MaskedConv2d
 from minigen.nn.init import constant, fan_in_uniform
 from minigen.nn.module import Module
+from minigen.nn.shift import ShiftDown
 
 
 class RowLSTM(Module):
-    """x + (1x1 of the states), where the states go down the image row by row: (N, 2h, H, W) -> (N, 2h, H, W).
+    """An LSTM that goes down the image row by row (section 3.1): (N, 2h, H, W) -> (N, 2h, H, W).
 
-    A state sees a triangle: the pixel and `kernel_size // 2` to its left, and that many more to both sides in each
-    row above it. `kernel_size` is odd; the features are divided among `colours` as in `MaskedConv2d`.
+    The output is x + E h, where E is a 1x1 convolution of the hidden states h (a residual connection). A state depends
+    on a triangle of the input: on its pixel and `kernel_size // 2` pixels to its left, and in each row further up on
+    `kernel_size // 2` more pixels to both sides. `kernel_size` is odd; with several `colours`, the features are divided
+    among them as in `MaskedConv2d`. An even `kernel_size` or too few features are a `ValueError`.
     """
 
     def __init__(self, hidden: int, kernel_size: int = 3, colours: int = 1) -> None:
@@ -61,32 +69,35 @@ class RowLSTM(Module):
 
 
 class DiagonalBiLSTM(Module):
-    """x + (1x1 of the states), where the states go along the diagonals: (N, 2h, H, W) -> (N, 2h, H, W).
+    """Two LSTMs that go along the diagonals of the image (section 3.2): (N, 2h, H, W) -> (N, 2h, H, W).
 
-    One LSTM comes from the top left corner and one, on the mirrored image, from the top right corner. The second saw
-    the pixels to the right, which are not yet known, so its states move down by one row before the two are added.
-    Together they see everything before a pixel. The features are divided among `colours` as in `MaskedConv2d`.
+    One starts at the top left corner and one, on the mirrored image, at the top right corner. The states of the second
+    depend on pixels to the right, which come later in raster order; so they are shifted down by one row before they
+    are added to those of the first. The sum h depends on all pixels before. The output is x + E h, where E is a 1x1
+    convolution (a residual connection). With several `colours`, the features are divided among them as in
+    `MaskedConv2d`; too few features are a `ValueError`.
     """
 
     def __init__(self, hidden: int, colours: int = 1) -> None:
         self.hidden = hidden
         self.left_to_right = DiagonalLSTM(hidden, colours)
         self.right_to_left = DiagonalLSTM(hidden, colours)
+        self.shift_down = ShiftDown()
         self.expand = MaskedConv2d(hidden, 2 * hidden, 1, "B", colours)
 
     def forward(self, x: Any) -> Any:
         from_right = ops.flip(self.right_to_left(ops.flip(x, 3)), 3)
-        return x + self.expand(self.left_to_right(x) + shift_down(from_right))
+        return x + self.expand(self.left_to_right(x) + self.shift_down(from_right))
 
     def extra_repr(self) -> str:
         return f"{self.hidden}"
 
 
 class DiagonalLSTM(Module):
-    """One direction of a `DiagonalBiLSTM`: x (N, 2h, H, W) gives states (N, h, H, W).
+    """One LSTM of a `DiagonalBiLSTM`, from the top left: x (N, 2h, H, W) gives hidden states (N, h, H, W).
 
-    A step takes the pixels (r, s - r), a column of the skewed map; each sees those above and to its left, which are
-    the rows r - 1 and r of the column before. Only rows that hold a pixel are computed.
+    Step s computes the pixels (r, s - r), which form column s of the skewed map (see `skew`). The pixels above and to
+    the left of (r, s - r) are rows r - 1 and r of column s - 1. Rows of a column that hold no pixel are left out.
     """
 
     def __init__(self, hidden: int, colours: int = 1) -> None:
@@ -99,7 +110,7 @@ class DiagonalLSTM(Module):
         n, _, height, width = x.shape
         steps = width + height - 1
         gates = skew(ops.permute_dims(self.input_to_state(x), (2, 3, 0, 1)))  # (N, 4h, H, W) -> (steps, H, N, 4h)
-        live = [(max(0, s - width + 1), min(height, s + 1)) for s in range(steps)]  # the rows with a pixel, in a step
+        live = [(max(0, s - width + 1), min(height, s + 1)) for s in range(steps)]  # the rows that hold a pixel
         bounds = [(s * height + row) * n for s, ends in enumerate(live) for row in ends]
         columns = ops.split(ops.reshape(gates, (-1, 4 * self.hidden)), bounds)[1::2]
 
@@ -108,9 +119,11 @@ class DiagonalLSTM(Module):
         weight, states = matrix(self.state_to_state), []
         h = c = nothing[:0]
         for s, (from_input, (first, end)) in enumerate(zip(columns, live, strict=True)):
-            above, left = s < width, s < height  # whether the first row's pixel above, the last one's left are outside
-            h = ops.concat([h0] * above + [h] + [h0] * left)  # rows first - 1 ... end - 1 of the column before
-            c = ops.concat([c0] * above + [c] + [c0] * left)[n:]
+            # Rows first - 1 ... end - 1 of the column before. Two of them can lie outside of the image: the row above
+            # the top row of the image, and the pixel to the left of its first column.
+            top, leftmost = s < width, s < height  # whether this step computes a pixel of that row, of that column
+            h = ops.concat([h0] * top + [h] + [h0] * leftmost)
+            c = ops.concat([c0] * top + [c] + [c0] * leftmost)[n:]
             h, c = ops.lstm_cell(from_input + ops.linear(column_taps(h, n), weight), c)
             states += [nothing[: first * n], h, nothing[end * n :]]
         h = unskew(ops.reshape(ops.concat(states), (steps, height, n, self.hidden)))
@@ -124,32 +137,32 @@ class DiagonalLSTM(Module):
 
 
 def matrix(weight: Any) -> Any:
-    """The weight of a convolution along one axis, (out, in, k, 1) or (out, in, 1, k), for `linear`: (out, k in)."""
+    """A weight (out, in, k, 1) or (out, in, 1, k) as the matrix (out, k in) that `linear` expects."""
     out_channels, in_channels, height, width = weight.shape
     taps_first = ops.permute_dims(weight, (0, 2, 3, 1))
     return ops.reshape(taps_first, (out_channels, height * width * in_channels))
 
 
 def row_taps(h: Any, n: int, kernel_size: int) -> Any:
-    """Under each pixel the states of its `kernel_size` neighbours in the row: (W n, h) -> (W n, kernel_size h)."""
+    """For each pixel of a row, the states of the `kernel_size` pixels around it: (W n, h) -> (W n, kernel_size h)."""
     margin = kernel_size // 2 * n
     padded, length = ops.pad(h, ((margin, margin), (0, 0))), h.shape[0]
     return ops.concat([padded[tap * n : tap * n + length] for tap in range(kernel_size)], axis=1)
 
 
 def column_taps(h: Any, n: int) -> Any:
-    """The states of rows r - 1 and r side by side, for all but the first row: ((R + 1) n, h) -> (R n, 2h)."""
+    """For each row r of a column but the first, the states of rows r - 1 and r: ((R + 1) n, h) -> (R n, 2h)."""
     return ops.concat([h[:-n], h[n:]], axis=1)
 
 
-# -- moving maps about -------------------------------------------------------------------------------------------------
+# -- skewing ----------------------------------------------------------------------------------------------------------
 
 
 def skew(x: Any) -> Any:
-    """Shift each row by one against the row above, and put columns first: (H, W, N, C) -> (W + H - 1, H, N, C).
+    """Shift row r to the right by r, and put columns first: (H, W, N, C) -> (W + H - 1, H, N, C).
 
-    1 2 3       1 2 3 .       Rows padded to W + H and read as rows of W + H - 1 do this: each begins one place later
-    4 5 6   ->  . 4 5 6       against its new grid.
+    1 2 3       1 2 3 .       The rows are padded with zeros to length W + H and laid end to end. Cut into rows of
+    4 5 6   ->  . 4 5 6       length W + H - 1, each then begins one place further to the right than the one above.
     """
     height, width, *rest = x.shape
     padded = ops.reshape(ops.pad(x, ((0, 0), (0, height), (0, 0), (0, 0))), (height * (width + height), *rest))
@@ -163,8 +176,3 @@ def unskew(x: Any) -> Any:
     rows = ops.reshape(ops.permute_dims(x, (1, 0, 2, 3)), (height * steps, *rest))
     padded = ops.pad(rows, ((0, height), (0, 0), (0, 0)))
     return ops.reshape(padded, (height, steps + 1, *rest))[:, : steps + 1 - height]
-
-
-def shift_down(x: Any) -> Any:
-    """Each row takes the place of the one below; the first becomes zero: (N, C, H, W)."""
-    return ops.pad(x, ((0, 0), (0, 0), (1, 0), (0, 0)))[:, :, :-1]

@@ -75,6 +75,31 @@ def raster(shape: tuple[int, int, int]) -> np.ndarray:
     return np.arange(channels * height * width).reshape(height, width, channels).transpose(2, 0, 1)
 
 
+# -- sizes -------------------------------------------------------------------------------------------------------------
+
+# The parameters of each model with its default sizes: the layers between the first and the head; the first layer, the
+# head and the last layer for one colour of two levels; and the same for three colours of 256 levels.
+DEFAULTS: dict[str, tuple[Make, int, int, int]] = {
+    "PixelCNN": (PixelCNN, 7 * (528 + 2320 + 544), 1600 + 1056 + 33, 4736 + 1056 + 25344),
+    "GatedPixelCNN": (GatedPixelCNN, 7 * (3104 + 1056 + 1568 + 272), 2512 + 544 + 33, 4752 + 544 + 25344),
+    "PixelRNN-row": (PixelRNN, 3 * (6208 + 3072 + 32 + 544), 1600 + 1056 + 33, 4736 + 1056 + 25344),
+    "PixelRNN-diagonal": (
+        lambda *args: PixelRNN(*args, cell="diagonal"),
+        3 * (2 * (2112 + 2048 + 32) + 544),
+        1600 + 1056 + 33,
+        4736 + 1056 + 25344,
+    ),
+}
+
+
+@pytest.mark.parametrize(("make", "layers", "binary", "coloured"), DEFAULTS.values(), ids=DEFAULTS.keys())
+def test_default_sizes(make: Make, layers: int, binary: int, coloured: int) -> None:
+    count = lambda model: sum(int(np.prod(p.shape)) for p in model.parameters())
+    assert make((1, 28, 28), 2).image_shape == make().image_shape
+    assert count(make()) == count(make((1, 28, 28), 2)) == layers + binary
+    assert count(make((3, 32, 32), 256)) == layers + coloured
+
+
 # -- causality ---------------------------------------------------------------------------------------------------------
 
 
@@ -295,8 +320,8 @@ def test_the_cache_changes_nothing(
     make: Make, shape: tuple[int, int, int], levels: int, seed: int, temperature: float
 ) -> None:
     model, whole = build(make, shape, levels, seed, 2.0), images(shape, levels, n=3, seed=seed)
-    known = np.random.default_rng(seed).random(shape[1:]) < 0.4
-    for options in ({"n": 3}, {"given": whole, "known": known}):
+    mask = np.random.default_rng(seed).random(shape[1:]) < 0.4
+    for options in ({"n": 3}, {"image": whole, "mask": mask}):
         drawn = []
         for cached in (True, False):
             manual_seed(seed)
@@ -304,30 +329,15 @@ def test_the_cache_changes_nothing(
         np.testing.assert_array_equal(*drawn)
 
 
-@pytest.mark.parametrize("make", [tiny_row_lstm, tiny_diagonal_bilstm])
-def test_the_cache_knows_the_learned_initial_states(make: Make) -> None:
-    """They begin at zero; here they are far from it."""
-    model, x = build(make, (3, 3, 4), 4, scale=2.0), images((3, 3, 4), 4, n=3)
-    random = np.random.default_rng(0)
-    for name, p in model.named_parameters():
-        if name[-2:] in ("h0", "c0"):
-            p.data[...] = random.uniform(-2, 2, p.shape)
-    with no_grad():
-        whole, next_logits = model.logits(x).numpy(), model.next_logits(3)
-        for i, j, colour in itertools.product(range(3), range(4), range(3)):
-            so_far = x * (raster(model.image_shape) < raster(model.image_shape)[colour, i, j])
-            np.testing.assert_allclose(next_logits(i, j, colour, so_far), whole[:, :, colour, i, j], rtol=1e-9)
-
-
 @every_model
-def test_completion_keeps_what_is_known(make: Make) -> None:
+def test_completion_keeps_the_values_under_the_mask(make: Make) -> None:
     model, whole = build(make, (3, 4, 3), 4), images((3, 4, 3), 4, n=6)
-    known = np.zeros((4, 3), dtype=bool)
-    known[:2] = True
-    filled = model.sample(given=whole, known=known).numpy()
+    mask = np.zeros((4, 3), dtype=bool)
+    mask[:2] = True
+    filled = model.sample(image=whole, mask=mask).numpy()
     np.testing.assert_array_equal(filled[:, :, :2], whole[:, :, :2])
     assert (filled[:, :, 2:] != whole[:, :, 2:]).any()
-    every = model.sample(given=whole, known=np.ones((6, 3, 4, 3), dtype=bool)).numpy()
+    every = model.sample(image=whole, mask=np.ones((6, 3, 4, 3), dtype=bool)).numpy()
     np.testing.assert_array_equal(every, whole)
 
 
@@ -350,11 +360,15 @@ def test_watch_sees_every_row() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"n": 0}, "takes n >= 1"),
-        ({}, "takes n >= 1"),
-        ({"n": 2, "temperature": 0.0}, "takes a temperature > 0, got 0.0"),
-        ({"given": images((1, 2, 2), 2)}, "given together with known"),
-        ({"n": 3, "given": images((1, 2, 2), 2), "known": np.ones((2, 2), bool)}, "asked for 3 images but given 1"),
+        ({"n": 0}, "expects n >= 1, or image and mask, got n=0"),
+        ({}, "expects n >= 1, or image and mask, got n=None"),
+        ({"n": 2, "temperature": 0.0}, "expects a temperature > 0, got 0.0"),
+        ({"image": images((1, 2, 2), 2)}, "expects image together with mask, got only one of them"),
+        ({"n": 2, "mask": np.ones((2, 2), bool)}, "expects image together with mask, got only one of them"),
+        (
+            {"n": 3, "image": images((1, 2, 2), 2), "mask": np.ones((2, 2), bool)},
+            "expects n=3 images to complete, got 1",
+        ),
     ],
 )
 def test_sampling_errors(make: Make, options: dict, message: str) -> None:
@@ -481,7 +495,7 @@ def next_row_in_the_two_taps(patch: pytest.MonkeyPatch) -> None:
 
 
 def last_row_zeroed_in_place_of_a_shift(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(pixel_recurrent, "shift_down", lambda x: ops.pad(x[:, :, :-1], ((0, 0), (0, 0), (0, 1), (0, 0))))
+    patch.setattr(nn.ShiftDown, "forward", lambda self, x: ops.pad(x[:, :, :-1], ((0, 0), (0, 0), (0, 1), (0, 0))))
 
 
 def one_mask_over_all_gates(patch: pytest.MonkeyPatch) -> None:
@@ -512,7 +526,7 @@ def test_a_recurrence_that_sees_too_little_is_found(monkeypatch: pytest.MonkeyPa
     """A Row LSTM whose mask B hides the centre row, and a Diagonal BiLSTM without its right-to-left half."""
     options = {"hidden": 6, "layers": 1, "kernel_size": 3, "head": 12}
     with monkeypatch.context() as patch:
-        patch.setattr(pixel_recurrent, "shift_down", lambda x: 0 * x)
+        patch.setattr(nn.ShiftDown, "forward", lambda self, x: 0 * x)
         with pytest.raises(AssertionError, match="seen from"):
             check_diagonal_bilstm_coverage(build(PixelRNN, (1, 3, 5), 2, cell="diagonal", **options), 3)
     centre_row = lambda seen, mask, colours: seen.fill(False) if mask == "B" and seen.shape[3] > 1 else None
@@ -529,10 +543,8 @@ def test_a_pixelrnn_has_two_kinds_of_cells() -> None:
 class Leaky(PixelCNN):
     """Sees the whole image: no probability any more."""
 
-    def logits(self, x: Any) -> Tensor:
-        return (
-            super().logits(x) + ops.mean(self._scaled(x), axis=(1, 2, 3), keepdims=True).reshape(-1, 1, 1, 1, 1) * 3.0
-        )
+    def network(self, x: Any, labels: Any = None) -> Any:
+        return super().network(x) + 3.0 * ops.mean(x, axis=(1, 2, 3), keepdims=True)
 
 
 def test_a_leak_breaks_the_sum() -> None:

@@ -194,6 +194,11 @@ def pixel_recurrent(draw: st.DrawFn, layer: Callable[..., nn.Module]) -> Case:
 
 
 @st.composite
+def shift_down(draw: st.DrawFn) -> Case:
+    return layer_case(nn.ShiftDown, [draw(uniform(tuple(draw(sizes(3)) for _ in range(4))))])
+
+
+@st.composite
 def sequential(draw: st.DrawFn) -> Case:
     n = draw(sizes(2))
     make = lambda: nn.Sequential(nn.Linear(n, 2), nn.Sequential(nn.Tanh(), nn.Linear(2, 1)))
@@ -217,6 +222,7 @@ CASES: dict[str, st.SearchStrategy[Case]] = {
     "ReLU": elementwise(nn.ReLU),
     "RowLSTM": pixel_recurrent(nn.RowLSTM),
     "Sequential": sequential(),
+    "ShiftDown": shift_down(),
     "Sigmoid": elementwise(nn.Sigmoid),
     "Tanh": elementwise(nn.Tanh),
     "Unflatten": unflatten(),

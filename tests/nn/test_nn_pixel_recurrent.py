@@ -214,11 +214,11 @@ def next_row_in_the_two_taps(patch: pytest.MonkeyPatch) -> None:
 
 
 def first_row_zeroed_without_a_shift(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(pixel_recurrent, "shift_down", lambda x: ops.pad(x[:, :, 1:], ((0, 0), (0, 0), (1, 0), (0, 0))))
+    patch.setattr(nn.ShiftDown, "forward", lambda self, x: ops.pad(x[:, :, 1:], ((0, 0), (0, 0), (1, 0), (0, 0))))
 
 
 def last_row_zeroed_in_place_of_a_shift(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(pixel_recurrent, "shift_down", lambda x: ops.pad(x[:, :, :-1], ((0, 0), (0, 0), (0, 1), (0, 0))))
+    patch.setattr(nn.ShiftDown, "forward", lambda self, x: ops.pad(x[:, :, :-1], ((0, 0), (0, 0), (0, 1), (0, 0))))
 
 
 def candidate_through_a_sigmoid(patch: pytest.MonkeyPatch) -> None:

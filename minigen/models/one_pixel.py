@@ -1,0 +1,237 @@
+"""Layers at one pixel after the other, so that an image is drawn without computing anything twice.
+
+Drawing a value needs the logits of its pixel alone. In raster order, everything that a masked convolution or a
+recurrent layer reads of other pixels was computed when those pixels were drawn, so that it only has to be kept
+(Ramachandran et al. 2017, "Fast Generation for Convolutional Autoregressive Models", arXiv 1704.06001).
+
+The architecture is not written a second time for this. `at_one_pixel` copies a model's tree of modules and replaces
+each layer that reads other pixels by its one-pixel form from the table `FORMS`. The copy runs the model's own code, on
+features (n, channels, 1, 1) of the pixel at which the `Cursor` stands. Layers that read no other pixel work as they
+are. A new kind of layer that reads other pixels needs an entry in `FORMS`; a layer may run once in a forward pass.
+
+With several colours, a pixel is visited before each of its values is drawn. The features of colour c are right from
+visit c on, so after the last visit all are. The image is complete only later, when the last colour has been drawn;
+therefore the layers that read the image itself read it from the cursor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import copy
+from typing import Any
+
+from minigen import nn, ops
+from minigen.autograd import Tensor
+from minigen.backend import Array, Shape, array_module, device_of
+from minigen.nn.pixel_recurrent import DiagonalLSTM, matrix, row_taps
+from minigen.ops.im2col import LiveTaps
+
+
+class Cursor:
+    """The pixel (row, column) that is being drawn, and the images so far as the network sees them.
+
+    n            the number of images, each (C, H, W) = `image_shape`
+    levels       the number that the network sees for each value, (levels,)
+    margin       how many rows and columns of zeros are kept around every map
+    """
+
+    def __init__(self, n: int, image_shape: Shape, levels: Array, margin: int) -> None:
+        channels, self.height, self.width = image_shape
+        self.n, self.levels, self.margin, self.module = n, levels, margin, array_module(levels)
+        self.image = self.zeros(channels)
+        self.move(0, 0)
+
+    def zeros(self, channels: int) -> Array:
+        """A map of all pixels in its margin, the channels last: (n, H + 2 margin, W + 2 margin, channels)."""
+        shape = (self.n, self.height + 2 * self.margin, self.width + 2 * self.margin, channels)
+        return self.module.zeros(shape, self.levels.dtype)
+
+    def move(self, row: int, column: int) -> None:
+        """Go to a pixel; `pixel`, (n, C, 1, 1), is a view of the images there."""
+        self.row, self.column = row, column
+        self.pixel = self.image[:, row + self.margin, column + self.margin, :, None, None]
+
+    def write(self, values: Array) -> None:
+        """Set the pixel to values (n, C), integers."""
+        self.pixel[:, :, 0, 0] = self.levels[values]
+
+    def check(self, x: Array, reader: str) -> None:
+        """The input x of a layer that reads the image must be `pixel`."""
+        if x is not self.pixel:
+            raise ValueError(f"sample: {reader} expects the image as its input, got features; draw with cached=False")
+
+
+def at_one_pixel(part: Any, cursor: Cursor) -> Any:
+    """A copy of a module (or list of modules) that computes its output at the cursor's pixel.
+
+    The copy shares the parameters, which are arrays in it, so that it computes with arrays and records nothing.
+    """
+    if isinstance(part, Tensor):
+        return part.data
+    if type(part) in (list, tuple):
+        return type(part)(at_one_pixel(x, cursor) for x in part)
+    if not isinstance(part, nn.Module):
+        return part
+    twin = copy(part)
+    vars(twin).update({name: at_one_pixel(x, cursor) for name, x in vars(part).items()})
+    return next((form(twin, cursor) for kind, form in FORMS.items() if isinstance(part, kind)), twin)
+
+
+def margin_for(model: nn.Module) -> int:
+    """How far the masked convolutions of a model reach to each side, at least 1."""
+    sizes = [layer.weight.shape[2:] for layer in model.modules() if isinstance(layer, nn.MaskedConv2d)]
+    return max([1, *(max(size) // 2 for size in sizes)])
+
+
+# -- convolutions ------------------------------------------------------------------------------------------------------
+
+
+class MaskedConv2dAtPixel(nn.Module):
+    """What lies under the live taps, times their weights: (n, in, 1, 1) -> (n, out, 1, 1).
+
+    It keeps the features of the pixels so far. A layer with mask A reads the image, which the cursor keeps.
+    """
+
+    def __init__(self, layer: nn.MaskedConv2d, cursor: Cursor) -> None:
+        out_channels, in_channels, height, width = layer.weight.shape
+        self.cursor, self.bias, self.reads_image = cursor, layer.bias, layer.mask_type == "A"
+        self.pointwise = (height, width) == (1, 1)
+        live: Any = layer.mask.reshape(-1, height, width).any(axis=0) | self.pointwise  # an only tap may be masked
+        runs = [(run.row, run.columns) for run in LiveTaps(live).runs]
+        by_tap = (layer.weight * device_of(layer.weight).asarray(layer.mask)).transpose(2, 3, 1, 0)  # (kh, kw, in, out)
+        self.matrix = cursor.module.concatenate([by_tap[run].reshape(-1, out_channels) for run in runs])
+        if not self.pointwise:
+            self.seen = cursor.image if self.reads_image else cursor.zeros(in_channels)
+            top, left = cursor.margin - height // 2, cursor.margin - width // 2
+            self.windows = [(top + row, left + across.start, left + across.stop) for row, across in runs]
+
+    def forward(self, x: Array) -> Array:
+        out = (x[:, :, 0, 0] if self.pointwise else self.under_the_taps(x)) @ self.matrix
+        if self.bias is not None:
+            out += self.bias
+        return out[:, :, None, None]
+
+    def under_the_taps(self, x: Array) -> Array:
+        """The features of all live taps side by side, (n, taps * in)."""
+        i, j, margin = self.cursor.row, self.cursor.column, self.cursor.margin
+        if self.reads_image:
+            self.cursor.check(x, "MaskedConv2d with mask A")
+        else:
+            self.seen[:, i + margin, j + margin] = x[:, :, 0, 0]
+        parts = [self.seen[:, i + row, j + start : j + end].reshape(len(x), -1) for row, start, end in self.windows]
+        return self.cursor.module.concatenate(parts, axis=1)
+
+
+class Conv2dAtRow(nn.Module):
+    """A convolution that reads nothing below its row, as in a vertical stack: (n, in, 1, W) -> (n, out, 1, W).
+
+    It runs once a row. The layer's padding is ((rows above, 0), sides).
+    """
+
+    def __init__(self, layer: nn.Conv2d, cursor: Cursor) -> None:
+        (above, _), sides = layer.options["padding"]
+        self.layer, self.options = layer, layer.options | {"padding": ((0, 0), sides)}
+        shape = (cursor.n, layer.weight.shape[1], above, cursor.width)
+        self.above = cursor.module.zeros(shape, cursor.levels.dtype)
+
+    def forward(self, x: Array) -> Array:
+        rows = array_module(x).concatenate([self.above, x], axis=2)
+        self.above = rows[:, :, 1:]
+        return ops.conv2d(rows, self.layer.weight, self.layer.bias, **self.options)
+
+
+class RowAbove(nn.Module):
+    """`ShiftDown` of the image: (n, C, 1, 1) -> the row above the pixel, (n, C, 1, W)."""
+
+    def __init__(self, layer: nn.ShiftDown, cursor: Cursor) -> None:
+        self.cursor = cursor
+
+    def forward(self, x: Array) -> Array:
+        self.cursor.check(x, "ShiftDown")
+        above, left = self.cursor.row + self.cursor.margin - 1, self.cursor.margin
+        return self.cursor.image[:, above : above + 1, left : left + self.cursor.width].transpose(0, 3, 1, 2)
+
+
+# -- recurrent layers --------------------------------------------------------------------------------------------------
+
+
+class RowLSTMAtPixel(nn.Module):
+    """A `RowLSTM`, (n, 2h, 1, 1) -> (n, 2h, 1, 1); the state-to-state part is computed when a row begins."""
+
+    def __init__(self, layer: nn.RowLSTM, cursor: Cursor) -> None:
+        self.layer, self.cursor, self.row = layer, cursor, -1
+        self.weight, shape = matrix(layer.state_to_state), (cursor.width, cursor.n, layer.hidden)
+        self.h, self.c = (cursor.module.broadcast_to(start, shape).copy() for start in (layer.h0, layer.c0))
+
+    def forward(self, x: Array) -> Array:
+        if self.row != self.cursor.row:
+            self.begin_row()
+        j = self.cursor.column
+        gates = self.layer.input_to_state(x)[:, :, 0, 0] + self.from_above[j]
+        self.h[j], self.c[j] = ops.lstm_cell(gates, self.above_c[j])
+        return x + self.layer.expand(self.h[j][:, :, None, None])
+
+    def begin_row(self) -> None:
+        """The states h and c, until now those of this row, become those of the row above."""
+        self.row, (width, n, hidden) = self.cursor.row, self.h.shape
+        taps = row_taps(self.h.reshape(-1, hidden), n, self.layer.kernel_size)
+        self.from_above = ops.linear(taps, self.weight).reshape(width, n, -1)
+        self.above_c = self.c.copy()
+
+
+class DiagonalLSTMAtPixel(nn.Module):
+    """One direction of a `DiagonalBiLSTM`, along the row; the columns are counted in its direction."""
+
+    def __init__(self, lstm: DiagonalLSTM, cursor: Cursor) -> None:
+        self.lstm, self.weight = lstm, matrix(lstm.state_to_state)
+        shape = (cursor.width + 1, cursor.n, lstm.hidden)  # one more, at index -1: the state outside of the image
+        self.h, self.c = (cursor.module.broadcast_to(start, shape).copy() for start in (lstm.h0, lstm.c0))
+
+    def begin_row(self) -> None:
+        """The states h, until now those of this row, become those of the row above."""
+        self.above = self.h.copy()
+
+    def forward(self, x: Array, column: int) -> Array:
+        """The state (n, h) from the features x (n, 2h, 1, 1)."""
+        above_and_left = array_module(x).concatenate([self.above[column], self.h[column - 1]], axis=1)
+        gates = self.lstm.input_to_state(x)[:, :, 0, 0] + ops.linear(above_and_left, self.weight)
+        self.h[column], self.c[column] = ops.lstm_cell(gates, self.c[column - 1])
+        return self.h[column]
+
+
+class DiagonalBiLSTMAtPixel(nn.Module):
+    """A `DiagonalBiLSTM`, (n, 2h, 1, 1) -> (n, 2h, 1, 1); from the right, a whole row when it is complete."""
+
+    def __init__(self, layer: Any, cursor: Cursor) -> None:
+        self.layer, self.cursor, self.row = layer, cursor, 0
+        self.features = [None] * cursor.width  # of this row
+        self.from_right = cursor.module.zeros((cursor.width, cursor.n, layer.hidden), cursor.levels.dtype)
+        layer.left_to_right.begin_row()
+
+    def forward(self, x: Array) -> Array:
+        if self.row != self.cursor.row:
+            self.begin_row()
+        j = self.cursor.column
+        self.features[j] = x
+        h = self.layer.left_to_right(x, j) + self.from_right[j]
+        return x + self.layer.expand(h[:, :, None, None])
+
+    def begin_row(self) -> None:
+        """The LSTM from the right goes through the row above, which is complete now."""
+        self.row = self.cursor.row
+        self.layer.left_to_right.begin_row()
+        self.layer.right_to_left.begin_row()
+        for column, x in enumerate(reversed(self.features)):
+            self.from_right[-1 - column] = self.layer.right_to_left(x, column)
+
+
+# The one-pixel form of each kind of layer that reads other pixels, made of the layer (whose own parts are replaced
+# already, and whose parameters are arrays) and the cursor.
+FORMS: dict[type[nn.Module], Callable[[Any, Cursor], nn.Module]] = {
+    nn.MaskedConv2d: MaskedConv2dAtPixel,
+    nn.Conv2d: lambda layer, cursor: layer if layer.weight.shape[2:] == (1, 1) else Conv2dAtRow(layer, cursor),
+    nn.ShiftDown: RowAbove,
+    nn.RowLSTM: RowLSTMAtPixel,
+    DiagonalLSTM: DiagonalLSTMAtPixel,
+    nn.DiagonalBiLSTM: DiagonalBiLSTMAtPixel,
+}
