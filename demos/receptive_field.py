@@ -60,10 +60,9 @@ def influence(make: Callable[[], Autoregressive], row: int, column: int, tries: 
         minigen.manual_seed(seed + k)
         with minigen.default_dtype("float64"):
             model = make()
-        shape, random = (8, *model.image_shape), np.random.default_rng(seed + k)
-        x = minigen.Tensor(random.uniform(-1, 1, shape), requires_grad=True)
-        model._scaled = lambda _, x=x: x  # type: ignore[method-assign]  # the numbers that the first layer gets
-        logit = model.logits(np.zeros(shape, np.uint8))[:, 0, 0, row, column]  # (8,)
+        images = np.random.default_rng(seed + k).uniform(-1, 1, (8, *model.image_shape))
+        x = minigen.Tensor(images, requires_grad=True)
+        logit = model.network(x)[:, 0, row, column]  # (8,)
         (gradient,) = minigen.grad(logit, x, minigen.Tensor(np.ones(len(x))))
         total = total + np.abs(gradient.numpy()).mean(axis=(0, 1)) / tries
     return np.asarray(total)

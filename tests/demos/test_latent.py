@@ -6,7 +6,6 @@ import argparse
 import os
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -60,20 +59,17 @@ class Reads(nn.Module):
         return Tensor(scores.reshape(len(z), -1))
 
 
-@pytest.fixture
-def pairs() -> Dataset:
-    """A data set with the two labels."""
-    labels = np.arange(24) % 4
-    return Dataset(np.zeros((24, 1, 7, 1), np.uint8), labels, FIRSTS, "pairs", "train", np.arange(24) // 4 % 3, SECONDS)
+LABELS = np.arange(24) % 4, np.arange(24) // 4 % 3
+PAIRS = Dataset(np.zeros((24, 1, 7, 1), np.uint8), LABELS[0], FIRSTS, "pairs", "train", LABELS[1], SECONDS)
 
 
 @pytest.fixture
-def measured(pairs: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture) -> Callable[..., list[tuple[float, float]]]:
+def measured(tmp_path: Path, capsys: pytest.CaptureFixture) -> Callable[..., list[tuple[float, float]]]:
     """Percent of the analogies of `Mirror` that are right, and by chance: the first label, the second, both."""
 
     def measure(classifier: nn.Module, analogies: int = 500, exemplars: int = 100) -> list[tuple[float, float]]:
         args = argparse.Namespace(out=tmp_path, seed=0, analogies=analogies, exemplars=exemplars)
-        demo.measure_analogies(Mirror(), classifier, pairs, args)  # type: ignore[arg-type]
+        demo.measure_analogies(Mirror(), classifier, PAIRS, args)  # type: ignore[arg-type]
         text = capsys.readouterr().out
         assert f"{min(analogies, 72)} analogies, {exemplars} points in each mean" in text  # 4 3 3 2 are 72
         rows = re.findall(r"^  (?:first label|second label|both) +(\S+)% +(\S+)%$", text, re.MULTILINE)
@@ -112,11 +108,10 @@ def test_an_analogy_needs_enough_exemplars() -> None:
     assert [len(z) for z in unsure.values()] == [0] * 4
 
 
-def test_a_class_for_every_pair_of_labels(pairs: Dataset) -> None:
-    images = replace(pairs, colours=np.random.default_rng(0).integers(0, 3, 24))
-    both = demo.joint(images)
+def test_a_class_for_every_pair_of_labels() -> None:
+    both = demo.joint(PAIRS)
     assert len(both.classes) == 12 and both.colours is None
-    for label, first, second in zip(both.labels, images.labels, images.colours, strict=True):  # type: ignore[arg-type]
+    for label, first, second in zip(both.labels, *LABELS, strict=True):
         assert both.classes[label] == f"{SECONDS[second]} {FIRSTS[first]}"
 
 
@@ -143,13 +138,21 @@ class Spread(nn.Module):
         return Tensor(1e6 * (f - f.mean(axis=0)) @ directions)
 
 
+@pytest.mark.parametrize("device", ["cpu", "gpu"])
+@pytest.mark.usefixtures("gpu_standin")
 def test_it_runs_on_faces_and_measures_again_without_training(
-    faces: list, tmp_path: Path, run_demo: Callable, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+    device: str,
+    faces: list,
+    tmp_path: Path,
+    run_demo: Callable,
+    capsys: pytest.CaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     given: list[Dataset] = []
     monkeypatch.setattr("common.judge.trained_classifier", lambda a, b, path: (given.extend((a, b)), Spread())[1])
     monkeypatch.setattr("minigen.evaluate.latent.project", partial(latent.project, steps=5))
     small = ["--image-size", 8, "--batch-size", 4, "--latent-dim", 3, "--features", 2, "--epochs", 1]
+    small += ["--device", device]
     run_demo("latent", *small, *faces, "--out", tmp_path / "run")
     text = capsys.readouterr().out
     assert "Projection of 4 test images: mean squared error of a pixel 0." in text
