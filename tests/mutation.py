@@ -102,19 +102,12 @@ def mirrored(path: Path) -> list[str]:
 def passes(copy: Path, arguments: list[str]) -> bool:
     """Whether the tests pass on the copy; a run that hangs has noticed the fault, too."""
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *arguments]
+    # the copy's package comes first; the same examples are drawn in every run
+    environment = {**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1", "CI": "true"}
     try:
-        return (
-            subprocess.run(command, cwd=copy, capture_output=True, timeout=600, env=environment(copy)).returncode == 0
-        )
+        return subprocess.run(command, cwd=copy, capture_output=True, timeout=600, env=environment).returncode == 0
     except subprocess.TimeoutExpired:
         return False
-
-
-def environment(copy: Path) -> dict[str, str]:
-    """The copy's package comes first; the same examples in every run."""
-    import os
-
-    return {**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1", "CI": "true"}
 
 
 def main() -> None:
