@@ -18,7 +18,7 @@ import mutants
 import numpy as np
 import pytest
 from checks import Case, Cases, check_derivatives, check_float32, check_same_on, everything, first_derivatives
-from hypothesis import Phase, find, given, settings
+from hypothesis import HealthCheck, Phase, find, given, settings
 from hypothesis import strategies as st
 from hypothesis.errors import NoSuchExample
 
@@ -90,6 +90,7 @@ def test_first_and_second_derivatives_agree_with_central_differences(name: str, 
 
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")  # NumPy's, about means of nothing
+@settings(suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_what_computes_on_empty_arrays_can_be_differentiated(
     name: str, data: st.DataObject, monkeypatch: pytest.MonkeyPatch
