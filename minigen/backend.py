@@ -186,6 +186,11 @@ def default_dtype(dtype: Any) -> Iterator[None]:
         _default_dtype.reset(token)
 
 
+def floating(x: Any) -> Any:
+    """Integers and booleans in the default floating-point type, since unsigned ones wrap around; all else as it is."""
+    return x.astype(current_dtype()) if is_array(x) and x.dtype.kind in "biu" else x
+
+
 # -- random numbers --------------------------------------------------------------------------------------------
 
 _random: ContextVar[np.random.Generator | None] = ContextVar("random numbers", default=None)

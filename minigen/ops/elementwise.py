@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from minigen.autograd import primitive
-from minigen.backend import Array, Device, array_module
+from minigen.backend import Array, Device, array_module, floating
+from minigen.ops.comparisons import equal, greater
 
 __all__ = [
-    "add", "subtract", "multiply", "divide", "negative", "pow", "abs", "sign", "square", "sqrt", "exp", "log",
-    "log1p", "maximum", "minimum", "clip", "where", "tanh", "sigmoid", "relu", "leaky_relu", "softplus", "equal",
-    "not_equal", "less", "less_equal", "greater", "greater_equal", "astype",
+    "add", "subtract", "multiply", "divide", "negative", "pow", "abs", "square", "sqrt", "exp", "log", "log1p", "sin",
+    "cos", "sign", "floor", "round", "maximum", "minimum", "clip", "where", "astype", "copy", "tanh", "sigmoid", "relu",
+    "leaky_relu", "softplus",
 ]  # fmt: skip
 
 # -- arithmetic ------------------------------------------------------------------------------------------------------
@@ -83,24 +84,6 @@ def _exponent_rule(g: Any, x: Any, out: Any) -> Any:
 
 
 @primitive
-def sign(x: Array) -> Array:
-    """-1, 0 or 1; its derivative is 0."""
-    return array_module(x).sign(x)
-
-
-sign.derivatives(x=lambda g: g * 0.0)
-
-
-@primitive
-def abs(x: Array) -> Array:
-    """|x|, with derivative 0 at 0."""
-    return array_module(x).abs(x)
-
-
-abs.derivatives(x=lambda g, x: g * sign(x))
-
-
-@primitive
 def square(x: Array) -> Array:
     """x^2"""
     return x * x
@@ -145,43 +128,59 @@ def log1p(x: Array) -> Array:
 log1p.derivatives(x=lambda g, x: g / (1.0 + x))
 
 
-# -- comparisons, which have no derivative ---------------------------------------------------------------------------
+@primitive
+def sin(x: Array) -> Array:
+    """The sine of x in radians."""
+    return array_module(x).sin(x)
 
 
 @primitive
-def equal(x: Array, y: Array) -> Array:
-    """x == y, as booleans."""
-    return x == y
+def cos(x: Array) -> Array:
+    """The cosine of x in radians."""
+    return array_module(x).cos(x)
+
+
+sin.derivatives(x=lambda g, x: g * cos(x))
+cos.derivatives(x=lambda g, x: -g * sin(x))
+
+
+# -- steps, whose derivative is 0, and abs ---------------------------------------------------------------------------
 
 
 @primitive
-def not_equal(x: Array, y: Array) -> Array:
-    """x != y, as booleans."""
-    return x != y
+def sign(x: Array) -> Array:
+    """-1, 0 or 1."""
+    return array_module(x).sign(x)
+
+
+sign.derivatives(x=lambda g: g * 0.0)
 
 
 @primitive
-def less(x: Array, y: Array) -> Array:
-    """x < y, as booleans."""
-    return x < y
+def abs(x: Array) -> Array:
+    """|x|, with derivative 0 at 0."""
+    return array_module(x).abs(x)
+
+
+abs.derivatives(x=lambda g, x: g * sign(x))
 
 
 @primitive
-def less_equal(x: Array, y: Array) -> Array:
-    """x <= y, as booleans."""
-    return x <= y
+def floor(x: Array) -> Array:
+    """The largest whole number that is not above x."""
+    return array_module(x).floor(x)
+
+
+floor.derivatives(x=lambda g: g * 0.0)
 
 
 @primitive
-def greater(x: Array, y: Array) -> Array:
-    """x > y, as booleans."""
-    return x > y
+def round(x: Array) -> Array:
+    """The nearest whole number; of two that are equally near, the even one."""
+    return array_module(x).round(x)
 
 
-@primitive
-def greater_equal(x: Array, y: Array) -> Array:
-    """x >= y, as booleans."""
-    return x >= y
+round.derivatives(x=lambda g: g * 0.0)
 
 
 # -- conversions -----------------------------------------------------------------------------------------------------
@@ -203,6 +202,15 @@ def to_device(x: Array, *, target: Device, source: Device) -> Array:
 
 
 to_device.derivatives(x=lambda g, target, source: to_device(g, target=source, source=target))
+
+
+@primitive
+def copy(x: Array) -> Array:
+    """x in memory of its own, so that an in-place change of the one does not reach the other."""
+    return x.copy()
+
+
+copy.derivatives(x=lambda g: g)
 
 
 # -- choices ---------------------------------------------------------------------------------------------------------
@@ -283,7 +291,7 @@ relu.derivatives(x=lambda g, out: g * greater(out, 0))
 
 
 @primitive
-def leaky_relu(x: Array, *, negative_slope: float = 0.01) -> Array:
+def leaky_relu(x: Array, negative_slope: float = 0.01) -> Array:
     """x for x > 0 and negative_slope x elsewhere; 0 <= negative_slope < 1."""
     if not 0 <= negative_slope < 1:
         raise ValueError(f"takes 0 <= negative_slope < 1, got {negative_slope}")
@@ -299,7 +307,7 @@ leaky_relu.derivatives(
 @primitive
 def softplus(x: Array) -> Array:
     """log(1 + e^x), without overflow."""
-    xp = array_module(x)
+    xp, x = array_module(x), floating(x)
     return xp.maximum(x, 0) + xp.log1p(xp.exp(-xp.abs(x)))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from minigen.autograd import primitive
-from minigen.backend import Array, array_module, on_host
+from minigen.backend import Array, array_module, floating, on_host
 from minigen.ops.elementwise import negative, sigmoid, softplus, square
 from minigen.ops.reductions import log_softmax, mean, reciprocal, sum
 from minigen.ops.shaping import getitem
@@ -44,7 +44,7 @@ def _check_array(target: Any) -> None:
 def mse_loss(x: Array, target: Array, *, reduction: str = "mean") -> Array:
     """The squared error (x - target)^2, of two arrays of one shape."""
     _check_same_shape("x", x, target)
-    return _reduced(square(x - target), reduction)
+    return _reduced(square(floating(x) - floating(target)), reduction)
 
 
 mse_loss.derivatives(
@@ -64,7 +64,7 @@ def _reference_binary_cross_entropy(logits: Any, target: Any, *, reduction: str 
 def binary_cross_entropy_with_logits(logits: Array, target: Array, *, reduction: str = "mean") -> Array:
     """-log p(target) in nats where p(1) = sigmoid(logits): log(1 + e^l) - l t. Targets in [0, 1], shaped as logits."""
     _check_same_shape("logits", logits, target)
-    xp = array_module(logits)
+    xp, logits, target = array_module(logits), floating(logits), floating(target)
     out = xp.abs(logits, out=xp.empty_like(logits))  # an array also without axes
     xp.negative(out, out=out)
     xp.exp(out, out=out)
