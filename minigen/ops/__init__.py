@@ -4,9 +4,9 @@ Each takes arrays of NumPy or CuPy, or tensors; with a tensor among its argument
 module's `__all__` names what is public in it: an operation that enters there is in `minigen.ops`.
 """
 
-from typing import TYPE_CHECKING, NoReturn
+import typing
 
-from minigen.autograd.operators import name_here
+from minigen.autograd import operators
 from minigen.ops import (
     comparisons,
     convolution,
@@ -35,8 +35,8 @@ _MODULES = (
 )  # fmt: skip
 __all__ = [name for module in _MODULES for name in module.__all__]
 
-if not TYPE_CHECKING:  # so that mypy finds misspelt names
+if not typing.TYPE_CHECKING:  # so that mypy finds misspelt names
 
-    def __getattr__(name: str) -> NoReturn:
+    def __getattr__(name: str) -> typing.NoReturn:
         """A name of NumPy or PyTorch that is another one here is told."""
-        raise AttributeError(f"module 'minigen.ops' has no attribute {name!r}{name_here(name)}", name=name)
+        raise AttributeError(f"module 'minigen.ops' has no attribute {name!r}{operators.name_here(name)}", name=name)

@@ -95,7 +95,7 @@ square.derivatives(x=lambda g, x: g * (2.0 * x))
 @primitive
 def sqrt(x: Array) -> Array:
     """The square root."""
-    return array_module(x).sqrt(x)
+    return array_module(x).sqrt(floating(x))
 
 
 sqrt.derivatives(x=lambda g, out: g * 0.5 / out)
@@ -104,7 +104,7 @@ sqrt.derivatives(x=lambda g, out: g * 0.5 / out)
 @primitive
 def exp(x: Array) -> Array:
     """e^x"""
-    return array_module(x).exp(x)
+    return array_module(x).exp(floating(x))
 
 
 exp.derivatives(x=lambda g, out: g * out)
@@ -113,7 +113,7 @@ exp.derivatives(x=lambda g, out: g * out)
 @primitive
 def log(x: Array) -> Array:
     """The natural logarithm."""
-    return array_module(x).log(x)
+    return array_module(x).log(floating(x))
 
 
 log.derivatives(x=lambda g, x: g / x)
@@ -122,7 +122,7 @@ log.derivatives(x=lambda g, x: g / x)
 @primitive
 def log1p(x: Array) -> Array:
     """log(1 + x), exact for small x."""
-    return array_module(x).log1p(x)
+    return array_module(x).log1p(floating(x))
 
 
 log1p.derivatives(x=lambda g, x: g / (1.0 + x))
@@ -131,13 +131,13 @@ log1p.derivatives(x=lambda g, x: g / (1.0 + x))
 @primitive
 def sin(x: Array) -> Array:
     """The sine of x in radians."""
-    return array_module(x).sin(x)
+    return array_module(x).sin(floating(x))
 
 
 @primitive
 def cos(x: Array) -> Array:
     """The cosine of x in radians."""
-    return array_module(x).cos(x)
+    return array_module(x).cos(floating(x))
 
 
 sin.derivatives(x=lambda g, x: g * cos(x))
@@ -263,7 +263,7 @@ clip.derivatives(x=lambda g, x, out: where(equal(x, out), g, 0.0))
 @primitive
 def tanh(x: Array) -> Array:
     """Hyperbolic tangent."""
-    return array_module(x).tanh(x)
+    return array_module(x).tanh(floating(x))
 
 
 tanh.derivatives(x=lambda g, out: g * (1.0 - out * out))
