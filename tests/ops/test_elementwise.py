@@ -176,6 +176,10 @@ def test_operations_of_two_numbers_are_those_of_math(name: str, device: Device) 
     assert result.dtype == np.asarray(expected).dtype
 
 
+def test_round_goes_to_the_even_one_of_two(device: Device) -> None:
+    assert ops.round(tensor([-1.5, -0.5, 0.5, 1.5, 2.5])).tolist() == [-2, 0, 0, 2, 2]
+
+
 @pytest.mark.parametrize("name", LOGIC)
 def test_logic_is_that_of_python(name: str, device: Device) -> None:
     x, y = tensor([False, False, True, True]), tensor([False, True, False, True])
