@@ -16,10 +16,14 @@ from minigen.nn.module import Module
 class _BatchNorm(Module):
     """Each channel to mean 0 and variance 1 over the batch, then scaled and shifted: `ops.batch_norm`.
 
-    In training the running statistics move towards the batch's by `momentum`, or where it is None, become the mean of
-    all batches' so far; not while the module is `frozen`. In evaluation they take the batch's place, so that the result
-    for one example does not depend on the others. Without `track_running_stats` there are none, and evaluation is as
-    training. `affine`: whether there is a weight and a bias. Ioffe and Szegedy (2015, arXiv 1502.03167).
+    In training the running statistics move towards the batch's, unless the module is `frozen`. In evaluation they take
+    the batch's place, so that the result for one example does not depend on the others.
+
+    momentum               how far they move; None makes them the mean over all batches so far
+    affine                 whether there is a weight and a bias
+    track_running_stats    whether there are running statistics; without them, evaluation is as training
+
+    Ioffe and Szegedy (2015, arXiv 1502.03167).
     """
 
     dimensions: tuple[int, ...] = ()
@@ -85,7 +89,9 @@ class LayerNorm(Module):
     """Each example to mean 0 and variance 1 over its last axes, then scaled and shifted: `ops.layer_norm`.
 
     normalized_shape      the lengths of these axes, or the length of the last one
-    elementwise_affine    whether there is a weight, and with `bias` a bias too, for each value of an example
+    elementwise_affine    whether there is a weight for each value of an example, and, with `bias`, a bias
+
+    Ba, Kiros and Hinton (2016, arXiv 1607.06450).
     """
 
     def __init__(
@@ -106,9 +112,11 @@ class LayerNorm(Module):
 
 
 class InstanceNorm2d(Module):
-    """Each channel of each image to mean 0 and variance 1 over its pixels, `affine`: then scaled and shifted.
+    """Each channel of each image to mean 0 and variance 1 over its pixels: `ops.instance_norm`.
 
-    It has no running statistics: in evaluation it does the same. See `ops.instance_norm`.
+    affine    whether it is then scaled and shifted, by a weight and a bias for each channel
+
+    There are no running statistics, so evaluation is as training. Ulyanov et al. (2016, arXiv 1607.08022).
     """
 
     def __init__(self, num_features: int, eps: float = 1e-5, *, affine: bool = False) -> None:

@@ -1,4 +1,7 @@
-"""Operations on each element by itself; arguments broadcast as in NumPy, and the tape undoes it."""
+"""Operations on each element by itself; arguments broadcast as in NumPy, and the tape undoes it.
+
+What has no result among the integers computes them as floating-point numbers: `floating`.
+"""
 
 from __future__ import annotations
 

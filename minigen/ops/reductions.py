@@ -1,6 +1,6 @@
 """Operations that reduce axes. `axis` is a number, a tuple, or None for all; `keepdims` leaves it with length 1.
 
-The last ones, `softmax`, `log_softmax` and `cumsum`, keep the axis that they sum along.
+`softmax`, `log_softmax` and `cumsum` keep the axis along which they sum.
 """
 
 from __future__ import annotations
