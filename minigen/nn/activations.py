@@ -78,8 +78,9 @@ class ELU(Module):
         self.alpha = alpha
 
     def forward(self, x: Any) -> Any:
-        negative = ops.exp(ops.clip(x, max=0.0)) - 1.0  # where x is large, e^x would overflow
-        return ops.where(x > 0, x, self.alpha * negative)
+        low = ops.clip(x, max=0.0)  # where x is large, e^x would overflow
+        below = ops.tanh(0.5 * low) * (ops.exp(low) + 1.0)  # e^x - 1, exact also for small x
+        return ops.where(x > 0, x, self.alpha * below)
 
     def extra_repr(self) -> str:
         return f"alpha={self.alpha}"

@@ -56,6 +56,10 @@ def test_elu_and_silu_do_not_overflow(device: Device) -> None:
             np.testing.assert_allclose(g.numpy(), slopes)
 
 
+def test_elu_keeps_small_values() -> None:
+    np.testing.assert_allclose(nn.ELU()(tensor([-1e-5, -1e-12])).numpy(), [math.expm1(-1e-5), -1e-12], rtol=1e-6)
+
+
 @pytest.mark.parametrize("axis", [0, 1, -1])
 def test_softmax_is_along_one_axis(axis: int, device: Device) -> None:
     x = np.random.default_rng(0).normal(size=(2, 3, 4))
