@@ -9,7 +9,7 @@ import numpy as np
 
 from minigen import backend
 from minigen.autograd.modes import MODE
-from minigen.autograd.operators import NUMPY_NAMES, PRIMITIVES, Operators
+from minigen.autograd.operators import OTHER_NAMES, PRIMITIVES, Operators
 from minigen.backend import Array, Device, Shape, current_dtype, device, device_of, is_array, to_numpy
 
 if TYPE_CHECKING:
@@ -125,6 +125,10 @@ class Tensor(Operators):
         """The value of a single-element tensor as a Python number."""
         return self._data.item()
 
+    def tolist(self) -> Any:
+        """The values as nested lists of Python numbers; a single number without axes."""
+        return self.numpy().tolist()
+
     def to(self, target: str | Device) -> Tensor:
         """This tensor on another device."""
         target = device(target)
@@ -179,13 +183,19 @@ class Tensor(Operators):
         found: list[Tensor] = []
         args, kwargs = _as_arrays(args, found), _as_arrays(kwargs, found)
         if any(x._requires_grad for x in found) and function.__name__ not in ("shape", "ndim", "size"):
-            name = NUMPY_NAMES.get(function.__name__, function.__name__)
+            name = OTHER_NAMES.get(function.__name__, function.__name__)
             instead = f"`minigen.ops.{name}`" if name in PRIMITIVES else "`minigen.ops`"
             raise TypeError(
                 f"np.{function.__name__}: leaves the record of a tensor that requires gradients; use {instead}, or "
                 "`x.detach()` if that is meant"
             )
         return function(*args, **kwargs)
+
+    def __format__(self, spec: str) -> str:
+        """`f"{loss:.3f}"`: the value of a single-element tensor."""
+        if spec and self.size != 1:
+            raise TypeError(f"format: expects a tensor of one element for {spec!r}, got {self.shape}")
+        return format(self.item(), spec) if spec else str(self)
 
     def __repr__(self) -> str:
         values = np.array2string(self.numpy(), separator=", ", precision=4, threshold=40, prefix="tensor(")

@@ -154,6 +154,21 @@ def batch_norm(draw: st.DrawFn, layer: Callable[..., nn.Module], *lengths: int) 
 
 
 @st.composite
+def layer_norm(draw: st.DrawFn) -> Case:
+    shape = draw(shapes(min_dims=1))
+    normalized = shape[draw(st.integers(0, len(shape) - 1)) :]
+    affine, bias = draw(st.booleans()), draw(st.booleans())
+    return layer_case(lambda: nn.LayerNorm(normalized, 0.01, affine, bias), draw(well_separated(shape)))
+
+
+@st.composite
+def images(draw: st.DrawFn, make: Make, least: int = 1) -> Case:
+    """Images with 2 channels, of a size from `least` up."""
+    sides = st.integers(least, 3)
+    return layer_case(make, draw(well_separated((draw(sizes(2)), 2, draw(sides), draw(sides)))))
+
+
+@st.composite
 def lstm_cell(draw: st.DrawFn) -> Case:
     n, inputs, hidden = draw(st.permutations([1, 1, 2]))
     bias = draw(st.booleans())
@@ -206,6 +221,16 @@ def sequential(draw: st.DrawFn) -> Case:
 
 
 CASES: dict[str, st.SearchStrategy[Case]] = {
+    "AvgPool2d": images(lambda: nn.AvgPool2d(2, 1), 2) | images(lambda: nn.AvgPool2d(2, padding=1)),
+    "MaxPool2d": images(lambda: nn.MaxPool2d(2, 1), 2) | images(lambda: nn.MaxPool2d(2, padding=1)),
+    "Upsample": sizes(3).flatmap(lambda s: images(lambda: nn.Upsample(scale_factor=s))),
+    "InstanceNorm2d": st.booleans().flatmap(lambda affine: images(lambda: nn.InstanceNorm2d(2, 0.01, affine=affine))),
+    "LayerNorm": layer_norm(),
+    "ELU": st.floats(0.1, 2).flatmap(lambda alpha: elementwise(lambda: nn.ELU(alpha))),
+    "Identity": elementwise(nn.Identity),
+    "SiLU": elementwise(nn.SiLU),
+    "Softmax": elementwise(nn.Softmax),
+    "Softplus": st.floats(0.5, 2).flatmap(lambda beta: elementwise(lambda: nn.Softplus(beta))),
     "BatchNorm1d": batch_norm(nn.BatchNorm1d, 1) | batch_norm(nn.BatchNorm1d, 2, 2),
     "BatchNorm2d": batch_norm(nn.BatchNorm2d, 2, 1, 2),
     "Conv2d": convolution(nn.Conv2d),
@@ -300,6 +325,10 @@ def test_names_order_and_shapes_are_pytorchs(device: Device) -> None:
         (nn.Linear(2, 3, bias=False), ["weight"]),
         (nn.Conv2d(2, 3, 1, bias=False), ["weight"]),
         (nn.BatchNorm1d(2, affine=False), ["running_mean", "running_var", "num_batches_tracked"]),
+        (nn.BatchNorm1d(2, track_running_stats=False), ["weight", "bias"]),
+        (nn.LayerNorm(3), ["weight", "bias"]),
+        (nn.InstanceNorm2d(3), []),
+        (nn.InstanceNorm2d(3, affine=True), ["weight", "bias"]),
         (nn.Embedding(2, 3), ["weight"]),
         (nn.MaskedConv2d(2, 3, 1, "B"), ["weight", "bias"]),
         (nn.LSTMCell(2, 3), ["weight_ih", "weight_hh", "bias_ih", "bias_hh"]),
