@@ -36,6 +36,7 @@ LAYERS = [  # the parts in one layer do not know each other
     {"optim", "checkpoint"},
     {"models"},
     {"evaluate", "train", "plot"},
+    {"weights"},
     {"command_line"},
 ]
 LAYER = {part: number for number, parts in enumerate(LAYERS) for part in parts}

@@ -44,8 +44,10 @@ class Module:
         """Without this, `__new__` would let a module that takes no arguments be given some."""
 
     def arguments(self) -> dict[str, Any]:
-        """The arguments that this module was made with, by name; those that were left out are not among them."""
-        return inspect.signature(type(self)).bind(*self._made_with["args"], **self._made_with["kwargs"]).arguments
+        """The arguments that this module was made with, by name, with the defaults of those that were left out."""
+        bound = inspect.signature(type(self).__init__).bind(self, *self._made_with["args"], **self._made_with["kwargs"])
+        bound.apply_defaults()
+        return {name: x for name, x in bound.arguments.items() if name != "self"}
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """The computation; called by `module(...)`."""

@@ -365,8 +365,16 @@ def test_a_registered_buffer_is_an_attribute(device: Device) -> None:
 
 
 def test_a_module_remembers_its_arguments() -> None:
-    layer = nn.Conv2d(2, 4, kernel_size=3, bias=False)
-    assert layer.arguments() == {"in_channels": 2, "out_channels": 4, "kernel_size": 3, "bias": False}
+    layer = nn.MaskedConv2d(2, 4, kernel_size=3, mask="A")
+    assert layer.arguments() == {
+        "in_channels": 2,
+        "out_channels": 4,
+        "kernel_size": 3,
+        "mask": "A",
+        "colours": 1,
+        "splits": 1,
+        "bias": True,  # the defaults
+    }
     assert nn.Tanh().arguments() == Scaled().arguments() == {}
     net = nn.Sequential(layer, ops.relu)
     assert net.arguments() == {"layers": (layer, ops.relu)}
