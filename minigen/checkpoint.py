@@ -73,12 +73,11 @@ def _as_json(x: Any) -> Any:
     """What stands in JSON for a model, or for an argument of one that is an object or a NumPy number."""
     if isinstance(x, np.generic):
         return x.item()
-    name, package = type(x).__name__, type(x).__module__.rpartition(".")[0]
-    if package not in ("minigen.models", "minigen.evaluate") or getattr(sys.modules[package], name, None) is not type(
-        x
-    ):
-        raise TypeError(f"{name} is not offered by minigen.models or minigen.evaluate")
-    return {"class": name, "arguments": x.arguments() if isinstance(x, Module) else vars(x)}
+    kind, package = type(x), type(x).__module__.rpartition(".")[0]
+    offered = vars(sys.modules[package]) if package in ("minigen.models", "minigen.evaluate") else {}
+    if offered.get(kind.__name__) is not kind:
+        raise TypeError(f"{kind.__name__} is not offered by minigen.models or minigen.evaluate")
+    return {"class": kind.__name__, "arguments": x.arguments() if isinstance(x, Module) else vars(x)}
 
 
 def fill(module: Module, arrays: Mapping[str, np.ndarray], path: str | Path) -> None:

@@ -57,7 +57,7 @@ def _made_again(description: str, path: str | Path) -> Module:
 def _made(x: dict[str, Any]) -> Any:
     """What an object in JSON stands for: a class with its arguments is what they make; arguments stay by name."""
     if "class" not in x:
-        return {name: tuple(value) if isinstance(value, list) else value for name, value in x.items()}
+        return x
     known = _known_classes()
     if x["class"] not in known:
         raise ValueError(f"there is no {x['class']!r}, only {', '.join(known)}")

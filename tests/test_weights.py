@@ -185,6 +185,7 @@ LIES: dict[str, tuple[str, str]] = {
         json.dumps({"class": "os.system", "arguments": {"command": "ls"}}),
         "there is no 'os.system', only VAE|",
     ),
+    "a class that is no model": (json.dumps({"class": "Player", "arguments": {}}), "there is no 'Player'"),
     "a class of layers": (json.dumps({"class": "Linear", "arguments": {}}), "there is no 'Linear'"),
     "no name": (json.dumps({"class": {}, "arguments": {}}), ""),
     "no arguments": (json.dumps({"class": "VAE"}), "'arguments'"),
