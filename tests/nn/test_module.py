@@ -378,7 +378,7 @@ def test_a_module_remembers_its_arguments() -> None:
     assert nn.Tanh().arguments() == Scaled().arguments() == {}
     net = nn.Sequential(layer, ops.relu)
     assert net.arguments() == {"layers": (layer, ops.relu)}
-    assert list(net.modules()) == [net, layer, net[1]] and list(net.state_dict()) == ["0.weight"]
+    assert list(net.modules()) == [net, layer, net[1]] and list(net.state_dict()) == ["0.weight", "0.bias"]
     with pytest.raises(TypeError):
         nn.Tanh(3)  # type: ignore[call-arg]
 
