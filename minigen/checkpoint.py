@@ -1,7 +1,7 @@
 """Files: weights and whole states of training as safetensors, written so that a crash never leaves half a file.
 
-A `.safetensors` file holds named arrays and a dictionary of strings, and loading one runs no code. The names are
-PyTorch's, so the files go both ways.
+A `.safetensors` file holds named arrays and, as its metadata, a dictionary of strings. Loading one runs no code. The
+names of weights are PyTorch's, so the files go both ways.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ def read(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
 
 
 def _checksum(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> str:
-    """Of names, shapes, values and metadata: safetensors itself would not notice a changed bit in them."""
+    """A CRC-32 of names, shapes, values and metadata: safetensors itself does not notice a changed bit in them."""
     names = sorted(arrays)
     shapes = [(name, str(arrays[name].dtype), arrays[name].shape) for name in names]
     crc = zlib.crc32(json.dumps([shapes, metadata], sort_keys=True).encode())
@@ -123,13 +123,13 @@ def _checksum(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> 
 
 
 def save_checkpoint(path: str | Path, parts: Mapping[str, Any], progress: Mapping[str, Any]) -> None:
-    """Write the state of training: the `state_dict` of each part, and `progress`, of JSON's types."""
+    """Write the state of training: the `state_dict` of each part by name, and `progress`, made of JSON's types."""
     arrays = {f"{part}/{name}": x for part, owner in parts.items() for name, x in owner.state_dict().items()}
     save(arrays, path, {"minigen": json.dumps(progress)})
 
 
 def load_progress(path: str | Path) -> dict[str, Any]:
-    """The `progress` of a checkpoint, for a look before loading it."""
+    """The `progress` of a checkpoint, without loading the rest; errors as those of `load_checkpoint`."""
     return _progress(Path(path), read(path)[1])
 
 

@@ -79,7 +79,7 @@ class Optimizer:
         return g + weight_decay * p
 
     def step(self) -> None:
-        """Move every parameter that has a gradient."""
+        """Move every parameter that has a gradient; the others stay, and so does their state."""
         self.steps += 1
         states = iter(self.state)
         for group in self.groups:
@@ -106,7 +106,7 @@ class Optimizer:
             parameter.grad = None
 
     def state_dict(self) -> dict[str, Array]:
-        """The state as arrays: "steps", and "<number of the parameter>.<slot>"."""
+        """The state as arrays: "steps", and each parameter's by its number and the slot, such as "0.exp_avg"."""
         state = {f"{i}.{slot}": x for i, slots in enumerate(self.state) for slot, x in slots.items()}
         return {"steps": np.array(self.steps), **state}
 
@@ -136,7 +136,7 @@ def _check(owner: object, **settings: tuple[Any, bool, str]) -> None:
 
 
 class SGD(Optimizer):
-    """Stochastic gradient descent: v = momentum v + g;  p -= lr v."""
+    """Stochastic gradient descent with momentum (Polyak 1964): v = momentum v + g,  p -= lr v."""
 
     def __init__(self, parameters: Parameters, lr: float, momentum: float = 0.0, weight_decay: float = 0.0) -> None:
         _check(self, momentum=(momentum, 0 <= momentum < 1, "in [0, 1)"))
@@ -158,8 +158,11 @@ class SGD(Optimizer):
 class Adam(Optimizer):
     """Adam (Kingma and Ba 2015, arXiv 1412.6980): steps of about lr, whatever the gradient's scale.
 
-    m = b1 m + (1 - b1) g,  v = b2 v + (1 - b2) g^2,  p -= lr m' / (sqrt(v') + eps), where m' = m / (1 - b1^t) and
-    v' = v / (1 - b2^t) undo that both begin at zero.
+    m and v are running means of the gradient g and of its square, with the decays (b1, b2) = `betas`:
+
+        m = b1 m + (1 - b1) g        v = b2 v + (1 - b2) g^2        p -= lr m' / (sqrt(v') + eps)
+
+    where m' = m / (1 - b1^t) and v' = v / (1 - b2^t), in step t, correct for their beginning at zero.
     """
 
     slots = ("exp_avg", "exp_avg_sq")
@@ -186,7 +189,7 @@ class Adam(Optimizer):
         t *= 1 - b2
         v *= b2
         v += t
-        # lr m' / (sqrt(v') + eps), with the two corrections taken out of the arrays
+        # lr m' / (sqrt(v') + eps), with the two corrections as factors of numbers, not of arrays
         correction = math.sqrt(1 - b2**self.steps)
         array_module(v).sqrt(v, out=t)
         t += self.eps * correction
@@ -222,7 +225,7 @@ class AdamW(Adam):
 
 
 class RMSprop(Optimizer):
-    """RMSprop (Hinton's lecture 6e): v = alpha v + (1 - alpha) g^2;  p -= lr g / (sqrt(v) + eps)."""
+    """RMSprop (Tieleman and Hinton 2012, lecture 6e): v = alpha v + (1 - alpha) g^2,  p -= lr g / (sqrt(v) + eps)."""
 
     slots = ("square_avg",)
 
@@ -288,7 +291,10 @@ def cosine_decay(steps: int, warmup: int = 0) -> Callable[[int], float]:
 
 
 def clip_grad_norm(parameters: Iterable[Parameter], max_norm: float) -> float:
-    """Scale all gradients down together so that their common norm is at most `max_norm`; returns what it was."""
+    """Scale all gradients by one factor so that their common norm is at most `max_norm`; returns the norm before.
+
+    Pascanu, Mikolov and Bengio 2013 (arXiv 1211.5063), section 3.2. `ValueError` unless max_norm > 0.
+    """
     if max_norm <= 0:
         raise ValueError(f"clip_grad_norm: takes max_norm > 0, got {max_norm}")
     gradients = [p.grad for p in parameters if p.grad is not None]

@@ -145,7 +145,7 @@ NAMES = {
     "minigen.nn": """Module Parameter Sequential ModuleList Linear Conv2d MaskedConv2d ConvTranspose2d
         BatchNorm1d BatchNorm2d LSTM LSTMCell RowLSTM DiagonalBiLSTM ReLU LeakyReLU Tanh Sigmoid Flatten Unflatten
         Dropout Embedding""",
-    "minigen.optim": "SGD Adam RMSprop clip_grad_norm WeightEMA",
+    "minigen.optim": "SGD Adam AdamW RMSprop linear_decay cosine_decay clip_grad_norm WeightEMA",
     "minigen.distributions": "Bernoulli Normal DiscretizedLogistic",
     "minigen.models": "VAE Likelihood BernoulliLikelihood GaussianLikelihood DiscretizedLogisticLikelihood",
     "minigen.data": "load Loader Dataset NAMES load_folder toy",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import pickle
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -90,6 +92,12 @@ def trained(make: Callable[[], nn.Module]) -> nn.Module:
     return model
 
 
+def seeded(result: Callable[[Any], Any], model: Any) -> bytes:
+    """What the model computes, bit for bit, where random numbers are drawn from one seed."""
+    manual_seed(5)
+    return result(model).numpy().tobytes()
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_a_model_comes_back_from_its_file(case: str, tmp_path: Path) -> None:
     make, result = CASES[case]
@@ -100,12 +108,18 @@ def test_a_model_comes_back_from_its_file(case: str, tmp_path: Path) -> None:
     assert random_state() == before
     assert type(loaded) is type(model) and repr(loaded) == repr(model)
     assert not any(part.training for part in loaded.modules())
-    manual_seed(5)
-    expected = result(model).numpy()
-    manual_seed(5)
-    assert result(loaded).numpy().tobytes() == expected.tobytes()
+    assert seeded(result, loaded) == seeded(result, model)
     arrays = minigen.load(path, into=make())  # and as before, where the model is at hand
     assert {name: x.tobytes() for name, x in arrays.items()} == {n: x.tobytes() for n, x in model.state_dict().items()}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_model_is_copied_and_pickled(case: str) -> None:
+    make, result = CASES[case]
+    model = trained(make)
+    for twin in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        assert seeded(result, twin) == seeded(result, model)
+        assert not {id(x) for x in twin.parameters()} & {id(x) for x in model.parameters()}
 
 
 def test_every_model_is_among_the_cases() -> None:
