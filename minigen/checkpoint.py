@@ -55,7 +55,17 @@ def save(what: Module | Mapping[str, Any], path: str | Path, metadata: Mapping[s
     metadata = dict(metadata or {}) | (description(what) if isinstance(what, Module) else {})
     metadata["crc32"] = _checksum(arrays, metadata)
     with atomic_write(path) as temporary:
-        temporary.write_bytes(to_bytes(arrays, metadata))
+        temporary.write_bytes(_with_sorted_metadata(to_bytes(arrays, metadata)))
+
+
+def _with_sorted_metadata(file: bytes) -> bytes:
+    """The same file with its metadata in order: safetensors writes them in a random one, so no two files were equal."""
+    start = 8 + int.from_bytes(file[:8], "little")  # a length, the header as JSON, and the arrays
+    header = json.loads(file[8:start])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text = text.ljust(-(-len(text) // 8) * 8)  # so that the arrays are aligned
+    return len(text).to_bytes(8, "little") + text + file[start:]
 
 
 def description(model: Module) -> dict[str, str]:
