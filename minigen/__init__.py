@@ -2,7 +2,7 @@
 
 The layers, each knowing only those below it: `backend` (NumPy or CuPy), `autograd` (tensors and the chain rule), `ops`
 (operations with their derivatives), `nn`, `optim` and `distributions` (layers and what goes with them), `models`,
-`evaluate`, `train` and `plot`. `data` stands beside them.
+`evaluate`, `train` and `plot`; `weights` (models from files). `data` stands beside them.
 """
 
 from importlib import import_module
@@ -26,8 +26,9 @@ from minigen.autograd import (
     zeros_like,
 )
 from minigen.backend import default_dtype, device, manual_seed
-from minigen.checkpoint import load, save
+from minigen.checkpoint import save
 from minigen.gradcheck import gradcheck
+from minigen.weights import load
 
 if TYPE_CHECKING:
     from minigen import data, distributions, evaluate, models, plot, train

@@ -1,4 +1,7 @@
-"""Figures. Images are arrays (N, C, H, W) with values in [0, 1] and one channel (grey) or three (RGB)."""
+"""Figures: images side by side, animations, and curves of training, written to files.
+
+Images are arrays (N, C, H, W) with values in [0, 1] and one channel (grey) or three (RGB).
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,11 @@ from minigen.checkpoint import atomic_write
 def mosaic(images: Any, columns: int | None = None, gap: int = 2, scale: int = 2) -> np.ndarray:
     """Images (N, C, H, W) side by side in rows, as one RGB image (height, width, 3) of bytes.
 
-    `gap`: pixels of white between them; `scale`: every pixel is drawn as a square of that side.
+    columns  images in a row; by default as many as rows, or one more
+    gap      white pixels between images
+    scale    each pixel is drawn as a square of this side
+
+    Values outside [0, 1] are clipped. `ValueError` for no images, or for other than one or three channels.
     """
     x = to_numpy(raw(images))
     if x.ndim != 4 or x.shape[1] not in (1, 3) or len(x) == 0:
@@ -34,7 +41,7 @@ def mosaic(images: Any, columns: int | None = None, gap: int = 2, scale: int = 2
 
 
 def save_grid(images: Any, path: str | Path, columns: int | None = None, scale: int = 2) -> None:
-    """Write images (N, C, H, W) as one PNG, side by side in rows."""
+    """Write images (N, C, H, W) as one PNG, side by side in rows: see `mosaic`."""
     from PIL import Image
 
     picture = Image.fromarray(mosaic(images, columns, scale=scale))
@@ -43,7 +50,10 @@ def save_grid(images: Any, path: str | Path, columns: int | None = None, scale: 
 
 
 def save_animation(frames: Sequence[np.ndarray], path: str | Path, milliseconds: int = 80) -> None:
-    """Write RGB images (height, width, 3) of bytes as an animated GIF that stops at the last one for two seconds."""
+    """Write RGB images (height, width, 3) of bytes, such as those of `mosaic`, as an animated GIF.
+
+    It rests on the last one for two seconds and starts again. `ValueError` for no images.
+    """
     from PIL import Image
 
     if not len(frames):
@@ -55,7 +65,10 @@ def save_animation(frames: Sequence[np.ndarray], path: str | Path, milliseconds:
 
 
 def save_pairs(originals: Any, others: Any, path: str | Path, columns: int = 12, scale: int = 2) -> None:
-    """Write originals and, below each, its other version, as one PNG."""
+    """Write images (N, C, H, W) and, below each, its other version, such as a reconstruction, as one PNG.
+
+    `ValueError` if the two have different shapes.
+    """
     both = [to_numpy(raw(x)) for x in (originals, others)]
     if both[0].shape != both[1].shape:
         raise ValueError(f"save_pairs: takes as many others as originals, got {both[0].shape} and {both[1].shape}")
@@ -70,9 +83,10 @@ def save_pairs(originals: Any, others: Any, path: str | Path, columns: int = 12,
 
 
 def save_curves(log: str | Path, path: str | Path, panels: Mapping[str, Sequence[str]]) -> None:
-    """Write the curves of a training log (JSON lines) over the epochs, training dashed.
+    """Write the curves of a training log (JSON lines, see `train.train`) over the epochs as a PNG.
 
-    `panels`: the label of each panel's axis, and the metrics of the log that it shows.
+    `panels` has the metrics that each panel shows, by the label of its axis. Dashed lines are of the training set, the
+    others of the test set.
     """
     from matplotlib.figure import Figure
 

@@ -135,6 +135,23 @@ def test_weights_go_to_a_file_and_back(tmp_path: Path, device: Device) -> None:
         assert file.metadata()["made by"] == "a test"
 
 
+def test_the_same_contents_are_the_same_bytes(tmp_path: Path) -> None:
+    """Names, values and metadata, also those with letters that JSON escapes; the arrays are aligned."""
+    path, parts = tmp_path / "a.safetensors", trained()
+    for extra in range(8):
+        metadata = {"b": "é", "a": "x" * extra, "d": '"', "c": "\n"}
+        files = set()
+        for items in (metadata, dict(reversed(metadata.items()))):
+            for _ in range(4):
+                minigen.save(parts["model"], path, items)
+                files.add(path.read_bytes())
+        (file,) = files
+        assert int.from_bytes(file[:8], "little") % 8 == 0
+        with safe_open(path, framework="numpy") as opened:
+            assert opened.metadata().items() >= metadata.items()
+        minigen.load(path, into=trained(seed=1)["model"])
+
+
 def test_files_of_other_programs_are_read(tmp_path: Path) -> None:
     path, parts = str(tmp_path / "weights.safetensors"), trained()
     arrays = {name: np.array(x) for name, x in trained(seed=1)["model"].state_dict().items()}

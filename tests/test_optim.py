@@ -16,7 +16,7 @@ from minigen import nn
 from minigen.autograd import Tensor, tensor
 from minigen.backend import Device, blocks, to_numpy
 from minigen.nn import Parameter
-from minigen.optim import SGD, Adam, Optimizer, RMSprop, WeightEMA, clip_grad_norm, linear_decay
+from minigen.optim import SGD, Adam, AdamW, Optimizer, RMSprop, WeightEMA, clip_grad_norm, cosine_decay, linear_decay
 
 # -- the formulas, for one number and its gradients --------------------------------------------------------------------
 
@@ -47,6 +47,14 @@ def adam(
     return p
 
 
+def adamw(p: float, gradients: Iterable[float], lr: float = 1e-3, weight_decay: float = 1e-2, **others: Any) -> float:
+    seen: list[float] = []
+    for g in gradients:  # Adam's moments do not know the parameter, so its steps depend on the gradients alone
+        step = adam(0.0, [*seen, g], lr, **others) - adam(0.0, seen, lr, **others)
+        p, seen = p - lr * weight_decay * p + step, [*seen, g]
+    return p
+
+
 def rmsprop(
     p: float,
     gradients: Iterable[float],
@@ -63,7 +71,7 @@ def rmsprop(
     return p
 
 
-ORACLES: dict[type[Optimizer], Callable[..., float]] = {SGD: sgd, Adam: adam, RMSprop: rmsprop}
+ORACLES: dict[type[Optimizer], Callable[..., float]] = {SGD: sgd, Adam: adam, AdamW: adamw, RMSprop: rmsprop}
 KINDS = list(ORACLES)
 EXAMPLES: list[tuple[type[Optimizer], dict[str, Any]]] = [
     (SGD, {"lr": 0.1}),
@@ -72,6 +80,8 @@ EXAMPLES: list[tuple[type[Optimizer], dict[str, Any]]] = [
     (Adam, {}),
     (Adam, {"lr": 0.01, "betas": (0.5, 0.9), "eps": 1e-3, "weight_decay": 0.1}),
     (Adam, {"betas": (0.0, 0.0)}),
+    (AdamW, {}),
+    (AdamW, {"lr": 0.01, "betas": (0.5, 0.9), "eps": 1e-3, "weight_decay": 0.5}),
     (RMSprop, {}),
     (RMSprop, {"lr": 0.001, "alpha": 0.9, "eps": 1e-3, "weight_decay": 0.1}),
 ]
@@ -90,7 +100,9 @@ def an_optimizer(draw: st.DrawFn) -> tuple[type[Optimizer], dict[str, Any]]:
     if kind is SGD:
         return kind, settings | {"momentum": draw(st.just(0.0) | below_1)}
     settings["eps"] = draw(st.floats(1e-8, 0.1))
-    return kind, settings | ({"betas": draw(st.tuples(below_1, below_1))} if kind is Adam else {"alpha": draw(below_1)})
+    return kind, settings | (
+        {"betas": draw(st.tuples(below_1, below_1))} if issubclass(kind, Adam) else {"alpha": draw(below_1)}
+    )
 
 
 def random_arrays(shapes: Sequence[tuple[int, ...]], seed: int, dtype: str = "float64") -> list[np.ndarray]:
@@ -309,6 +321,81 @@ def test_the_state_of_another_optimizer(device: Device) -> None:
         RMSprop(parameters).load_state_dict(Adam(parameters).state_dict())
 
 
+# -- groups of parameters ----------------------------------------------------------------------------------------------
+
+
+@every_optimizer
+def test_groups_have_their_own_rate_and_decay(kind: type[Optimizer], settings: dict, device: Device) -> None:
+    """Each parameter moves to the same bits as under an optimizer of its own with those settings."""
+    settings = {"lr": 0.01, **settings}
+    own: list[dict[str, float]] = [{}, {"lr": 0.3 * settings["lr"]}, {"weight_decay": 0.25}]
+    arrays = random_arrays([(2, 3), (3,), ()], 0)
+    together, alone = parameters_of(arrays), parameters_of(arrays)
+    optimizer = kind([{"params": iter([p]), **group} for p, group in zip(together, own, strict=True)], **settings)
+    others = [kind([p], **{**settings, **group}) for p, group in zip(alone, own, strict=True)]
+    for step in range(1, 6):
+        gradients = random_arrays([(2, 3), (3,), ()], step)
+        give(together, gradients)
+        give(alone, gradients)
+        for x in (optimizer, *others):
+            x.step()
+    for p, q in zip(together, alone, strict=True):
+        np.testing.assert_allclose(p.numpy(), q.numpy(), rtol=1e-12)
+
+
+def test_the_learning_rates_of_groups_change_in_proportion(device: Device) -> None:
+    """What a schedule does with `lr` reaches every group, also back from 0."""
+    parameters = parameters_of([np.zeros(1), np.zeros(1)])
+    optimizer = SGD([{"params": parameters[:1]}, {"params": parameters[1:], "lr": 0.5}], lr=0.125)
+    for lr in (0.125, 0.0, 0.25):
+        optimizer.lr = lr
+        before = [p.item() for p in parameters]
+        give(parameters, [np.ones(1), np.ones(1)])
+        optimizer.step()
+        assert [b - p.item() for p, b in zip(parameters, before, strict=True)] == [lr, 4 * lr]
+
+
+def test_a_state_does_not_depend_on_how_parameters_are_grouped(device: Device) -> None:
+    parameters = parameters_of(random_arrays(SHAPES, 0))
+    first, second = Adam(parameters), Adam([{"params": [p], "lr": 0.1} for p in parameters])
+    train(first, range(3))
+    second.load_state_dict(first.state_dict())
+    assert second.steps == 3 and as_bytes(second.state_dict().values()) == as_bytes(first.state_dict().values())
+
+
+@pytest.mark.parametrize(
+    ("groups", "error", "message"),
+    [
+        ([{"lr": 0.1}], ValueError, "expects groups with params and perhaps lr and weight_decay, got one with lr"),
+        ([{"params": [], "betas": 1}], ValueError, "expects groups .*, got one with params, betas"),
+        ([{"params": []}], ValueError, "got no parameters"),
+        ([{"params": 2 * parameters_of([np.ones(2)])}], ValueError, "got the same parameter twice"),
+        ([{"params": [np.ones(2)]}], TypeError, "takes parameters, such as"),
+        ([{"params": parameters_of([np.ones(2)])}, *parameters_of([np.ones(2)])], TypeError, "takes parameters"),
+        ([{"params": parameters_of([np.ones(2)]), "lr": 0}], ValueError, "takes lr > 0, got 0"),
+        ([{"params": parameters_of([np.ones(2)]), "weight_decay": -1}], ValueError, "takes weight_decay >= 0, got -1"),
+    ],
+)
+def test_groups_that_are_refused(groups: list, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=f"^Adam: {message}"):
+        Adam(groups)
+    with pytest.raises(ValueError, match=r"^SGD: takes lr > 0, got 0$"):  # although no group would use it
+        SGD([{"params": parameters_of([np.ones(2)]), "lr": 0.1}], lr=0)
+
+
+def test_repr() -> None:
+    (w, b) = parameters_of([np.ones((100, 20)), np.ones(20)])
+    assert repr(Adam([w, b])) == "Adam(2020 parameters, lr=0.001, betas=(0.9, 0.999))"
+    assert repr(SGD([w], 0.1)) == "SGD(2000 parameters, lr=0.1)"
+    assert repr(SGD([w], 0.1, momentum=0.9)) == "SGD(2000 parameters, lr=0.1, momentum=0.9)"
+    assert repr(RMSprop([w])) == "RMSprop(2000 parameters, lr=0.01, alpha=0.99)"
+    groups = AdamW([{"params": [w]}, {"params": [b], "lr": 0.01, "weight_decay": 0.0}])
+    groups.lr /= 2
+    assert repr(groups) == (
+        "AdamW(2000 parameters, lr=0.0005, weight_decay=0.01; 20 parameters, lr=0.005, betas=(0.9, 0.999))"
+    )
+
+
 # -- what they refuse --------------------------------------------------------------------------------------------------
 
 
@@ -523,6 +610,22 @@ def test_only_parameters_and_each_once() -> None:
 def test_linear_decay() -> None:
     schedule = linear_decay(8)
     assert [schedule(step) for step in (0, 3, 4, 5, 6, 7, 8, 9)] == [1, 1, 1, 0.75, 0.5, 0.25, 0, 0]
+
+
+def test_cosine_decay() -> None:
+    schedule = cosine_decay(8)
+    expected = [0.5 * (1 + math.cos(math.pi * step / 8)) for step in range(9)]
+    np.testing.assert_allclose([schedule(step) for step in range(9)], expected, rtol=1e-12, atol=1e-15)
+    assert (schedule(0), schedule(9), schedule(100)) == (1, 0, 0)
+
+
+def test_cosine_decay_warms_up_first() -> None:
+    schedule, short = cosine_decay(11, warmup=3), cosine_decay(8)
+    assert [schedule(step) for step in range(3)] == [0.25, 0.5, 0.75]
+    assert [schedule(step) for step in range(3, 13)] == [short(step) for step in range(10)]
+    for steps, warmup in ((0, 0), (5, 5), (5, -1)):
+        with pytest.raises(ValueError, match=f"expects 0 <= warmup < steps, got warmup={warmup}, steps={steps}"):
+            cosine_decay(steps, warmup)
 
 
 def test_clip_grad_norm_takes_a_positive_norm() -> None:

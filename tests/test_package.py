@@ -36,6 +36,7 @@ LAYERS = [  # the parts in one layer do not know each other
     {"optim", "checkpoint"},
     {"models"},
     {"evaluate", "train", "plot"},
+    {"weights"},
 ]
 LAYER = {part: number for number, parts in enumerate(LAYERS) for part in parts}
 
@@ -145,7 +146,7 @@ NAMES = {
     "minigen.nn": """Module Parameter Sequential ModuleList Linear Conv2d MaskedConv2d ConvTranspose2d
         BatchNorm1d BatchNorm2d LSTM LSTMCell RowLSTM DiagonalBiLSTM ReLU LeakyReLU Tanh Sigmoid Flatten Unflatten
         Dropout Embedding Identity Softmax Softplus SiLU ELU LayerNorm InstanceNorm2d MaxPool2d AvgPool2d Upsample""",
-    "minigen.optim": "SGD Adam RMSprop clip_grad_norm WeightEMA",
+    "minigen.optim": "SGD Adam AdamW RMSprop linear_decay cosine_decay clip_grad_norm WeightEMA",
     "minigen.distributions": "Bernoulli Normal DiscretizedLogistic",
     "minigen.models": "VAE Likelihood BernoulliLikelihood GaussianLikelihood DiscretizedLogisticLikelihood",
     "minigen.data": "load Loader Dataset NAMES load_folder toy",

@@ -176,6 +176,10 @@ class Primitive(Generic[P, Result]):
         """The name of the argument at a position."""
         return self.arguments[position] if position < len(self.arguments) else str(self.variadic)
 
+    def __reduce__(self) -> str:
+        """`pickle` and `copy.deepcopy` take an operation by its name in its module, as they do a function."""
+        return self.forward.__qualname__
+
     def __repr__(self) -> str:
         return f"<operation {self.name}{inspect.signature(self.forward)}>"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -134,6 +135,18 @@ class Tensor(Operators):
         target = device(target)
         source = self.device
         return self if target == source else PRIMITIVES["to_device"](self, target=target, source=source)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """What `pickle` and `copy.deepcopy` make again: a leaf with its data, requires_grad and grad."""
+        if self._node is not None:
+            raise TypeError(
+                f"a result of {self._node.primitive.name} cannot be copied or pickled together with the record of how "
+                "it was computed: use `x.detach()`"
+            )
+        return type(self), (self._data, self._requires_grad), (None, {"grad": self._grad})
+
+    def __copy__(self) -> Tensor:
+        return deepcopy(self)  # two tensors that share memory would have to share the version as well
 
     def __setitem__(self, index: Any, value: Any) -> None:
         if self._requires_grad and MODE.get().recording:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import operator
+import pickle
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +16,7 @@ from minigen.autograd import Tensor, grad, no_grad, tensor
 from minigen.autograd.operators import OTHER_NAMES
 from minigen.backend import Device, default_dtype
 from minigen.backend import device as find_device
+from minigen.nn import Parameter
 
 
 def values(*shape: int) -> np.ndarray:
@@ -532,6 +535,49 @@ def test_detach_shares_the_array_and_nothing_else() -> None:
         assert cut._node is None
     (x.detach() * x).sum().backward()
     np.testing.assert_array_equal(x.grad.data, x.data)
+
+
+# -- copy and pickle -------------------------------------------------------------------------------------------------
+
+COPIES: dict[str, Callable[[Any], Any]] = {
+    "copy": copy.copy,
+    "deepcopy": copy.deepcopy,
+    "pickle": lambda x: pickle.loads(pickle.dumps(x)),
+}
+
+
+@pytest.mark.parametrize("way", COPIES)
+def test_a_copy_of_a_leaf_has_its_values_and_shares_nothing(way: str, device: Device) -> None:
+    x = tensor([1.0, 2.0], requires_grad=True)
+    (x * x).sum().backward()
+    parameter = Parameter(tensor(np.ones((2, 3)).T).data, requires_grad=False)
+    for source in (x, parameter, tensor([1, 2]), x.detach()):
+        twin = COPIES[way](source)
+        assert type(twin) is type(source) and twin.requires_grad == source.requires_grad
+        assert (twin.dtype, twin.device) == (source.dtype, device)
+        np.testing.assert_array_equal(twin.numpy(), source.numpy())
+    twin = COPIES[way](x)
+    np.testing.assert_array_equal(twin.grad.numpy(), [2, 4])
+    (twin * twin).sum().backward()  # added to its own gradient
+    np.testing.assert_array_equal(twin.grad.numpy(), [4, 8])
+    np.testing.assert_array_equal(x.grad.numpy(), [2, 4])
+    twin.data += 1
+    np.testing.assert_array_equal(x.numpy(), [1, 2])
+
+
+def test_a_tensor_that_occurs_twice_is_copied_once() -> None:
+    x = tensor([1.0], requires_grad=True)
+    for way in ("deepcopy", "pickle"):
+        a, b = COPIES[way]([x, x])
+        assert a is b and a is not x
+
+
+@pytest.mark.parametrize("way", COPIES)
+def test_a_result_is_not_copied_with_its_record(way: str) -> None:
+    x = tensor([1.0], requires_grad=True)
+    with pytest.raises(TypeError, match=r"^a result of multiply cannot be copied or pickled .*: use `x\.detach\(\)`$"):
+        COPIES[way](x * 2)
+    assert COPIES[way]((x * 2).detach()).item() == 2
 
 
 # -- devices ---------------------------------------------------------------------------------------------------------
