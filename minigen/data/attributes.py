@@ -45,7 +45,10 @@ def load_attributes(
             raise ValueError(
                 f"load_attributes: {file}: the line of {row[0]!r} is not a name and {len(names)} times 1 or -1"
             )
-        images[i] = read_image(folder / row[0], size)
+        try:
+            images[i] = read_image(folder / row[0], size)
+        except ValueError as error:
+            raise ValueError(f"load_attributes: {file} lists an image that is missing or damaged: {error}") from error
         labels[:, i] = [row[c] == "1" for c in columns]
     first, second = ((f"not {name}", name) for name in attributes)
     return Dataset(images, labels[0], first, folder.resolve().name, split, labels[1], second)

@@ -102,7 +102,10 @@ def test_errors_name_the_file_and_what_is_wrong(folder: Path, tmp_path: Path) ->
     refused(good.replace("3.png  1  1", "3.png yes 1"), line)
     for text in ("", "10\n", "10\nBangs Male\n", "Bangs Male\n"):
         refused(text, r"^load_attributes: .*a\.txt lists no images$")
-    refused(good.replace("3.png", "33.png"), r"33\.png: not an image that can be read \(FileNotFoundError")
+    refused(
+        good.replace("3.png", "33.png"),
+        r"a\.txt lists an image .* damaged: .*33\.png: not an image .* \(FileNotFoundError",
+    )
     for claim in ("9", "11", "010"):
         refused(good.replace("10\n", f"{claim}\n", 1), rf"a\.txt lists 10 images, but its first line says {claim}$")
     (tmp_path / "a.txt").write_bytes(good.encode() + b"\xff")
