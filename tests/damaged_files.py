@@ -31,7 +31,6 @@ from PIL import Image
 import minigen
 from minigen import nn
 from minigen.backend import manual_seed
-from minigen.command_line.judge import read_samples
 from minigen.data import Dataset, Loader, load_attributes, load_folder
 from minigen.data.cifar10 import FILES, FOLDER, read_cifar10
 from minigen.data.download import RemoteFile, fetch
@@ -40,6 +39,7 @@ from minigen.models import VAE
 from minigen.optim import Adam
 from minigen.train import MaximumLikelihood, train
 
+DEMOS = Path(__file__).parents[1] / "demos"
 SECONDS = 5  # that a file may take
 MEGABYTES = 64  # that a file may take; all of them have less than 0.2
 
@@ -133,6 +133,12 @@ def write_samples(folder: Path, rng: np.random.Generator) -> None:
     np.save(folder / "samples.npy", rng.integers(0, 256, (5, 1, 8, 8), np.uint8))
 
 
+def read_samples(folder: Path) -> Any:
+    from common.judge import read_samples
+
+    return read_samples(folder / "samples.npy")
+
+
 FORMATS = {
     "idx": Format(write_idx_pair, read_idx_pair, "*", False),
     "idx, gzipped": Format(lambda f, rng: write_idx_pair(f, rng, ".gz"), lambda f: read_idx_pair(f, ".gz"), "*", True),
@@ -153,7 +159,7 @@ FORMATS = {
     "safetensors weights": Format(write_weights, read_weights, "*", True),
     "checkpoint": Format(lambda f, rng: train_or_resume(f, resume=False), train_or_resume, "checkpoint*", True),
     "log.jsonl": Format(lambda f, rng: train_or_resume(f, resume=False), train_or_resume, "log.jsonl", False),
-    "samples.npy": Format(write_samples, lambda f: read_samples(f / "samples.npy"), "*", False),
+    "samples.npy": Format(write_samples, read_samples, "*", False),
 }
 
 # -- the damages -------------------------------------------------------------------------------------------------------
@@ -274,6 +280,7 @@ def main() -> int:
 
     signal.signal(signal.SIGALRM, too_slow)
     warnings.simplefilter("ignore", UserWarning)
+    sys.path.append(str(DEMOS))
     total = Counter[str]()
     print(f"{'format':30} {'refused':>8} {'unchanged':>10} {'differs':>8} {'faults':>7}")
     with tempfile.TemporaryDirectory() as folder:
