@@ -78,11 +78,11 @@ def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
             arrays, metadata = {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
     except (SafetensorError, TypeError, AttributeError) as error:  # the last two: a data type that NumPy has not
         raise ValueError(f"{path}: not a safetensors file, or a damaged one ({error})") from None
-    checksum = metadata.pop("crc32", None)
-    if checksum is None and metadata and "format" not in metadata:  # with which files of other programs begin theirs
-        raise ValueError(f"{path}: damaged, its metadata has lost the checksum")
+    checksum = metadata.pop("crc32", None)  # which files from elsewhere do not have
     if checksum is not None and checksum != _checksum(arrays, metadata):
         raise ValueError(f"{path}: damaged, its contents do not match its checksum")
+    if checksum is None and metadata and "format" not in metadata:  # which the metadata of files from elsewhere has
+        raise ValueError(f"{path}: damaged, its metadata has lost the checksum")
     return arrays, metadata
 
 
