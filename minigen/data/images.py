@@ -58,6 +58,7 @@ def read_image(path: str | Path, size: int, channels: int = 3) -> np.ndarray:
     """
     from PIL import Image, ImageOps
 
+    mode = "L" if channels == 1 else "RGB"
     try:
         with _open_image(path) as image:
             image.verify()  # the checksums of a PNG file, which decoding does not look at
@@ -65,7 +66,8 @@ def read_image(path: str | Path, size: int, channels: int = 3) -> np.ndarray:
             ImageOps.exif_transpose(image, in_place=True)  # photographs say how the camera was held
             if image.mode.startswith("I;16"):  # Pillow would clip 16 bits, not scale them
                 image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-            image = image.convert("L" if channels == 1 else "RGB")
+            if image.mode != mode:
+                image = image.convert(mode)
             image = ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)
     except Exception as error:  # Pillow's readers raise errors of many types
         raise ValueError(f"{path}: not an image that can be read ({type(error).__name__}: {error})") from error
