@@ -116,6 +116,8 @@ def read(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     checksum = metadata.pop("crc32", None)  # which files from elsewhere do not have
     if checksum is not None and checksum != _checksum(arrays, metadata):
         raise ValueError(f"{path}: damaged, its contents do not match its checksum")
+    if checksum is None and metadata and "format" not in metadata:  # which the metadata of files from elsewhere has
+        raise ValueError(f"{path}: damaged, its metadata has lost the checksum")
     return arrays, metadata
 
 

@@ -259,28 +259,18 @@ def test_a_file_cut_anywhere_is_refused(tmp_path: Path) -> None:
 
 
 def test_any_changed_bit_is_noticed(tmp_path: Path) -> None:
-    """In the header or in the values; only the checksum itself may lose its name."""
+    """In the header, in the checksum and its name, and in the values."""
     path = tmp_path / "weights.safetensors"
     arrays = {"weight": np.array([[1.5, -2.0]], np.float32), "steps": np.array(3)}
     minigen.save(arrays, path, {"minigen": json.dumps(PROGRESS)})
-    whole, accepted = path.read_bytes(), set()
-    with safe_open(path, framework="numpy") as file:
-        metadata = file.metadata()
+    whole = path.read_bytes()
     for i in range(len(whole)):
         for bit in (0, 3, 7):
             changed = bytearray(whole)
             changed[i] ^= 1 << bit
             path.write_bytes(changed)
-            try:
-                loaded = minigen.load(path)
-            except ValueError as error:
-                assert str(path) in str(error)
-            else:
-                accepted.add(i)
-                assert {name: x.tobytes() for name, x in loaded.items()} == {n: x.tobytes() for n, x in arrays.items()}
-                assert load_progress(path) == PROGRESS
-    name = whole.index(b"crc32")
-    assert "crc32" in metadata and accepted <= set(range(name, name + 5))
+            with pytest.raises(ValueError, match=re.escape(str(path))):
+                minigen.load(path)
 
 
 def test_weights_of_another_model_are_refused(tmp_path: Path) -> None:
