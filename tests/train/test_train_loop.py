@@ -87,6 +87,7 @@ def final_state(out: Path) -> dict[str, Any]:
     arrays = {name: x.tobytes() for name, x in load_file(out / "checkpoint.safetensors").items()}
     progress = load_progress(out / "checkpoint.safetensors")
     log = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    assert progress.pop("log") == log
     for record in (progress, *log):
         assert record.pop("seconds") >= 0
     return {"arrays": arrays, "progress": progress, "log": log}
@@ -405,7 +406,7 @@ def test_a_bad_parameter_is_named(value: float, tmp_path: Path) -> None:
     with pytest.raises(Diverged) as error, quiet():
         run(tmp_path, poison(vae, STEPS + 2, value), vae=vae)
     text = str(error.value)
-    assert text.startswith("epoch 2, step 3: the loss is nan; the parameter encoder.1.weight has values that are NaN")
+    assert text.startswith("epoch 2, step 3: the loss is nan; model: encoder.1.weight has values that are NaN")
     assert text.endswith(f"the last good checkpoint is {tmp_path / 'checkpoint.safetensors'} (epoch 2, step 0)")
 
 
@@ -468,7 +469,9 @@ def test_a_bad_parameter_is_never_saved(when: str, tmp_path: Path) -> None:
     with pytest.raises(Diverged) as error:
         fragile(tmp_path, before, evaluate=lambda: evaluated.append(1) or {}, **options)
     text = str(error.value)
-    assert text.startswith("epoch 2, step 4: model: the parameter hidden has values that are NaN or infinite; the last")
+    assert text.startswith(
+        "epoch 2, step 4: model: the gradient of hidden is NaN or infinite, or so large that its squ"
+    )
     good = "epoch 2, step 3" if when == "at a checkpoint" else "epoch 2, step 0"
     assert text.endswith(f"the last good checkpoint is {tmp_path / 'checkpoint.safetensors'} ({good})")
     assert all(np.isfinite(x).all() for x in load_file(tmp_path / "checkpoint.safetensors").values())
