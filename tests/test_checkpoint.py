@@ -309,3 +309,33 @@ def test_another_optimizers_checkpoint_changes_nothing(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=re.escape(str(path)) + ": Adam: .*square_avg is not known"):
         load_checkpoint(path, parts)
     assert state(parts) == before and parts["optimizer"].steps == 1
+
+
+@pytest.mark.parametrize("error", [MemoryError, KeyboardInterrupt])
+def test_a_load_that_fails_midway_changes_nothing(
+    error: type[BaseException], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the second part, after the first one has been loaded."""
+    path, parts = tmp_path / "checkpoint.safetensors", trained()
+    save_checkpoint(path, trained(seed=1), PROGRESS)
+    before = state(parts)
+
+    def fails(state: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(parts["optimizer"], "load_state_dict", fails)
+    with pytest.raises(error):
+        load_checkpoint(path, parts)
+    assert state(parts) == before
+
+
+def test_a_file_that_does_not_fit_into_memory_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.safetensors"
+    minigen.save(model(), path)
+
+    def full(*args: Any, **options: Any) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("safetensors.safe_open", full)
+    with pytest.raises(MemoryError, match=rf"{re.escape(str(path))}: its \d+ bytes do not fit into memory"):
+        minigen.load(path)

@@ -17,6 +17,8 @@ from minigen.files import atomic_write, locked
 from minigen.train.divergence import Diverged, check_finite
 
 Metrics = dict[str, float]
+RECORD = {"epoch": int, "train": dict, "test": dict, "seconds": float}
+"""What the log says of an epoch: the mean metrics of its steps and of the test set, and the run's time until then."""
 
 
 class Run:
@@ -56,7 +58,7 @@ class Run:
     def _empty_folder(self) -> Path | None:
         """Make the folder; if an earlier run is in it, that folder is moved aside first."""
         try:
-            self.out.mkdir(parents=True, exist_ok=True)
+            self.out.resolve().mkdir(parents=True, exist_ok=True)  # of a symbolic link, what it stands for
         except OSError as error:
             raise OSError(f"out: {self.out} cannot be made a folder ({error.strerror})") from None
         with locked(self.out) as lock:
@@ -68,7 +70,7 @@ class Run:
         return moved if self.out.is_symlink() else self.out.with_name(moved.name)
 
     def _move_folder(self) -> Path:
-        """Give the folder, or what it is a symbolic link to, the next free name."""
+        """Give the folder the next free name."""
         folder = self.out.resolve()
         names = (folder.with_name(f"{folder.name}.{number}") for number in count(1))
         moved = next(path for path in names if not path.exists())
@@ -176,8 +178,11 @@ def read_log(path: Path, epochs: int) -> list[dict[str, Any]]:
     for number, line in enumerate(path.read_bytes().splitlines() if path.exists() else [], start=1):
         try:
             record = json.loads(line)
-            records[record["epoch"]] = {name: record[name] for name in ("epoch", "train", "test", "seconds")}
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, RecursionError):
+            record = None
+        if isinstance(record, dict) and all(isinstance(record.get(name), kind) for name, kind in RECORD.items()):
+            records[record["epoch"]] = record
+        else:
             warnings.warn(f"{path}: line {number} is not a record of an epoch and is left out", stacklevel=2)
     missing = [epoch for epoch in range(1, epochs + 1) if epoch not in records]
     if missing:
