@@ -19,11 +19,14 @@ class Interrupted(KeyboardInterrupt):
 class Interruption:
     """Inside the block the first Ctrl-C, SIGTERM or SIGHUP sets `asked` and says so; a second one acts as usual.
 
+    If the block ends without an error although one was asked for, that signal acts as usual then.
+
+    asked   the number of the signal, 0 if there was none
     piece   what the run finishes first, in the words of the message
     """
 
     def __init__(self) -> None:
-        self.asked, self.piece = False, "this step"
+        self.asked, self.piece = 0, "this step"
         self.before: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
@@ -33,12 +36,14 @@ class Interruption:
             signal.signal(number, self._ask)
         return self
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(self, error: object, *details: object) -> None:
         for number, handler in self.before.items():
             signal.signal(number, handler)
+        if self.asked and error is None:
+            signal.raise_signal(self.asked)
 
     def _ask(self, number: int, frame: Any) -> None:
-        self.asked = True
+        self.asked = number
         signal.signal(number, self.before[number])
         message = f"\nFinishing {self.piece}, then saving. Once more ends the program at once.\n"
         with contextlib.suppress(OSError, ValueError, AttributeError):  # stderr may be closed, or None

@@ -12,6 +12,7 @@ from small_run import EPOCHS, STEPS, at, final_state, in_a_process, run
 from minigen.backend import manual_seed
 from minigen.checkpoint import load_progress
 from minigen.train import Interrupted
+from minigen.train.interruption import Interruption
 
 
 @pytest.mark.parametrize("step", range(EPOCHS * STEPS))
@@ -89,6 +90,18 @@ def test_a_signal_during_evaluation_or_figures(
     drawn: list[int] = []
     run(tmp_path, resume=True, draw=drawn.append)
     assert drawn == list(range(epoch, EPOCHS + 1)) and final_state(tmp_path) == uninterrupted
+
+
+def test_a_signal_that_comes_after_the_last_piece_is_not_swallowed() -> None:
+    usual = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt), Interruption():
+            signal.raise_signal(signal.SIGINT)
+        with pytest.raises(ZeroDivisionError), Interruption():
+            signal.raise_signal(signal.SIGINT)
+            raise ZeroDivisionError
+    finally:
+        signal.signal(signal.SIGINT, usual)
 
 
 def test_under_nohup_the_end_of_the_terminal_is_ignored(tmp_path: Path, uninterrupted: dict) -> None:
