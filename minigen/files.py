@@ -76,7 +76,7 @@ def _own_name(kind: str) -> str:
 
 def _owner(path: Path) -> tuple[str, str]:
     """The host and the process number in such a name."""
-    host, process, _ = path.name.removeprefix(".minigen-").rsplit("-", 2)
+    host, _, process = path.name.removeprefix(".minigen-").rpartition("-")[0].rpartition("-")
     return host, process
 
 
@@ -85,7 +85,8 @@ def _remove_leftovers(folder: Path, kind: str) -> None:
     for path in folder.glob(f".minigen-*-{kind}"):
         host, process = _owner(path)
         if host == socket.gethostname() and process.isdecimal() and not _is_running(int(process)):
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # it may be another user's, or gone
+                path.unlink()
 
 
 def _is_running(process: int) -> bool:

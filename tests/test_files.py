@@ -93,11 +93,30 @@ def test_two_writers_do_not_share_a_temporary_file(tmp_path: Path) -> None:
 
 def test_what_a_killed_process_left_is_removed(tmp_path: Path, ended: str, running: str) -> None:
     kept = {f".minigen-{HOST}-{running}-0.tmp", f".minigen-elsewhere-{ended}-0.tmp", f".minigen-a-{HOST}-{ended}-0.tmp"}
+    kept |= {".minigen-a-b.tmp", ".minigen-a-b-c.tmp", f".other-{HOST}-{ended}-0.tmp"}
     for name in (*kept, f".minigen-{HOST}-{ended}-0.tmp", f".minigen-{HOST}-{ended}-17.tmp"):
         (tmp_path / name).touch()
     with atomic_write(tmp_path / "file") as temporary:
         temporary.touch()
     assert set(os.listdir(tmp_path)) == {"file", *kept}
+
+
+def test_leftovers_that_cannot_be_removed_do_no_harm(
+    tmp_path: Path, ended: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another user's, in a folder where everybody may write."""
+    unlink, leftover = Path.unlink, tmp_path / f".minigen-{HOST}-{ended}-0.tmp"
+    leftover.touch()
+
+    def refuse(path: Path, **options: bool) -> None:
+        if path == leftover:
+            raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), str(path))
+        unlink(path, **options)
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    with atomic_write(tmp_path / "file") as temporary:
+        temporary.touch()
+    assert set(os.listdir(tmp_path)) == {"file", leftover.name}
 
 
 # -- locked ------------------------------------------------------------------------------------------------------------

@@ -3,7 +3,8 @@
 from minigen.train.diagnostics import GANWarning
 from minigen.train.divergence import Diverged
 from minigen.train.game import Game
-from minigen.train.loop import Interrupted, Step, train
+from minigen.train.interruption import Interrupted
+from minigen.train.loop import Step, train
 from minigen.train.maximum_likelihood import MaximumLikelihood
 
 __all__ = ["Diverged", "GANWarning", "Game", "Interrupted", "MaximumLikelihood", "Step", "train"]
