@@ -4,28 +4,133 @@ Trains on the 8,000 digits that come with minigen and, in the folder --out, draw
 epoch (also as an animation) and the curves. At the end a classifier, trained on the same images, judges the samples:
 which classes there are, how sure it is, and the Fréchet distance to test images; and beside samples lie the training
 images nearest to them. With --classes the classes can be asked for (conditional GAN, Mirza and Osindero 2014).
+
+With --objective wasserstein-gp (Gulrajani et al. 2017) or wasserstein (Arjovsky et al. 2017) a critic takes the place
+of the discriminator. Its score of the data minus its score of the samples estimates how far the two are apart, in the
+sense of the Wasserstein distance. So the loss means something: the estimate falls as the samples get better.
+
+By default 26 epochs with 32 features into runs/dcgan; another objective goes into runs/dcgan-OBJECTIVE, and a critic,
+which makes five steps to one of the generator's, learns for 40 epochs with 16 features.
 """
 
 from __future__ import annotations
 
+import argparse
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
 import minigen
-from minigen import command_line
-from minigen.command_line import adversarial
+from common import figures, flags, tables
+from common.judge import judge
+from minigen import data, optim, plot, train
+from minigen.models import DCGAN
+from minigen.models.objectives import OBJECTIVES
 
 
-def main() -> None:
-    parser = command_line.argument_parser(__doc__, out="runs/dcgan", epochs=26, batch_size=32)
-    group = adversarial.add_arguments(parser, objective="non-saturating")
+def run(args: argparse.Namespace) -> None:
+    fill_in_defaults(args)
+    minigen.manual_seed(args.seed)
+    images, test_images = flags.datasets(args)
+    k = OBJECTIVES[args.objective].k if args.k is None else args.k
+    loader = data.Loader(images, args.batch_size * k, pixels="signed", seed=args.seed, drop_last=True)
+    rounds = args.epochs * len(loader)
+
+    classes = len(images.classes) if args.classes else None
+    gan = DCGAN(
+        images.image_shape,
+        args.latent_dim,
+        args.features,
+        args.objective,
+        k,
+        penalty=args.penalty,
+        classes=classes,
+        tricks=flags.tricks(args, rounds),
+    )
+    average = optim.WeightEMA(gan.generator, args.average) if args.average else None
+    optimizers = papers_optimizers(gan, args.lr, args.generator_lr)
+    game = train.Game(gan, optimizers, average=average, schedule=optim.linear_decay(rounds))
+
+    table, history = tables.GameTable(gan), figures.History(gan, args.out, args.seed)
+
+    def after_epoch() -> dict[str, float]:
+        with game.averaged():
+            history.save_epoch(game.rounds // len(loader))
+        return {}
+
+    table.print_heading("DCGAN", images, args.dataset)
+    train.train(
+        game,
+        loader,
+        epochs=args.epochs,
+        out=args.out,
+        evaluate=after_epoch,
+        draw=lambda epoch: plot.save_curves(args.out / "log.jsonl", args.out / "curves.png", table.panels()),
+        report=table.row,
+        resume=args.resume,
+        settings=flags.settings_of(args),
+    )
+    history.save_animation()
+    with game.averaged():
+        minigen.save(gan, args.out / "weights.safetensors")
+        samples = gan.sample(1000, np.arange(1000) * classes // 1000 if classes else None)
+    judge(figures.shown(samples.data), images, test_images, args.out, args.beside)
+
+
+def papers_optimizers(gan: DCGAN, lr: float | None, generator_lr: float | None) -> dict[str, optim.Optimizer]:
+    """RMSprop for a critic whose weights are clipped, otherwise Adam.
+
+    A generator stays behind its discriminator, so its rate is twice as large; a critic is to be ahead.
+    """
+    clipped, critic = gan.objective.clip is not None, gan.objective.critic
+    if lr is None:
+        lr = 5e-5 if clipped else 5e-4
+    if generator_lr is None:
+        generator_lr = lr if critic else 2 * lr
+    adam = partial(optim.Adam, betas=(0.5, 0.9) if critic else (0.5, 0.999))
+    optimizer = optim.RMSprop if clipped else adam
+    return {
+        "discriminator": optimizer(gan.discriminator.parameters(), lr),
+        "generator": optimizer(gan.generator.parameters(), generator_lr),
+    }
+
+
+def fill_in_defaults(args: argparse.Namespace) -> None:
+    """The defaults that depend on the objective."""
+    critic = OBJECTIVES[args.objective].critic
+    if args.epochs is None:
+        args.epochs = 40 if critic else 26
+    if args.features is None:
+        args.features = 16 if critic else 32
+    if args.out is None:
+        suffix = "" if args.objective == "non-saturating" else f"-{args.objective}"
+        args.out = Path(f"runs/dcgan{suffix}")
+
+
+def parser() -> argparse.ArgumentParser:
+    result = flags.training_parser(__doc__, out=None, epochs=None, batch_size=32)
+    group = result.add_argument_group("the game")
+    group.add_argument("--objective", choices=OBJECTIVES, default="non-saturating", help="what the players minimise")
+    group.add_argument("--k", type=flags.positive, help="discriminator steps for each of the generator's")
+    group.add_argument("--penalty", type=float, help="weight of the gradient penalty (default: the objective's own)")
+    group.add_argument("--lr", type=float, help="the discriminator's learning rate (default: 5e-4; 5e-5 for RMSprop)")
+    group.add_argument(
+        "--generator-lr", type=float, help="the generator's (default: twice as much; with a critic equal)"
+    )
+    group.add_argument("--average", type=float, default=0.995, help="decay of the generator's weight average; 0: none")
+    flags.add_tricks(result)
+    group = result.add_argument_group("the networks")
+    group.add_argument("--latent-dim", type=flags.positive, default=64, help="length of z")
     group.add_argument(
         "--features",
-        type=command_line.positive,
-        default=32,
-        help="channels of the widest maps, doubled where they shrink",
+        type=flags.positive,
+        help="channels of the widest maps, doubled where they shrink (default: 32; of a critic 16)",
     )
-    args = parser.parse_args()
-    with command_line.errors_without_traceback(), minigen.device(args.device):
-        adversarial.run_dcgan("DCGAN", args)
+    group.add_argument("--classes", action="store_true", help="learn p(image | class); a row for each class")
+    flags.add_judge_flags(result)
+    return result
 
 
 if __name__ == "__main__":
-    main()
+    flags.run(run, parser())

@@ -9,47 +9,76 @@ of each class look like, and draws the classes one after the other.
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 import minigen
-from minigen import command_line
-from minigen.command_line import autoregressive
+from common import figures, flags, tables
+from minigen import data, evaluate, optim, plot, train
 from minigen.models import GatedPixelCNN, PixelCNN
 from minigen.models.autoregressive import Autoregressive
-
-
-def main() -> None:
-    parser = command_line.argument_parser(__doc__, out="runs/pixelcnn", epochs=3, batch_size=16)
-    group = autoregressive.add_arguments(parser)
-    group.add_argument("--gated", action="store_true", help="the Gated PixelCNN, which has no blind spot")
-    group.add_argument("--classes", action="store_true", help="model p(image | class), with --gated")
-    group.add_argument(
-        "--hidden", type=command_line.positive, default=16, help="h, for each colour: a block carries 2h features"
-    )
-    group.add_argument("--blocks", type=command_line.positive, default=7, help="residual blocks, without --gated")
-    group.add_argument("--layers", type=command_line.positive, default=8, help="gated layers, with --gated")
-    group.add_argument(
-        "--head", type=command_line.positive, default=32, help="features before the output, for each colour"
-    )
-    args = parser.parse_args()
-    with command_line.errors_without_traceback(), minigen.device(args.device):
-        run(args)
 
 
 def run(args: argparse.Namespace) -> None:
     if args.classes and not args.gated:
         raise ValueError("--classes needs --gated")
     minigen.manual_seed(args.seed)
-    images, test_images = autoregressive.datasets(args)
+    images, test_images = flags.datasets(args)
     colours = images.image_shape[0]
-    hidden, head = colours * args.hidden, colours * args.head
+    if args.levels is None:
+        args.levels = 2 if colours == 1 else 256
+    pixels: Any = {"pixels": "binary"} if args.levels == 2 else {"pixels": "levels", "levels": args.levels}
+    loader = data.Loader(images, args.batch_size, seed=args.seed, **pixels)
+    test = data.Loader(test_images, 50, shuffle=False, seed=args.seed, binarization="fixed", **pixels)
+
     model: Autoregressive
+    hidden, head = colours * args.hidden, colours * args.head
     if args.gated:
         classes = len(images.classes) if args.classes else None
         model = GatedPixelCNN(images.image_shape, args.levels, hidden, args.layers, head=head, classes=classes)
     else:
         model = PixelCNN(images.image_shape, args.levels, hidden, args.blocks, head=head)
-    autoregressive.train_and_show(model, type(model).__name__, images, test_images, args)
+    adam = optim.Adam(model.parameters(), args.lr)
+    step = train.MaximumLikelihood(model, adam, schedule=optim.linear_decay(args.epochs * len(loader)))
+    log_prob = lambda x, labels: model.log_prob(x, labels if args.classes else None)
+
+    pictures = figures.PixelFigures(model, args.temperature, args.out)
+
+    def draw(epoch: int) -> None:
+        pictures.save_samples()
+        plot.save_curves(args.out / "log.jsonl", args.out / "curves.png", {"nats per image": ["loss", "nats"]})
+
+    table = tables.LikelihoodTable(test, args.levels, columns=("nats", "nats"), metric="nats")
+    table.print_heading(type(model).__name__, images, args.dataset)
+    log = train.train(
+        step,
+        loader,
+        epochs=args.epochs,
+        out=args.out,
+        evaluate=lambda: {"nats": -evaluate.mean_over(test, log_prob, model)},
+        draw=draw,
+        report=table.row,
+        resume=args.resume,
+        settings=flags.settings_of(args),
+    )
+    minigen.save(model, args.out / "weights.safetensors")
+    table.print_result({"-log p(x | class)" if args.classes else "-log p(x)": log[-1]["test"]["nats"]})
+    pictures.save_appearance()
+    pictures.save_completions(test)
+    print(f"Figures, log and weights are in {args.out}/")
+
+
+def parser() -> argparse.ArgumentParser:
+    result = flags.training_parser(__doc__, out="runs/pixelcnn", epochs=3, batch_size=16)
+    group = flags.add_pixel_flags(result)
+    group.add_argument("--gated", action="store_true", help="the Gated PixelCNN, which has no blind spot")
+    group.add_argument("--classes", action="store_true", help="model p(image | class), with --gated")
+    group.add_argument(
+        "--hidden", type=flags.positive, default=16, help="h, for each colour: a block carries 2h features"
+    )
+    group.add_argument("--blocks", type=flags.positive, default=7, help="residual blocks, without --gated")
+    group.add_argument("--layers", type=flags.positive, default=8, help="gated layers, with --gated")
+    return result
 
 
 if __name__ == "__main__":
-    main()
+    flags.run(run, parser())

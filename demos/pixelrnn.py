@@ -9,38 +9,64 @@ the test images in nats per image and in bits per dimension.
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 import minigen
-from minigen import command_line
-from minigen.command_line import autoregressive
+from common import figures, flags, tables
+from minigen import data, evaluate, optim, plot, train
 from minigen.models import PixelRNN
-
-
-def main() -> None:
-    parser = command_line.argument_parser(__doc__, out="runs/pixelrnn", epochs=2, batch_size=16)
-    group = autoregressive.add_arguments(parser)
-    group.add_argument("--cell", choices=["row", "diagonal"], default="row", help="kind of the recurrent layers")
-    group.add_argument(
-        "--hidden", type=command_line.positive, default=16, help="h: features of the states, for each colour"
-    )
-    group.add_argument("--layers", type=command_line.positive, default=3, help="number of recurrent layers")
-    group.add_argument(
-        "--head", type=command_line.positive, default=32, help="features before the output, for each colour"
-    )
-    args = parser.parse_args()
-    with command_line.errors_without_traceback(), minigen.device(args.device):
-        run(args)
 
 
 def run(args: argparse.Namespace) -> None:
     minigen.manual_seed(args.seed)
-    images, test_images = autoregressive.datasets(args)
+    images, test_images = flags.datasets(args)
     colours = images.image_shape[0]
-    model = PixelRNN(
-        images.image_shape, args.levels, args.cell, colours * args.hidden, args.layers, head=colours * args.head
+    if args.levels is None:
+        args.levels = 2 if colours == 1 else 256
+    pixels: Any = {"pixels": "binary"} if args.levels == 2 else {"pixels": "levels", "levels": args.levels}
+    loader = data.Loader(images, args.batch_size, seed=args.seed, **pixels)
+    test = data.Loader(test_images, 50, shuffle=False, seed=args.seed, binarization="fixed", **pixels)
+
+    hidden, head = colours * args.hidden, colours * args.head
+    model = PixelRNN(images.image_shape, args.levels, args.cell, hidden, args.layers, head=head)
+    adam = optim.Adam(model.parameters(), args.lr)
+    step = train.MaximumLikelihood(model, adam, schedule=optim.linear_decay(args.epochs * len(loader)))
+    log_prob = lambda x, labels: model.log_prob(x)
+
+    pictures = figures.PixelFigures(model, args.temperature, args.out)
+
+    def draw(epoch: int) -> None:
+        pictures.save_samples()
+        plot.save_curves(args.out / "log.jsonl", args.out / "curves.png", {"nats per image": ["loss", "nats"]})
+
+    table = tables.LikelihoodTable(test, args.levels, columns=("nats", "nats"), metric="nats")
+    table.print_heading(f"PixelRNN ({args.cell})", images, args.dataset)
+    log = train.train(
+        step,
+        loader,
+        epochs=args.epochs,
+        out=args.out,
+        evaluate=lambda: {"nats": -evaluate.mean_over(test, log_prob, model)},
+        draw=draw,
+        report=table.row,
+        resume=args.resume,
+        settings=flags.settings_of(args),
     )
-    autoregressive.train_and_show(model, f"PixelRNN ({args.cell})", images, test_images, args)
+    minigen.save(model, args.out / "weights.safetensors")
+    table.print_result({"-log p(x)": log[-1]["test"]["nats"]})
+    pictures.save_appearance()
+    pictures.save_completions(test)
+    print(f"Figures, log and weights are in {args.out}/")
+
+
+def parser() -> argparse.ArgumentParser:
+    result = flags.training_parser(__doc__, out="runs/pixelrnn", epochs=2, batch_size=16)
+    group = flags.add_pixel_flags(result)
+    group.add_argument("--cell", choices=["row", "diagonal"], default="row", help="kind of the recurrent layers")
+    group.add_argument("--hidden", type=flags.positive, default=16, help="h: features of the states, for each colour")
+    group.add_argument("--layers", type=flags.positive, default=3, help="number of recurrent layers")
+    return result
 
 
 if __name__ == "__main__":
-    main()
+    flags.run(run, parser())

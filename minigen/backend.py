@@ -142,9 +142,8 @@ def arrays_among(values: Iterable[Any]) -> list[Array]:
 
 def on_one_device(arrays: list[Array]) -> bool:
     """Whether all these arrays live on the same device."""
-    if set(map(type, arrays)) <= {np.ndarray}:  # quick, since this is asked at every operation
-        return True
-    return len({device_of(x) for x in arrays}) == 1
+    on_cpu = [type(x) is np.ndarray for x in arrays]  # quick, since this is asked at every operation
+    return False not in on_cpu or len({device_of(x) for x in arrays}) == 1
 
 
 def device_of(x: Array) -> Device:

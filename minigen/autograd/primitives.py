@@ -213,7 +213,8 @@ class Primitive(Generic[P, Result]):
         arrays = [arg._data if isinstance(arg, Tensor) else _without_dtype(arg) for arg in args]
         options = {name: _without_dtype(raw(option)) for name, option in kwargs.items()}
         present = arrays_among(arrays)
-        self._check_devices(present, arrays)
+        if not on_one_device(present):
+            self._refuse_devices(arrays)
         outputs, saved = self._compute(arrays, options)
         outputs = self._in_agreed_dtype(outputs, present)
         tensors = self._record(args, arrays, options, outputs, saved)
@@ -281,12 +282,11 @@ class Primitive(Generic[P, Result]):
 
     # -- checks --------------------------------------------------------------------------------------------------------
 
-    def _check_devices(self, present: list[Array], arguments: list[Any]) -> None:
-        if not on_one_device(present):
-            places = [f"{self.argument_at(i)} is on {device_of(x)}" for i, x in enumerate(arguments) if is_array(x)]
-            raise ValueError(
-                f"{self.name}: the arguments are on different devices: {', '.join(places)}; move them with `.to`"
-            )
+    def _refuse_devices(self, arguments: list[Any]) -> NoReturn:
+        places = [f"{self.argument_at(i)} is on {device_of(x)}" for i, x in enumerate(arguments) if is_array(x)]
+        raise ValueError(
+            f"{self.name}: the arguments are on different devices: {', '.join(places)}; move them with `.to`"
+        )
 
     def _in_agreed_dtype(self, outputs: tuple[Any, ...], present: list[Array]) -> tuple[Array, ...]:
         """The outputs as arrays; their dtype is the one on which the floating-point arguments agree."""

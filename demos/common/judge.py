@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ from minigen.checkpoint import atomic_write
 
 
 def save_samples(samples: np.ndarray, out: Path) -> None:
-    """Samples (N, C, H, W) with pixels in [0, 1] as bytes in `samples.npy`, for `judge` to compare with."""
+    """Write samples (N, C, H, W) with pixels in [0, 1] as bytes to `samples.npy`, for `judge` to compare with."""
     with atomic_write(out / "samples.npy") as temporary, open(temporary, "wb") as file:
         np.save(file, as_bytes(samples))
 
@@ -22,36 +22,24 @@ def as_bytes(samples: np.ndarray) -> np.ndarray:
     return np.rint(np.clip(samples, 0, 1) * 255).astype(np.uint8)
 
 
-def judge(samples: np.ndarray, images: data.Dataset, test_images: data.Dataset, args: argparse.Namespace) -> None:
+def judge(
+    samples: np.ndarray, images: data.Dataset, test_images: data.Dataset, out: Path, beside: Sequence[Path]
+) -> None:
     """Print what a classifier sees in samples (N, C, H, W), pixels in [0, 1]; draw the training images nearest to some.
 
-    The `samples.npy` of the folders `args.beside` are judged in the same way.
+    The `samples.npy` of the folders `beside` are judged in the same way.
     """
-    save_samples(samples, args.out)
+    save_samples(samples, out)
     if len(test_images) < 4:
         print(f"\nToo few test images to judge by: {len(test_images)}")
     else:
         if len(images.classes) > 1:
-            compare([args.out, *(folder for folder in args.beside if folder != args.out)], images, test_images, args)
+            compare([out, *(folder for folder in beside if folder != out)], images, test_images)
         print_parzen(samples, test_images)
-    shown = as_bytes(samples[:24])
-    indices, _ = evaluate.nearest(shown, images.images)
-    plot.save_pairs(shown / 255.0, images.images[indices[:, 0]] / 255.0, args.out / "nearest.png")
-    print(
-        f"Figures, log and weights are in {args.out}/; nearest.png: samples, and below each the nearest training image"
-    )
-
-
-def print_parzen(samples: np.ndarray, test_images: data.Dataset) -> None:
-    """The Parzen window's width is chosen on other images than those that it is judged on."""
-    half = min(len(test_images) // 2, 1000)
-    test, validation = (test_images.images[start : start + half] / 255.0 for start in (0, half))
-    sigma = evaluate.best_sigma(validation, samples)
-    parzen = float(evaluate.parzen_log_prob(test, samples, sigma).mean())
-    print(
-        f"Parzen window, sigma {sigma:.2f}: {parzen:.0f} nats (the first GAN paper's measure; it ranks models wrongly, "
-        "Theis et al. 2016)"
-    )
+    some = as_bytes(samples[:24])
+    indices, _ = evaluate.nearest(some, images.images)
+    plot.save_pairs(some / 255.0, images.images[indices[:, 0]] / 255.0, out / "nearest.png")
+    print(f"Figures, log and weights are in {out}/; nearest.png: samples, and below each the nearest training image")
 
 
 def trained_classifier(images: data.Dataset, test_images: data.Dataset, path: Path) -> evaluate.Classifier:
@@ -61,12 +49,12 @@ def trained_classifier(images: data.Dataset, test_images: data.Dataset, path: Pa
     return classifier
 
 
-def compare(folders: list[Path], images: data.Dataset, test_images: data.Dataset, args: argparse.Namespace) -> None:
+def compare(folders: Sequence[Path], images: data.Dataset, test_images: data.Dataset) -> None:
     """Print what a classifier of these images sees in the `samples.npy` of each folder."""
     print()
-    classifier = trained_classifier(images, test_images, args.out.parent / "classifier" / f"{images.name}.safetensors")
-    real = data.Loader(test_images, len(test_images), pixels="signed", shuffle=False)
-    real_images, _ = next(real.epoch(0))
+    path = folders[0].parent / "classifier" / f"{images.name}.safetensors"
+    classifier = trained_classifier(images, test_images, path)
+    real_images, _ = next(data.Loader(test_images, len(test_images), pixels="signed", shuffle=False).epoch(0))
     print(f"\n{'':24}  Fréchet  sure of  rarest class  shares of the classes, %")
     for folder in folders:
         file = folder / "samples.npy"
@@ -87,4 +75,16 @@ def compare(folders: list[Path], images: data.Dataset, test_images: data.Dataset
     print(
         f"Fréchet: distance in the classifier's features to {found['compared']} test images; of others, the floor. "
         "Sure: probability over 0.9."
+    )
+
+
+def print_parzen(samples: np.ndarray, test_images: data.Dataset) -> None:
+    """Print the log density of test images under a Parzen window, whose width is chosen on other test images."""
+    half = min(len(test_images) // 2, 1000)
+    test, validation = (test_images.images[start : start + half] / 255.0 for start in (0, half))
+    sigma = evaluate.best_sigma(validation, samples)
+    parzen = float(evaluate.parzen_log_prob(test, samples, sigma).mean())
+    print(
+        f"Parzen window, sigma {sigma:.2f}: {parzen:.0f} nats (the first GAN paper's measure; it ranks models wrongly, "
+        "Theis et al. 2016)"
     )

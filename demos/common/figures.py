@@ -1,0 +1,179 @@
+"""What the demos draw beyond the grids and curves of `minigen.plot`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minigen import data, plot
+from minigen.backend import separate_random, to_numpy
+from minigen.checkpoint import atomic_write
+from minigen.models import GAN
+from minigen.models.autoregressive import Autoregressive
+
+
+def new_figure(width: float, height: float) -> Any:
+    """An empty Matplotlib figure of that size in inches."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+# -- autoregressive models ---------------------------------------------------------------------------------------------
+
+
+class PixelFigures:
+    """Samples and completions by an autoregressive model, into the folder `out`."""
+
+    def __init__(self, model: Autoregressive, temperature: float, out: Path) -> None:
+        self.model, self.temperature, self.out = model, temperature, out
+
+    def save_samples(self) -> None:
+        """100 samples; of a model with classes, one class after the other."""
+        plot.save_grid(self._shown(self._sample(100)), self.out / "samples.png")
+
+    def save_appearance(self) -> None:
+        """36 samples as an animation in which they appear row by row."""
+        frames: list[np.ndarray] = []
+        self._sample(36, watch=lambda row, x: frames.append(plot.mosaic(self._shown(x))))
+        plot.save_animation(frames, self.out / "samples.gif")
+
+    def save_completions(self, test: data.Loader) -> None:
+        """Test images with the lower half covered; below each, four completions and the whole image."""
+        model = self.model
+        originals, labels = (x[:24] for x in next(test.epoch(0)))
+        height, width = model.image_shape[1:]
+        mask = np.zeros((height, width), dtype=bool)
+        mask[: height // 2] = True
+        given = {"image": originals, "mask": mask, "labels": labels if model.classes else None}
+        completions = [self._shown(model.sample(**given, **self._options()).data) for _ in range(4)]
+        whole = self._shown(originals)
+        rows = [np.where(mask, whole, 0.5), *completions, whole]
+        plot.save_grid(np.concatenate(rows), self.out / "completions.png", columns=len(originals))
+
+    def _sample(self, n: int, **options: Any) -> Any:
+        classes = self.model.classes
+        labels = np.arange(n) * classes // n if classes else None
+        return self.model.sample(n, labels, **self._options(), **options).data
+
+    def _options(self) -> dict[str, Any]:
+        return {"temperature": self.temperature, "progress": True}
+
+    def _shown(self, x: Any) -> np.ndarray:
+        return to_numpy(x) / (self.model.levels - 1)
+
+
+def save_receptive_fields(fields: dict[str, np.ndarray], row: int, column: int, path: Path) -> None:
+    """The influence of each pixel on one, (H, W) for each model, relative to its largest, on a logarithmic scale."""
+    from matplotlib.colors import LinearSegmentedColormap, LogNorm
+    from matplotlib.patches import Patch, Rectangle
+    from PIL import Image
+
+    colours = {
+        "the pixel": "#111111",
+        "before it, and seen": "#5b9bd5",
+        "before it, but never seen: a blind spot": "#f4792b",
+        "after it: must not be seen": "#eeeeee",
+    }
+    of_pixel, of_seen, of_blind, of_after = colours.values()
+    blues = LinearSegmentedColormap.from_list("influence", ["#cfe3f5", of_seen, "#08306b"])
+    figure = new_figure(12, 3.9)
+    panels = figure.subplots(1, len(fields))
+    for axes, (name, field) in zip(panels, fields.items(), strict=True):
+        before, seen = before_pixel(field.shape, row, column), field > 0
+        grid: Any = {"edgecolor": "white", "linewidth": 8 / len(field)}
+        axes.set_facecolor(of_after)
+        strength = np.ma.masked_array(field / max(field.max(), 1e-300), ~seen)
+        shades = axes.pcolormesh(strength, cmap=blues, norm=LogNorm(1e-6, 1, clip=True), **grid)
+        for i, j in np.argwhere(before & ~seen):
+            axes.add_patch(Rectangle((j, i), 1, 1, facecolor=of_blind, **grid))
+        axes.add_patch(Rectangle((column, row), 1, 1, color=of_pixel))
+        axes.set(xlim=(0, field.shape[1]), ylim=(field.shape[0], 0), xticks=[], yticks=[], aspect="equal")
+        axes.set_title(name, fontsize=13, fontweight="bold")
+        axes.set_xlabel(f"sees {(before & seen).sum()} of {before.sum()} pixels before it", fontsize=12)
+    bar = figure.colorbar(shades, ax=panels, shrink=0.72, pad=0.01, aspect=16, extend="min")
+    bar.set_label("influence, relative to the largest", fontsize=11)
+    bar.outline.set_visible(False)
+    handles = [Patch(facecolor=colour, edgecolor="#bbbbbb", label=text) for text, colour in colours.items()]
+    figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False, fontsize=12)
+    figure.savefig(file := BytesIO(), dpi=100, format="png")
+    with atomic_write(path) as temporary:
+        Image.open(file).convert("RGB").quantize(128).save(temporary, format="png")  # a third of the bytes
+
+
+def before_pixel(shape: tuple[int, ...], row: int, column: int) -> np.ndarray:
+    """Where an image (H, W) comes before a pixel, in raster order."""
+    order = np.arange(shape[0] * shape[1]).reshape(shape)
+    return order < order[row, column]
+
+
+# -- generative adversarial networks -----------------------------------------------------------------------------------
+
+
+def shown(x: Any) -> np.ndarray:
+    """Pixels from [-1, 1] to [0, 1]."""
+    return (to_numpy(x) + 1) / 2
+
+
+class History:
+    """What a GAN makes of the same z after every epoch: a picture each, and in the end all of them as an animation.
+
+    Ten samples in a row; of a model with classes, a row for each class.
+    """
+
+    def __init__(self, gan: GAN, out: Path, seed: int) -> None:
+        self.gan, self.out = gan, out
+        rows = 10 if gan.classes is None else gan.classes
+        self.labels = None if gan.classes is None else np.arange(rows).repeat(10)
+        with separate_random(seed):
+            self.z = gan.noise(10 * rows)
+
+    def save_epoch(self, epoch: int) -> None:
+        """The samples after so many epochs."""
+        path = self.out / "epochs" / f"{epoch:04d}.png"
+        path.parent.mkdir(exist_ok=True)
+        plot.save_grid(shown(self.gan.sample(labels=self.labels, z=self.z).data), path, columns=10)
+
+    def save_animation(self) -> None:
+        """All epochs as `samples.gif`, and the last one as `samples.png`."""
+        from PIL import Image
+
+        paths = sorted((self.out / "epochs").glob("*.png"))
+        frames = [np.asarray(Image.open(path).convert("RGB")) for path in paths]
+        plot.save_animation(frames, self.out / "samples.gif", milliseconds=200)
+        (self.out / "samples.png").write_bytes(paths[-1].read_bytes())
+
+
+def save_modes(mixture: data.toy.GaussianMixture, runs: Sequence[Any], columns: int, path: Path) -> None:
+    """The samples of every run, `columns` in a row, and a circle around each mode of the mixture."""
+    rows = len(runs) // columns
+    figure = new_figure(2.2 * columns, 2.3 * rows)
+    limit = 1.3 * abs(mixture.means).max()
+    for axes, run in zip(figure.subplots(rows, columns, squeeze=False).flat, runs, strict=True):
+        axes.plot(*run.samples[:1000].T, ".", markersize=1.5, color="C0", alpha=0.5)
+        axes.plot(*mixture.means.T, "o", markersize=9, markerfacecolor="none", color="C1", linewidth=0.7)
+        axes.set_title(f"{run.objective}, seed {run.seed}\n{run.covered} modes, {run.near:.0%} near", fontsize=7)
+        axes.set(xlim=(-limit, limit), ylim=(-limit, limit), xticks=[], yticks=[], aspect="equal")
+    plot.save_figure(figure, path)
+
+
+def save_analogies(rows: Sequence[Sequence[tuple[str, Any]]], draw: Callable[[Any], np.ndarray], path: Path) -> None:
+    """Analogies as in the lecture: for each, three columns of images and a square, each with a title.
+
+    A row holds four pairs (title, points z); `draw` makes images of the points.
+    """
+    lines = math.ceil(len(rows) / 2)
+    figure = new_figure(9, 2.2 * lines)
+    panels = figure.subplots(lines, 8, squeeze=False, width_ratios=2 * [1, 1, 1, 3]).reshape(-1, 4)
+    for axes in panels.flat:
+        axes.axis("off")
+    for row_of_axes, row in zip(panels, rows, strict=False):
+        for axes, columns, (title, z) in zip(row_of_axes, (1, 1, 1, 3), row, strict=True):
+            axes.imshow(plot.mosaic(draw(z), columns=columns))
+            axes.set_title(title, fontsize=8)
+    plot.save_figure(figure, path)

@@ -1,0 +1,123 @@
+"""What the benchmark claims: PyTorch's twins compute the same, cached images are the naive ones, exponents are right.
+
+Times are never compared: where a table of times is checked, the clock is the test's own.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import benchmark
+from common import torch_twins
+from minigen import backend
+from minigen.autograd import Tensor
+from minigen.models.autoregressive import Autoregressive
+
+SMALL = ["--repeat", 1, "--size", 8, "--sizes", 8, 10, "--batch-sizes", 1, 3, "--naive-seconds", 0]
+
+
+@pytest.mark.parametrize("alone", [True, False], ids=["without PyTorch", "with it where it is installed"])
+def test_every_model_is_in_every_table(
+    alone: bool, run_demo: Callable, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if alone:
+        monkeypatch.setattr(torch_twins, "torch", None)
+    sections = {"steps": benchmark.MODELS, "sampling": benchmark.AUTOREGRESSIVE, "growth": benchmark.MODELS}
+    run_demo("benchmark", *SMALL, "--only", *sections)
+    head, *tables = re.split(rf"^(?:{'|'.join(sections)})$", capsys.readouterr().out, flags=re.MULTILINE)
+    assert (" threads; " in head) and ("PyTorch is not installed: minigen alone" in head) == (torch_twins.torch is None)
+    for models, table in zip(sections.values(), tables, strict=True):
+        assert set(re.findall(r"^([a-z]+) ", table, re.MULTILINE)) - {"model"} == set(models)
+    assert len(re.findall(r"\d / \S+ +\d+\.\d\d / ", tables[0])) == (0 if torch_twins.torch is None else 4)  # ratios
+    assert len(re.findall(r"1 of 8 .* (\d) of \1$", tables[1], re.MULTILINE)) == 8
+
+
+# -- PyTorch's twins ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("case", [case for case in benchmark.CONVOLUTIONS if case.kernel < 7 and case.side > 7])
+def test_both_libraries_compute_the_same_convolution(case: benchmark.Convolution) -> None:
+    """A small one of each kind, and both gradients."""
+    pytest.importorskip("torch")
+    case = case._replace(images=2, inputs=3, side=7, outputs=2)
+    arrays = case.arrays()
+    pairs = zip(benchmark.our_convolution(case, *arrays), benchmark.their_convolution(case, *arrays), strict=True)
+    for part, (ours, theirs) in enumerate(pairs):
+        a, b = (f()[0] if part else f() for f in (ours, theirs))
+        np.testing.assert_allclose(a.numpy(), b.detach().numpy(), rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["vae", "pixelcnn"])
+def test_a_twin_has_the_loss_and_the_gradients(name: str) -> None:
+    torch = pytest.importorskip("torch")
+    model, x = benchmark.example(name, 8, 5)
+    twin, images = torch_twins.Twin(model), torch.from_numpy(x).float()
+    backend.manual_seed(1)
+    loss = model.loss(x)  # type: ignore[attr-defined]
+    if name == "vae":
+        backend.manual_seed(1)
+        noise = torch.from_numpy(backend.normal((5, model.latent_dim)))  # type: ignore[attr-defined]
+        value = torch_twins.vae_loss(twin, model, images, noise)  # type: ignore[arg-type]
+    else:
+        value = torch_twins.pixelcnn_loss(twin, model, images)  # type: ignore[arg-type]
+    loss.backward()
+    value.backward()
+    assert value.item() == pytest.approx(loss.item(), rel=1e-4)
+    for p, theirs in zip(model.parameters(), twin.parameters(model), strict=True):
+        ours = p.grad.numpy()  # type: ignore[union-attr]
+        np.testing.assert_allclose(theirs.grad.numpy(), ours, rtol=1e-3, atol=1e-4 * np.abs(ours).max())
+
+
+@pytest.mark.parametrize("name", ["gan", "dcgan"])
+def test_the_twins_of_the_players_compute_the_same(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch = pytest.importorskip("torch")
+    monkeypatch.setattr("torch.nn.functional.dropout", lambda x, p: x)
+    monkeypatch.setattr("minigen.ops.dropout", lambda x, p, **options: x)
+    gan: Any
+    gan, x = benchmark.example(name, 8, 5)
+    twin, flat = torch_twins.Twin(gan), name == "gan"
+    z = gan.noise(5)
+    noise = torch.from_numpy(z.numpy()).reshape(5, -1, *(() if flat else (1, 1)))
+    np.testing.assert_allclose(twin(gan.generator.net, noise).detach(), gan.generator(z).numpy(), atol=1e-5)
+    logits = twin(gan.discriminator.net, torch.from_numpy(x.reshape(5, -1) if flat else x).float())
+    ours = gan.discriminator(Tensor(x.astype(np.float32))).numpy()
+    np.testing.assert_allclose(logits.detach().reshape(-1), ours, atol=1e-4)
+
+
+# -- numbers -----------------------------------------------------------------------------------------------------------
+
+
+def test_exponents_and_ratios() -> None:
+    assert benchmark.exponent([2, 3, 7], [5 * n**1.5 for n in (2, 3, 7)]) == pytest.approx(1.5)
+    columns = benchmark.columns([[2.0, 6.0, 3.0], [4.0, 5.0, 6.0]])
+    assert " ".join(columns.split()) == "2.0 / 3.0 4.0 / 5.0 0.50 / 0.60"
+
+
+@pytest.mark.parametrize(("limit", "rows", "about"), [(["--full"], 5, ""), (["--naive-seconds", 1.5], 2, "~")])
+def test_naive_times_are_extrapolated_and_marked(
+    limit: list, rows: int, about: str, run_demo: Any, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a clock that goes on by a second when it is looked at, once a row: all rows take a second."""
+    seconds = iter(range(1000))
+    monkeypatch.setattr(time, "perf_counter", lambda: float(next(seconds)))
+    run_demo("benchmark", "--only", "sampling", "--models", "pixelcnn", "--size", 5, "--batch-sizes", 1, 3, *limit)
+    row = lambda n, each: ["pixelcnn", n, str(rows), "of", "5", f"{about}5.00", "5.00", f"{about}1.0", each, n, "of", n]
+    found = [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("pixelcnn")]
+    assert found == [row("1", "5000.0"), row("3", "1666.7")]
+
+
+def test_other_images_with_the_cache_are_found(error_of: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    sample = Autoregressive.sample
+
+    def wrong(model: Any, n: int, *, cached: bool, watch: Any) -> Any:
+        return sample(model, n, cached=cached, watch=lambda row, x: watch(row, 1 - x if cached else x))
+
+    monkeypatch.setattr(Autoregressive, "sample", wrong)
+    message = error_of("benchmark", *SMALL, "--only", "sampling", "--models", "pixelcnn")
+    assert "pixelcnn: with the cache, 1 of 1 images are others than without" in message
