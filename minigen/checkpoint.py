@@ -1,4 +1,4 @@
-"""Files: weights and whole states of training as safetensors, written so that a crash never leaves half a file.
+"""Weights and whole states of training as safetensors files.
 
 A `.safetensors` file holds named arrays and, as its metadata, a dictionary of strings. Loading one runs no code. The
 names of weights are PyTorch's, so the files go both ways.
@@ -6,35 +6,18 @@ names of weights are PyTorch's, so the files go both ways.
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import sys
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from minigen.backend import to_numpy
+from minigen.files import atomic_write
 from minigen.nn.module import Module
-
-
-@contextlib.contextmanager
-def atomic_write(path: str | Path) -> Iterator[Path]:
-    """A temporary path to write to: it becomes `path` in one step when the block ends, or vanishes if it fails."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")  # the next write replaces what a kill left of it
-    try:
-        yield temporary
-        with open(temporary, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
 
 MODEL = "minigen.model"
 """The key of the metadata under which a weights file says how to make its model."""
@@ -113,6 +96,8 @@ def read(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
             arrays, metadata = {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
     except (SafetensorError, TypeError, AttributeError) as error:  # the last two: a data type that NumPy has not
         raise ValueError(f"{path}: not a safetensors file, or a damaged one ({error})") from None
+    except MemoryError:
+        raise MemoryError(f"{path}: its {path.stat().st_size} bytes do not fit into memory") from None
     checksum = metadata.pop("crc32", None)  # which files from elsewhere do not have
     if checksum is not None and checksum != _checksum(arrays, metadata):
         raise ValueError(f"{path}: damaged, its contents do not match its checksum")
@@ -166,10 +151,12 @@ def load_checkpoint(path: str | Path, parts: Mapping[str, Any]) -> dict[str, Any
         for part, owner in parts.items():
             owner.load_state_dict(states[part])
             done.append(part)
-    except ValueError as error:
+    except BaseException as error:
         for part in done:
             parts[part].load_state_dict(before[part])
-        raise ValueError(f"{path}: {error}") from None
+        if isinstance(error, ValueError):
+            raise ValueError(f"{path}: {error}") from None
+        raise
     return progress
 
 

@@ -308,7 +308,8 @@ def clip_grad_norm(parameters: Iterable[Parameter], max_norm: float) -> float:
 class WeightEMA:
     """An exponential moving average of a module's weights, often better than the last ones (Polyak averaging).
 
-    Running statistics of batch normalisation are averaged with the parameters.
+    Running statistics of batch normalisation are averaged with the parameters. The decay warms up: for the n-th update
+    it is at most (1 + n) / (10 + n), so that the average of a short run is not one of its initial weights.
 
     >>> ema = WeightEMA(generator, decay=0.999)
     >>> ...                                  # after every optimizer.step():
@@ -320,6 +321,7 @@ class WeightEMA:
     def __init__(self, module: Module, decay: float = 0.999) -> None:
         _check(self, decay=(decay, 0 <= decay < 1, "in [0, 1)"))
         self.module, self.decay = module, decay
+        self.updates = 0
         self.average = {name: x.data.copy() for name, x in self._averaged()}
 
     def _averaged(self) -> Iterator[tuple[str, Tensor]]:
@@ -327,10 +329,12 @@ class WeightEMA:
 
     def update(self) -> None:
         """average = decay average + (1 - decay) weights"""
+        self.updates += 1
+        decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
         for name, p in self._averaged():
             average, current = self.average[name].reshape(-1), p.data.reshape(-1)
             for block in blocks(p.data):
-                average[block] += (1 - self.decay) * (current[block] - average[block])
+                average[block] += (1 - decay) * (current[block] - average[block])
 
     @contextmanager
     def applied(self) -> Iterator[None]:
@@ -349,9 +353,12 @@ class WeightEMA:
             self.average[name][...] = current
 
     def state_dict(self) -> dict[str, Array]:
-        """The averages by name."""
-        return dict(self.average)
+        """The averages by name, and "number of updates", a name that no attribute has."""
+        return {**self.average, "number of updates": np.array(self.updates)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from a `state_dict`. `ValueError`, with nothing changed, if it does not fit the module."""
-        load_arrays({name: Tensor(x) for name, x in self.average.items()}, state, type(self).__name__)
+        own = {name: Tensor(x) for name, x in self.state_dict().items()}
+        warmed_up = {"number of updates": np.array(10**9)}  # for states of before there was a warm-up
+        load_arrays(own, warmed_up | dict(state), type(self).__name__)
+        self.updates = own["number of updates"].item()

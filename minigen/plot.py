@@ -15,7 +15,7 @@ import numpy as np
 
 from minigen.autograd import raw
 from minigen.backend import to_numpy
-from minigen.checkpoint import atomic_write
+from minigen.files import atomic_write
 
 
 def mosaic(images: Any, columns: int | None = None, gap: int = 2, scale: int = 2) -> np.ndarray:

@@ -482,7 +482,7 @@ def test_clip_grad_norm_does_not_overflow_in_float32(device: Device) -> None:
 
 @given(decay=st.floats(0, 0.999), steps=st.integers(0, 6), seed=SEEDS)
 def test_ema_in_closed_form(decay: float, steps: int, seed: int, device: Device) -> None:
-    """After n updates: decay^n p_0 + (1 - decay) sum over k of decay^(n - k) p_k."""
+    """Each update, with d_n = min(decay, (1 + n) / (10 + n)), gives p_n the weight 1 - d_n and scales the others."""
     values = np.random.default_rng(seed).normal(size=(steps + 1, 2, 3)).astype("float32")
     layer = nn.Linear(3, 2, bias=False)
     layer.load_state_dict({"weight": values[0]})
@@ -490,7 +490,8 @@ def test_ema_in_closed_form(decay: float, steps: int, seed: int, device: Device)
     for value in values[1:]:
         layer.load_state_dict({"weight": value})
         ema.update()
-    weights = [decay**steps, *((1 - decay) * decay ** (steps - k) for k in range(1, steps + 1))]
+    decays = [min(decay, (1 + n) / (10 + n)) for n in range(1, steps + 1)]
+    weights = [(1 - d) * math.prod(decays[n:]) for n, d in enumerate([0, *decays])]
     expected = np.tensordot(weights, values.astype("float64"), 1)
     average = ema.state_dict()["weight"]
     np.testing.assert_allclose(to_numpy(average), expected, rtol=1e-5, atol=1e-6)
@@ -501,11 +502,11 @@ def test_ema_in_closed_form(decay: float, steps: int, seed: int, device: Device)
 def test_ema_of_parameters_longer_than_a_block(device: Device) -> None:
     n = next(blocks(np.zeros(1 << 20))).stop
     layer = nn.Linear(2 * n + 7, 1)
-    ema = WeightEMA(layer, 0.75)
+    ema = WeightEMA(layer, 0.125)
     before = layer.weight.numpy().copy()
     layer.weight.data = layer.weight.data + 1
     ema.update()
-    np.testing.assert_allclose(to_numpy(ema.average["weight"]), before + 0.25, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(to_numpy(ema.average["weight"]), before + 0.875, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("fails", [False, True])
@@ -516,7 +517,7 @@ def test_ema_applied(fails: bool, device: Device) -> None:
     for p in layer.parameters():
         p.data += 1
     ema.update()
-    own, average = as_bytes(p.data for p in layer.parameters()), as_bytes(ema.state_dict().values())
+    own, average = as_bytes(p.data for p in layer.parameters()), as_bytes(ema.average.values())
     assert own != average
     try:
         with ema.applied():
@@ -526,7 +527,7 @@ def test_ema_applied(fails: bool, device: Device) -> None:
     except KeyError:
         assert fails
     assert as_bytes(p.data for p in layer.parameters()) == own
-    assert as_bytes(ema.state_dict().values()) == average
+    assert as_bytes(ema.average.values()) == average
     assert all(p.data is x for p, x in zip(layer.parameters(), arrays, strict=True))  # what an optimizer holds
 
 
@@ -542,14 +543,14 @@ def test_ema_is_seen_by_the_tape(device: Device) -> None:
 def test_ema_of_running_statistics(device: Device) -> None:
     """They are averaged with the parameters, the count of batches is not: it stays the module's own."""
     layer, random = nn.BatchNorm1d(2), np.random.default_rng(0)
-    ema = WeightEMA(layer, 0.75)
-    assert list(ema.state_dict()) == ["weight", "bias", "running_mean", "running_var"]
+    ema = WeightEMA(layer, 0.125)
+    assert list(ema.average) == ["weight", "bias", "running_mean", "running_var"]
     mean, var = np.zeros(2), np.ones(2)
     for _ in range(3):
         layer(tensor(random.normal(3, 2, size=(4, 2)).astype("float32")))
         ema.update()
-        mean = 0.75 * mean + 0.25 * layer.running_mean.numpy()
-        var = 0.75 * var + 0.25 * layer.running_var.numpy()
+        mean = 0.125 * mean + 0.875 * layer.running_mean.numpy()
+        var = 0.125 * var + 0.875 * layer.running_var.numpy()
     np.testing.assert_allclose(to_numpy(ema.average["running_mean"]), mean, rtol=1e-5)
     np.testing.assert_allclose(to_numpy(ema.average["running_var"]), var, rtol=1e-5)
     own, x = as_bytes(layer.state_dict().values()), random.normal(size=(5, 2)).astype("float32")
@@ -560,11 +561,32 @@ def test_ema_of_running_statistics(device: Device) -> None:
     assert as_bytes(layer.state_dict().values()) == own
 
 
+def test_the_average_of_a_short_run_is_not_one_of_initial_weights(device: Device) -> None:
+    """They are forgotten after some tens of updates, where 0.999^30 of them, 97 %, would be left."""
+    layer = nn.Linear(1, 1, bias=False)
+    layer.load_state_dict({"weight": np.full((1, 1), 1e3, "float32")})
+    ema = WeightEMA(layer, 0.999)
+    layer.load_state_dict({"weight": np.ones((1, 1), "float32")})
+    for _ in range(30):
+        ema.update()
+    assert float(ema.average["weight"].item()) == pytest.approx(1.0, abs=1e-3)
+
+
+def test_an_average_of_before_there_was_a_warm_up_is_warm(device: Device) -> None:
+    layer = nn.Linear(1, 1, bias=False)
+    ema = WeightEMA(layer, 0.75)
+    ema.load_state_dict({"weight": np.zeros((1, 1), "float32")})
+    layer.load_state_dict({"weight": np.ones((1, 1), "float32")})
+    ema.update()
+    assert ema.average["weight"].item() == 0.25
+
+
 def test_ema_state(device: Device) -> None:
     layer = nn.Linear(3, 2)
     ema = WeightEMA(layer, 0.9)
-    layer.weight.data += 1
-    ema.update()
+    for _ in range(5):  # the warm-up goes on
+        layer.weight.data += 1
+        ema.update()
     other = WeightEMA(nn.Linear(3, 2), 0.9)
     other.load_state_dict({name: to_numpy(x).copy() for name, x in ema.state_dict().items()})
     other.module.load_state_dict(layer.state_dict())

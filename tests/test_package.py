@@ -29,7 +29,7 @@ PACKAGES = [name for name, path in FILES.items() if path.name == "__init__.py"]
 # -- the house: imports run downwards ----------------------------------------------------------------------------------
 
 LAYERS = [  # the parts in one layer do not know each other
-    {"backend"},
+    {"backend", "files"},
     {"autograd", "data"},
     {"gradcheck", "ops"},
     {"nn", "distributions"},

@@ -195,7 +195,7 @@ def _flattened(name: str, x: Any) -> Iterator[tuple[str, Any]]:
 
 
 def load_arrays(own: Mapping[str, Tensor], state: Mapping[str, Any], owner: str) -> None:
-    """Copy `state` into the tensors of the same names, after checking that everything fits."""
+    """Copy `state` into the tensors of the same names, after everything was checked and converted."""
     problems = [f"{name} is missing" for name in own if name not in state]
     problems += [f"{name} is not known" for name in state if name not in own]
     values = {}
@@ -205,12 +205,15 @@ def load_arrays(own: Mapping[str, Tensor], state: Mapping[str, Any], owner: str)
         x = own[name]
         if value.shape != x.shape or value.dtype.kind != x.dtype.kind:
             problems.append(f"{name} is {value.shape} {value.dtype} but takes {x.shape} {x.dtype}")
+        if isinstance(x.data, np.ndarray) and not x.data.flags.writeable:
+            problems.append(f"{name} is in memory that cannot be written")
     if problems:
         shown = "; ".join(sorted(problems)[:8]) + ("; ..." if len(problems) > 8 else "")
         raise ValueError(f"{owner}: the state does not fit ({len(problems)} problems), nothing was changed: {shown}")
+    converted = {name: x.device.asarray(to_numpy(values[name]), dtype=x.dtype) for name, x in own.items()}
     with no_grad():
         for name, x in own.items():
-            x[...] = x.device.asarray(to_numpy(values[name]), dtype=x.dtype)
+            x[...] = converted[name]
 
 
 class Lambda(Module):

@@ -782,6 +782,33 @@ def test_load_refuses_what_does_not_fit(change: Callable[[dict], Any], message: 
     assert as_bytes(model) == before
 
 
+def test_load_into_memory_that_cannot_be_written_changes_nothing() -> None:
+    model = small_model()
+    model[5].bias.data.flags.writeable = False
+    before, state = as_bytes(model), {name: x + 1 for name, x in model.state_dict().items()}
+    with pytest.raises(ValueError, match=r"^Sequential: .*, nothing was changed: 5\.bias is in memory that cannot be"):
+        model.load_state_dict(state)
+    assert as_bytes(model) == before
+
+
+def test_load_that_runs_out_of_memory_changes_nothing(device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything is converted to the module's device and dtypes before the first value is written."""
+    model = small_model()
+    before, state = as_bytes(model), {name: x + 1 for name, x in model.state_dict().items()}
+    asarray, calls = Device.asarray, []
+
+    def full(self: Device, *args: Any, **options: Any) -> Any:
+        calls.append(args)
+        if len(calls) == len(state):
+            raise MemoryError
+        return asarray(self, *args, **options)
+
+    with monkeypatch.context() as patch, pytest.raises(MemoryError):
+        patch.setattr(Device, "asarray", full)
+        model.load_state_dict(state)
+    assert as_bytes(model) == before
+
+
 def test_load_names_all_problems_at_once() -> None:
     state = {name: x + 1 for name, x in small_model().state_dict().items()}
     state["extra"] = state.pop("0.bias")
