@@ -23,6 +23,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tqdm import tqdm
+
 sys.path.insert(0, str(Path(__file__).parent))
 from small_run import dataset, final_state
 
@@ -35,6 +37,7 @@ from minigen.optim import Adam
 from minigen.train import Interrupted, MaximumLikelihood, train
 
 IMAGES = dataset(64, size=8)
+tqdm.monitor_interval = 0  # no thread beside the main one, whose locks a forked process would wait for in vain
 
 
 def program(out: Path) -> None:
