@@ -36,10 +36,10 @@ def line(claim: Claim) -> str:
     return f"{claim.text:65s}  {claim.expected:>15s}   {claim.measured:20s}  {mark}".rstrip()
 
 
-def parser() -> argparse.ArgumentParser:
-    result = argparse.ArgumentParser(description=__doc__, formatter_class=flags.Formatter)
+def parser() -> flags.Parser:
+    result = flags.Parser(__doc__, quick={"steps": 300})
     result.add_argument("--out", type=Path, default=Path("runs/gan_theory"), help="folder for the figures")
-    result.add_argument("--seed", type=int, default=0, help="of all random numbers")
+    result.add_argument("--seed", type=flags.seed, default=0, help="of all random numbers")
     result.add_argument(
         "--steps",
         type=flags.positive,

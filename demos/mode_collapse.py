@@ -81,8 +81,8 @@ def learn(mixture: GaussianMixture, objective: str, seed: int, args: argparse.Na
         return to_numpy(gan.sample(4000).data)
 
 
-def parser() -> argparse.ArgumentParser:
-    result = argparse.ArgumentParser(description=__doc__, formatter_class=flags.Formatter)
+def parser() -> flags.Parser:
+    result = flags.Parser(__doc__, quick={"iterations": 1500, "seeds": 2})
     group = result.add_argument_group("the runs")
     group.add_argument("--device", default="cpu", help='"cpu", "gpu" or "gpu:N"')
     group.add_argument("--mixture", choices=MIXTURES, default="ring", help="8 Gaussians on a circle, or 25 on a square")
@@ -94,7 +94,7 @@ def parser() -> argparse.ArgumentParser:
         help="those to compare",
     )
     group.add_argument("--seeds", type=flags.positive, default=5, help="runs of each")
-    group.add_argument("--seed", type=int, default=0, help="the first of the seeds")
+    group.add_argument("--seed", type=flags.seed, default=0, help="the first of the seeds")
     group.add_argument("--iterations", type=flags.positive, default=5000, help="generator steps of each run")
     group.add_argument(
         "--out", type=Path, default=Path("runs/mode_collapse"), help="folder for the figure and the runs"
@@ -102,10 +102,12 @@ def parser() -> argparse.ArgumentParser:
     group.add_argument("--resume", action="store_true", help="continue, without training again what is in --out")
     group = result.add_argument_group("the game")
     group.add_argument("--k", type=flags.positive, help="discriminator steps for each of the generator's")
-    group.add_argument("--penalty", type=float, default=0.1, help="weight of the gradient penalty of wasserstein-gp")
-    group.add_argument("--lr", type=float, default=1e-3, help="the discriminator's learning rate")
-    group.add_argument("--generator-lr", type=float, help="the generator's (default: the same)")
-    group.add_argument("--average", type=float, default=0.995, help="decay of the generator's weight average; 0: none")
+    group.add_argument(
+        "--penalty", type=flags.above_zero, default=0.1, help="weight of the gradient penalty of wasserstein-gp"
+    )
+    group.add_argument("--lr", type=flags.above_zero, default=1e-3, help="the discriminator's learning rate")
+    group.add_argument("--generator-lr", type=flags.above_zero, help="the generator's (default: the same)")
+    flags.add_average(group)
     flags.add_tricks(result)
     return result
 

@@ -68,8 +68,8 @@ def influence(make: Callable[[], Autoregressive], row: int, column: int, tries: 
     return np.asarray(total)
 
 
-def parser() -> argparse.ArgumentParser:
-    result = argparse.ArgumentParser(description=__doc__, formatter_class=flags.Formatter)
+def parser() -> flags.Parser:
+    result = flags.Parser(__doc__, quick={"tries": 1, "layers": 5})
     result.add_argument("--size", type=flags.positive, default=28, help="height and width of the image")
     result.add_argument(
         "--pixel", type=int, nargs=2, metavar=("ROW", "COLUMN"), help="whose logit (default: the one in the centre)"
@@ -78,7 +78,7 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("--layers", type=flags.positive, default=15, help="3x3 layers after it")
     result.add_argument("--recurrent-layers", type=flags.positive, default=3, help="LSTM layers after it")
     result.add_argument("--tries", type=flags.positive, default=2, help="draws of the weights, which are added")
-    result.add_argument("--seed", type=int, default=0, help="of weights and images")
+    result.add_argument("--seed", type=flags.seed, default=0, help="of weights and images")
     result.add_argument("--out", type=Path, default=Path("runs/receptive_field"), help="folder for the figure")
     return result
 

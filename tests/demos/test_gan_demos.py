@@ -145,12 +145,31 @@ def test_every_folder_has_its_row(
     real = lambda images: images[:, 0, 0, 0] / 127.5 - 1
     distance = lambda a, b: (a.mean() - b.mean()) ** 2 + (a.std(ddof=1) - b.std(ddof=1)) ** 2  # of normals on a line
     own, of_test = real(samples.images), real(test.images)
-    assert by_folder["run"] == [f"{distance(own[:8], of_test[0::2]):.2f}", "90.0%", "40.0%", "40 60"]
-    assert by_folder["half"][1:] == ["100.0%", "50.0%", "50 50"]
+    diversity = lambda images: f"{images.std() / of_test.std():.2f}"
+    assert by_folder["run"] == [f"{distance(own[:8], of_test[0::2]):.2f}", diversity(own), "90.0%", "40.0%", "40 60"]
+    assert by_folder["half"][1:] == [diversity(np.array([30, 200]) / 127.5), "100.0%", "50.0%", "50 50"]
     assert by_folder["nothing"] == ["no samples.npy there: run its demo to compare"]
     assert by_folder["digits"] == ["its samples are of other images, (1, 28, 28)"]
     floor = distance(of_test[0::2], of_test[1::2])
-    assert by_folder["real test images"] == [f"{floor:.2f}", f"{(np.abs(of_test) > 0.1).mean():.1%}"]
+    assert by_folder["real test images"] == [f"{floor:.2f}", "1.00", f"{(np.abs(of_test) > 0.1).mean():.1%}"]
+
+
+@pytest.mark.parametrize(
+    ("greys", "said"),
+    [
+        ([120] * 19 + [121], "the samples hardly differ (diversity 0.00)"),
+        ([255] * 10 + [160] * 9 + [0], "95% of the samples look like one class (bright)"),
+        ([255] * 18 + [0] * 2, ""),
+    ],
+)
+def test_the_certainty_about_samples_that_collapsed_means_nothing(
+    greys: list, said: str, tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(judging, "trained_classifier", lambda *arguments: Reads())
+    test = images_of([20, 235] * 10, "test")
+    judging.judge(images_of(greys).images / 255, images_of(np.arange(30)), test, tmp_path, [])
+    warnings = re.findall("NOT TO BE TRUSTED: (.*), and what the classifier", capsys.readouterr().out)
+    assert warnings == ([said] if said else [])
 
 
 def test_the_parzen_window_is_as_wide_as_is_best_for_other_images(capsys: pytest.CaptureFixture) -> None:
