@@ -109,7 +109,7 @@ def save_curves(log: str | Path, path: str | Path, panels: Mapping[str, Sequence
                 if points:
                     axes.plot(*zip(*points, strict=True), f"o{style}", ms=3, color=f"C{color}", label=f"{split}: {key}")
         axes.set_xlabel("epoch")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.set_ylabel(label)
         axes.grid(alpha=0.3)
         axes.legend()

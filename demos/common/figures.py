@@ -22,13 +22,13 @@ def row_titles(classes: Sequence[str], labels: np.ndarray) -> list[str]:
     return [", ".join(classes[label] for label in np.unique(row)) for row in labels]
 
 
-def save_small(figure: Any, path: Path) -> None:
-    """Write a Matplotlib figure as a PNG of 128 colours, which needs a third of the bytes."""
+def save_small(figure: Any, path: Path, colours: int = 128) -> None:
+    """Write a Matplotlib figure as a PNG of few colours, which needs a third of the bytes."""
     from PIL import Image
 
     figure.savefig(file := BytesIO(), dpi=100, format="png")
     with atomic_write(path) as temporary:
-        Image.open(file).convert("RGB").quantize(128).save(temporary, format="png")
+        Image.open(file).convert("RGB").quantize(colours).save(temporary, format="png")
 
 
 def new_figure(width: float, height: float) -> Any:
@@ -53,7 +53,7 @@ def save_manifold(images: np.ndarray, values: Sequence[float], path: Path) -> No
     axes.set_yticks(**ticks)
     axes.set_xlabel("$z_1$", fontsize=13)
     axes.set_ylabel("$z_2$", fontsize=13)
-    save_small(figure, path)
+    save_small(figure, path, colours=32)
 
 
 # -- autoregressive models ---------------------------------------------------------------------------------------------
