@@ -74,7 +74,9 @@ def test_flags_reach_the_gan(demo: str, small: list, untrained: Callable) -> Non
     ]:
         step, loader = untrained(demo, *small, *flags, "--epochs", 4)
         assert step.model.tricks == replace(Tricks(), **changes, instance_noise_rounds=2 * len(loader))
-    step, loader = untrained(demo, *small, "--k", 3, "--classes", "--objective", "hinge")
+    assert [optimizer.lr for optimizer in step.optimizers.values()] == [5e-4, 1e-3]
+    step, loader = untrained(demo, *small, "--k", 3, "--classes", "--objective", "hinge", "--generator-lr", 0.5)
+    assert step.optimizers["generator"].lr == 0.5
     gan = step.model
     assert (gan.k, gan.classes, gan.latent_dim, gan.objective_name) == (3, 2, 3, "hinge")
     assert (loader.batch_size, loader.drop_last, loader.pixels) == (6, True, "signed")
@@ -89,18 +91,19 @@ def test_the_samples_that_are_judged_come_from_the_averaged_weights(
 
     def spy(gan: GAN, n: int | None = None, labels: Any = None, *, z: Any = None) -> Tensor:
         z = gan.noise(n) if n is not None else z
-        drawn.append((labels, z.numpy().copy(), (x := sample(gan, labels=labels, z=z)).numpy()))
+        drawn.append((gan, labels, z.numpy().copy(), (x := sample(gan, labels=labels, z=z)).numpy()))
         return x
 
     monkeypatch.setattr(GAN, "sample", spy)
     run_demo("dcgan", *small, "--features", 2, "--classes", "--epochs", 1, "--beside")
-    labels, z, x = drawn[-1]
+    trained, labels, z, x = drawn[-1]
     np.testing.assert_array_equal(labels, np.repeat([0, 1], 500))
     samples = np.load(tmp_path / "samples.npy")
     assert samples.dtype == np.uint8 and np.abs(samples - (x + 1) * 127.5).max() <= 0.501
     gan = DCGAN((3, 8, 8), 3, 2, classes=2)
     minigen.load(tmp_path / "weights.safetensors", into=gan)
     np.testing.assert_array_equal(sample(gan, labels=labels, z=Tensor(z)).numpy(), x)
+    assert np.abs(sample(trained, labels=labels, z=Tensor(z)).numpy() - x).max() > 0  # by the last weights
 
 
 # -- the judgement -----------------------------------------------------------------------------------------------------
