@@ -9,10 +9,12 @@ is expected, what was measured, and whether it holds.
 from __future__ import annotations
 
 import argparse
+import time
 from pathlib import Path
 
 import minigen
 from common import flags
+from minigen.train.forecast import duration
 from theory import Claim, generator_losses, optimal_discriminator, value_of_the_game, wasserstein
 
 EXPERIMENTS = (optimal_discriminator, value_of_the_game, generator_losses, wasserstein)
@@ -22,11 +24,15 @@ def run(args: argparse.Namespace) -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     print(f"{'claim':65s}  {'expected':>15s}   measured")
     claims: list[Claim] = []
+    start = time.monotonic()
     for experiment in EXPERIMENTS:
         minigen.manual_seed(args.seed)
         claims += (found := experiment.measure(args.steps, args.out))
         for claim in found:
             print(line(claim), flush=True)
+        if experiment is EXPERIMENTS[0]:
+            rest = duration((len(EXPERIMENTS) - 1) * (time.monotonic() - start))
+            print(f"About {rest} for the other experiments; the first figure is in {args.out}/", flush=True)
     checked = [claim for claim in claims if claim.holds is not None]
     print(f"\n{sum(claim.holds for claim in checked)} of {len(checked)} claims hold. Figures are in {args.out}/")
 

@@ -74,7 +74,7 @@ def new_model(args: argparse.Namespace, images: data.Dataset) -> Autoregressive:
 
 
 def parser() -> flags.Parser:
-    quick = {"epochs": 1, "blocks": 5, "layers": 4}
+    quick = {"epochs": 1, "hidden": 8}
     result = flags.training_parser(__doc__, out="runs/pixelcnn", epochs=3, batch_size=16, quick=quick)
     group = flags.add_pixel_flags(result)
     group.add_argument("--gated", action="store_true", help="the Gated PixelCNN, which has no blind spot")

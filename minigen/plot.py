@@ -55,7 +55,7 @@ def titled(picture: np.ndarray, rows: Sequence[str] = (), caption: str = "") -> 
 def save_grid(
     images: Any, path: str | Path, columns: int | None = None, scale: int = 2, rows: Sequence[str] = ()
 ) -> None:
-    """Write images (N, C, H, W) as one PNG, side by side in rows, each with its title on the left if `rows` has them."""
+    """Write images (N, C, H, W) as one PNG, side by side in rows; `rows` has the titles on their left, if any."""
     from PIL import Image
 
     picture = Image.fromarray(titled(mosaic(images, columns, scale=scale), rows))

@@ -67,7 +67,7 @@ def errors_without_traceback() -> Iterator[None]:
 def in_one_line(error: Exception) -> str:
     """What is wrong, with the name of the file if it is about one, and what to do about it."""
     if isinstance(error, MemoryError):
-        return f"out of memory ({error or 'no details'}); a smaller --batch-size or a smaller model needs less"
+        return f"out of memory ({str(error) or 'no details'}); a smaller --batch-size or a smaller model needs less"
     text = str(error)
     if isinstance(error, OSError) and error.filename is not None:
         text = f"{error.filename}: {error.strerror}"

@@ -39,7 +39,7 @@ def judge(
     some = as_bytes(samples[:24])
     indices, _ = evaluate.nearest(some, images.images)
     plot.save_pairs(
-        some / 255.0, images.images[indices[:, 0]] / 255.0, out / "nearest.png", names=("sample", "nearest in training")
+        some / 255.0, images.images[indices[:, 0]] / 255.0, out / "nearest.png", names=("sample", "nearest training")
     )
 
 
@@ -73,7 +73,7 @@ def compare(folders: Sequence[Path], images: data.Dataset, test_images: data.Dat
             f"{min(found['shares']):12.1%}  {' '.join(f'{100 * share:.0f}' for share in found['shares'])}"
         )
         if collapse := signs_of_collapse(diversity, found["shares"], images.classes):
-            print(f"{'':24}  NOT TO BE TRUSTED: {collapse}, and what the classifier is sure of means nothing")
+            print(f"{'':24}  WARNING: {collapse}; how sure the classifier is of them means nothing")
     print(f"{'real test images':24}  {found['floor']:7.2f}  {1:9.2f}  {found['confident_real']:7.1%}")
     print(
         f"Fréchet: distance in the classifier's features to {found['compared']} test images; of others, the floor. "
