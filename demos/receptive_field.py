@@ -4,7 +4,7 @@ PixelCNN and PixelRNN (van den Oord et al. 2016, arXiv 1601.06759, figure 4) and
 figure 1) predict a pixel from those before it, but not each model sees all of them. Here, models with random weights
 get random images, and the gradient of one pixel's logit with respect to every pixel of the image says which ones matter
 and how much. What comes after the pixel must have a gradient of exactly zero; what comes before it and has none is a
-blind spot. Prints the counts and draws the four receptive fields in --out.
+blind spot. Prints the counts and draws the four receptive fields in --out, which takes some seconds.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def influence(make: Callable[[], Autoregressive], row: int, column: int, tries: 
 
 
 def parser() -> flags.Parser:
-    result = flags.Parser(__doc__, quick={"tries": 1, "layers": 5})
+    result = flags.Parser(__doc__, quick={"tries": 1})
     result.add_argument("--size", type=flags.positive, default=28, help="height and width of the image")
     result.add_argument(
         "--pixel", type=int, nargs=2, metavar=("ROW", "COLUMN"), help="whose logit (default: the one in the centre)"
