@@ -2,17 +2,33 @@
 
 The layers, each knowing only those below it: `backend` (NumPy or CuPy), `autograd` (tensors and the chain rule), `ops`
 (operations with their derivatives), `nn`, `optim` and `distributions` (layers and what goes with them), `models`,
-`evaluate`, `train` and `plot`. `data` stands beside them.
+`evaluate`, `train` and `plot`; `weights` (models from files). `data` stands beside them.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from minigen import autograd, backend, nn, ops, optim
-from minigen.autograd import Tensor, detect_anomaly, grad, no_grad, tensor
+from minigen.autograd import (
+    Tensor,
+    arange,
+    detect_anomaly,
+    full,
+    grad,
+    no_grad,
+    one_hot,
+    ones,
+    ones_like,
+    rand,
+    randn,
+    tensor,
+    zeros,
+    zeros_like,
+)
 from minigen.backend import default_dtype, device, manual_seed
-from minigen.checkpoint import load, save
+from minigen.checkpoint import save
 from minigen.gradcheck import gradcheck
+from minigen.weights import load
 
 if TYPE_CHECKING:
     from minigen import data, distributions, evaluate, models, plot, train
@@ -21,6 +37,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Tensor",
+    "arange",
     "autograd",
     "backend",
     "data",
@@ -29,6 +46,7 @@ __all__ = [
     "device",
     "distributions",
     "evaluate",
+    "full",
     "grad",
     "gradcheck",
     "load",
@@ -36,12 +54,19 @@ __all__ = [
     "models",
     "nn",
     "no_grad",
+    "one_hot",
+    "ones",
+    "ones_like",
     "ops",
     "optim",
     "plot",
+    "rand",
+    "randn",
     "save",
     "tensor",
     "train",
+    "zeros",
+    "zeros_like",
 ]
 
 

@@ -185,6 +185,14 @@ def default_dtype(dtype: Any) -> Iterator[None]:
         _default_dtype.reset(token)
 
 
+def floating(x: Any) -> Any:
+    """Integers and booleans in the default floating-point type, anything else as it is.
+
+    NumPy would take uint8 to float16, where exp(12) is infinite already, and subtract in uint8, where 0 - 1 is 255.
+    """
+    return x.astype(current_dtype()) if is_array(x) and x.dtype.kind in "biu" else x
+
+
 # -- random numbers --------------------------------------------------------------------------------------------
 
 _random: ContextVar[np.random.Generator | None] = ContextVar("random numbers", default=None)

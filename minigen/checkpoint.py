@@ -1,42 +1,32 @@
-"""Files: weights and whole states of training as safetensors, written so that a crash never leaves half a file.
+"""Weights and whole states of training as safetensors files.
 
-A `.safetensors` file holds named arrays and a dictionary of strings, and loading one runs no code. The names are
-PyTorch's, so the files go both ways.
+A `.safetensors` file holds named arrays and, as its metadata, a dictionary of strings. Loading one runs no code. The
+names of weights are PyTorch's, so the files go both ways.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
+import sys
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from minigen.backend import to_numpy
+from minigen.files import atomic_write
 from minigen.nn.module import Module
 
-
-@contextlib.contextmanager
-def atomic_write(path: str | Path) -> Iterator[Path]:
-    """A temporary path to write to: it becomes `path` in one step when the block ends, or vanishes if it fails."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")  # the next write replaces what a kill left of it
-    try:
-        yield temporary
-        with open(temporary, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+MODEL = "minigen.model"
+"""The key of the metadata under which a weights file says how to make its model."""
 
 
 def save(what: Module | Mapping[str, Any], path: str | Path, metadata: Mapping[str, str] | None = None) -> None:
-    """Write a module's weights, or a dictionary of arrays, to a `.safetensors` file.
+    """Write a module's weights, or a dictionary of arrays, to a `.safetensors` file, with `metadata` of strings.
+
+    The file of one of minigen's models also says how to make the model again: see `minigen.load`.
 
     >>> minigen.save(vae, "vae.safetensors")
     """
@@ -45,32 +35,60 @@ def save(what: Module | Mapping[str, Any], path: str | Path, metadata: Mapping[s
     state = what.state_dict() if isinstance(what, Module) else what
     arrays = {name: to_numpy(x) for name, x in state.items()}
     arrays = {name: x.astype(x.dtype.newbyteorder("="), order="C") for name, x in arrays.items()}
-    metadata = dict(metadata or {})
+    metadata = dict(metadata or {}) | (description(what) if isinstance(what, Module) else {})
     metadata["crc32"] = _checksum(arrays, metadata)
     with atomic_write(path) as temporary:
-        temporary.write_bytes(to_bytes(arrays, metadata))
+        temporary.write_bytes(_with_sorted_metadata(to_bytes(arrays, metadata)))
 
 
-def load(path: str | Path, into: Module | None = None) -> dict[str, np.ndarray]:
-    """Read a `.safetensors` file: its arrays by name, which are also put into the module `into` if one is given.
+def _with_sorted_metadata(file: bytes) -> bytes:
+    """The same file with its metadata in order: safetensors writes them in a random one, so no two files were equal."""
+    start = 8 + int.from_bytes(file[:8], "little")  # a length, the header as JSON, and the arrays
+    header = json.loads(file[8:start])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text = text.ljust(-(-len(text) // 8) * 8)  # so that the arrays are aligned
+    return len(text).to_bytes(8, "little") + text + file[start:]
 
-    Raises `FileNotFoundError`, or `ValueError` naming the file if it is damaged or does not fit the module, which is
-    then unchanged.
 
-    >>> minigen.load("vae.safetensors", into=vae)
+def description(model: Module) -> dict[str, str]:
+    """The metadata that name a model's class and arguments, such as {"class": "VAE", "arguments": {"beta": 2.0, ...}}.
+
+    Nothing for other modules, and for a model with an argument that JSON cannot say, such as a network of one's own.
     """
-    arrays, _ = _read(Path(path))
-    if into is not None:
-        try:
-            into.load_state_dict(arrays)
-        except ValueError as error:
-            raise ValueError(f"{path}: {error}") from None
-    return arrays
+    try:
+        return {MODEL: json.dumps(model, default=_as_json)}
+    except TypeError:
+        return {}
 
 
-def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+def _as_json(x: Any) -> Any:
+    """What stands in JSON for a model, or for an argument of one that is an object or a NumPy number."""
+    if isinstance(x, np.generic):
+        return x.item()
+    kind, package = type(x), type(x).__module__.rpartition(".")[0]
+    offered = vars(sys.modules[package]) if package in ("minigen.models", "minigen.evaluate") else {}
+    if offered.get(kind.__name__) is not kind:
+        raise TypeError(f"{kind.__name__} is not offered by minigen.models or minigen.evaluate")
+    return {"class": kind.__name__, "arguments": x.arguments() if isinstance(x, Module) else vars(x)}
+
+
+def fill(module: Module, arrays: Mapping[str, np.ndarray], path: str | Path) -> None:
+    """Put arrays into the module; `ValueError` naming the file they are from, and no change, if they do not fit."""
+    try:
+        module.load_state_dict(arrays)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def read(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """The arrays and the metadata of a `.safetensors` file.
+
+    `FileNotFoundError`, or `ValueError` naming the file if it is damaged.
+    """
     from safetensors import SafetensorError, safe_open
 
+    path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file")
     try:
@@ -78,14 +96,18 @@ def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
             arrays, metadata = {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
     except (SafetensorError, TypeError, AttributeError) as error:  # the last two: a data type that NumPy has not
         raise ValueError(f"{path}: not a safetensors file, or a damaged one ({error})") from None
+    except MemoryError:
+        raise MemoryError(f"{path}: its {path.stat().st_size} bytes do not fit into memory") from None
     checksum = metadata.pop("crc32", None)  # which files from elsewhere do not have
     if checksum is not None and checksum != _checksum(arrays, metadata):
         raise ValueError(f"{path}: damaged, its contents do not match its checksum")
+    if checksum is None and metadata and "format" not in metadata:  # which the metadata of files from elsewhere has
+        raise ValueError(f"{path}: damaged, its metadata has lost the checksum")
     return arrays, metadata
 
 
 def _checksum(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> str:
-    """Of names, shapes, values and metadata: safetensors itself would not notice a changed bit in them."""
+    """A CRC-32 of names, shapes, values and metadata: safetensors itself does not notice a changed bit in them."""
     names = sorted(arrays)
     shapes = [(name, str(arrays[name].dtype), arrays[name].shape) for name in names]
     crc = zlib.crc32(json.dumps([shapes, metadata], sort_keys=True).encode())
@@ -98,14 +120,14 @@ def _checksum(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> 
 
 
 def save_checkpoint(path: str | Path, parts: Mapping[str, Any], progress: Mapping[str, Any]) -> None:
-    """Write the state of training: the `state_dict` of each part, and `progress`, of JSON's types."""
+    """Write the state of training: the `state_dict` of each part by name, and `progress`, made of JSON's types."""
     arrays = {f"{part}/{name}": x for part, owner in parts.items() for name, x in owner.state_dict().items()}
     save(arrays, path, {"minigen": json.dumps(progress)})
 
 
 def load_progress(path: str | Path) -> dict[str, Any]:
-    """The `progress` of a checkpoint, for a look before loading it."""
-    return _progress(Path(path), _read(Path(path))[1])
+    """The `progress` of a checkpoint, without loading the rest; errors as those of `load_checkpoint`."""
+    return _progress(Path(path), read(path)[1])
 
 
 def load_checkpoint(path: str | Path, parts: Mapping[str, Any]) -> dict[str, Any]:
@@ -115,7 +137,7 @@ def load_checkpoint(path: str | Path, parts: Mapping[str, Any]) -> dict[str, Any
     has changed.
     """
     path = Path(path)
-    arrays, metadata = _read(path)
+    arrays, metadata = read(path)
     progress = _progress(path, metadata)
     states: dict[str, dict[str, np.ndarray]] = {}
     for name, x in arrays.items():
@@ -129,10 +151,12 @@ def load_checkpoint(path: str | Path, parts: Mapping[str, Any]) -> dict[str, Any
         for part, owner in parts.items():
             owner.load_state_dict(states[part])
             done.append(part)
-    except ValueError as error:
+    except BaseException as error:
         for part in done:
             parts[part].load_state_dict(before[part])
-        raise ValueError(f"{path}: {error}") from None
+        if isinstance(error, ValueError):
+            raise ValueError(f"{path}: {error}") from None
+        raise
     return progress
 
 

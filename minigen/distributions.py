@@ -1,6 +1,6 @@
-"""Probability distributions over tensors: each element is a random variable by itself.
+"""Probability distributions over tensors, whose elements are independent random variables.
 
-`log_prob` is in nats and has the shape of the values, so that the model decides what to sum over.
+`log_prob` gives a number in nats for each element; the model decides over which axes to sum them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from minigen.backend import Array, Shape, array_module, normal, uniform
 
 
 def bits_per_dim(nats: float, image_shape: Shape) -> float:
-    """Nats for a whole image as bits for each of its C x H x W values: nats / (dimensions log 2)."""
+    """Bits per dimension, nats / (C H W log 2), of an image (C, H, W) with so many nats in all."""
     return nats / (math.prod(image_shape) * math.log(2))
 
 
@@ -28,21 +28,21 @@ def _check_same_shape(name: str, x: Any, parameter: Tensor) -> None:
 
 
 class Distribution(Protocol):
-    """A distribution over tensors of one shape."""
+    """What all distributions have; here and below, everything has the shape of the parameters."""
 
     @property
     def mean(self) -> Tensor:
         """The expected value of each element."""
 
     def log_prob(self, x: Any) -> Tensor:
-        """log p(x) of each element, in nats."""
+        """log p(x) of each element, in nats. `ValueError` if x has another shape than the parameters."""
 
     def sample(self) -> Tensor:
-        """A draw of every element."""
+        """One draw of each element."""
 
 
 class Bernoulli:
-    """0 or 1, with p(1) = sigmoid(logits)."""
+    """The Bernoulli distribution: 1 with probability sigmoid(logits), otherwise 0."""
 
     def __init__(self, logits: Tensor) -> None:
         self.logits = logits
@@ -60,7 +60,7 @@ class Bernoulli:
 
 
 class Normal:
-    """The normal distribution with a mean and log_var = log(std^2), both tensors of one shape."""
+    """The normal distribution with a mean and log_var = log(std^2); `ValueError` unless they have one shape."""
 
     def __init__(self, mean: Tensor, log_var: Tensor) -> None:
         if mean.shape != log_var.shape:
@@ -77,20 +77,25 @@ class Normal:
         return -0.5 * (ops.square(x - self.mean) * ops.exp(-self.log_var) + self.log_var + math.log(2 * math.pi))
 
     def sample(self) -> Tensor:
-        """mean + std noise: the gradient flows to mean and std (reparameterization)."""
+        """mean + std noise, so that gradients flow to mean and std: the reparameterization trick."""
         return self.mean + self.std * Tensor(_noise(normal, self.mean))
 
     def kl_to_standard(self) -> Tensor:
-        """KL(this || Normal(0, 1)) = (mean^2 + var - 1 - log var) / 2, element by element (Kingma, appendix B)."""
+        """KL(self || Normal(0, 1)) = (mean^2 + var - 1 - log var) / 2 of each element, in nats.
+
+        Kingma and Welling 2014 (arXiv 1312.6114), appendix B.
+        """
         return 0.5 * (ops.square(self.mean) + ops.exp(self.log_var) - 1.0 - self.log_var)
 
 
 class DiscretizedLogistic:
-    """An integer 0 ... levels - 1: the mass of a logistic distribution in the bin around it.
+    """The discretized logistic distribution, of integers 0 ... levels - 1.
 
-    Level k stands for 2 k / (levels - 1) - 1 in [-1, 1]; p(k) = F(upper edge) - F(lower edge) with
-    F(v) = sigmoid((v - mean) / scale), and the first and last bins reach to infinity (Salimans et al. 2017,
-    arXiv 1701.05517, section 2.1).
+    The interval [-1, 1] is divided into bins, one around each level k, with its centre at 2 k / (levels - 1) - 1. p(k)
+    is the mass of a logistic distribution in that bin: F(upper edge) - F(lower edge), F(v) = sigmoid((v - mean) /
+    scale). The first and the last bin reach to infinity (Salimans et al. 2017, arXiv 1701.05517, section 2.1).
+
+    `ValueError` unless mean and log_scale have one shape and there are 2 levels or more.
     """
 
     def __init__(self, mean: Tensor, log_scale: Tensor, levels: int = 256) -> None:
@@ -102,7 +107,7 @@ class DiscretizedLogistic:
 
     @property
     def mean(self) -> Tensor:
-        """The centre, as a level 0 ... levels - 1."""
+        """The mean of the logistic distribution, as a level 0 ... levels - 1 that need not be an integer."""
         return ops.clip((self.centre + 1.0) * (0.5 * (self.levels - 1)), 0, self.levels - 1)
 
     def log_prob(self, x: Any) -> Tensor:

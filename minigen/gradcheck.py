@@ -8,13 +8,14 @@ constant, such as softmax or batch normalisation.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from minigen.autograd import Tensor, grad
-from minigen.backend import device_of, to_numpy
+from minigen.autograd import Tensor, detect_anomaly, grad, tensor
+from minigen.backend import device_of, is_array, to_numpy
 
 
 class GradcheckError(AssertionError):
@@ -23,7 +24,7 @@ class GradcheckError(AssertionError):
 
 def gradcheck(
     fn: Callable[..., Any],
-    inputs: Tensor | Sequence[Tensor],
+    inputs: Any,
     *,
     order: int = 1,
     step: float = 1e-5,
@@ -34,114 +35,177 @@ def gradcheck(
     """Check the derivatives of `fn(*inputs)` with respect to every float64 input that requires gradients.
 
     `fn` returns a tensor or a tuple of them, and gives the same values every time that it is called with the same
-    inputs. `order=2` checks the first derivatives and then the derivatives of those. An entry passes if the two
-    values differ by at most `atol + rtol * s`, with `s` the largest entry of that gradient.
+    inputs. `inputs` is one input or a sequence of them. Tensors stay what they are; arrays of floats and numbers become
+    float64 tensors that require gradients; arrays of integers (labels, indices) become tensors that do not.
+
+    `order=2` checks the first derivatives and then the derivatives of those. An entry passes if the two values differ
+    by at most `atol + rtol * s`, with `s` the largest entry of that gradient.
 
     Returns True. Raises `GradcheckError` with the worst entry, its index, both values and the inputs; `TypeError`
-    for an input that is not float64; `ValueError` if no input requires gradients or two calls of `fn` disagree.
+    for an input that is not float64; `ValueError` if no input requires gradients, if two calls of `fn` disagree, or if
+    it gives NaN or infinity.
+
+    >>> gradcheck(lambda x, y: ops.tanh(x) * y, [np.ones((2, 3)), 0.5], order=2)
+    True
     """
-    inputs = [inputs] if isinstance(inputs, Tensor) else list(inputs)
-    for i, x in enumerate(inputs):
-        if x.requires_grad and x.dtype != np.float64:
-            raise TypeError(f"gradcheck: input {i} is {x.dtype}; central differences need float64")
-    if not any(x.requires_grad for x in inputs):
+    given = list(inputs) if isinstance(inputs, list | tuple) else [inputs]
+    leaves = [_leaf(i, x) for i, x in enumerate(given)]
+    if not any(x.requires_grad for x in leaves):
         raise ValueError("gradcheck: no input requires gradients")
-    random = np.random.default_rng(seed)
-
-    def outputs_of(*arguments: Tensor) -> tuple[Tensor, ...]:
-        result = fn(*arguments)
-        return result if isinstance(result, tuple) else (result,)
-
-    leaves = [Tensor(x.data.copy(), x.requires_grad) for x in inputs]
-    cotangents = [_random_like(o, random) for o in outputs_of(*leaves)]
-    _compare(outputs_of, leaves, cotangents, step, rtol, atol)
-    if order > 1:
-        _compare(outputs_of, leaves, cotangents, step, rtol, atol, create_graph=True)
-        wanted = [i for i, x in enumerate(leaves) if x.requires_grad]
-        seeds = [Tensor(v.data, requires_grad=True) for v in cotangents]
-
-        def first_derivatives(*arguments: Tensor) -> tuple[Tensor, ...]:
-            xs, vs = arguments[: len(leaves)], arguments[len(leaves) :]
-            targets = [xs[i] for i in wanted]
-            results = grad(outputs_of(*xs), targets, vs, create_graph=True, allow_unused=True)
-            return tuple(g for g in results if g is not None)
-
-        if first_derivatives(*leaves, *seeds):
-            try:
-                gradcheck(
-                    first_derivatives,
-                    [*leaves, *seeds],
-                    order=order - 1,
-                    step=step,
-                    rtol=rtol,
-                    atol=atol,
-                    seed=seed + 1,
-                )
-            except GradcheckError as error:
-                raise GradcheckError(f"in the derivative of the derivative: {error}") from None
+    with np.errstate(all="ignore"):  # the errors tell of NaN and infinity
+        _check(fn, leaves, order, Precision(step, rtol, atol), seed)
     return True
 
 
-def _random_like(x: Tensor, random: np.random.Generator) -> Tensor:
-    return Tensor(device_of(x.data).asarray(random.standard_normal(x.shape)))
+class Precision(NamedTuple):
+    """The step h of the differences, and how far a derivative may be from them."""
+
+    step: float
+    rtol: float
+    atol: float
 
 
-def _compare(
-    fn: Callable[..., tuple[Tensor, ...]],
-    leaves: list[Tensor],
-    cotangents: list[Tensor],
-    step: float,
-    rtol: float,
-    atol: float,
-    create_graph: bool = False,
-) -> None:
-    """Raise `GradcheckError` where the backward pass and the central differences of `fn` differ most.
+def _check(fn: Callable[..., Any], leaves: list[Tensor], order: int, precision: Precision, seed: int) -> None:
+    """`gradcheck` for inputs that are leaves, whose entries are moved and put back."""
+    projection = Projection(fn, leaves, np.random.default_rng(seed))
+    projection.check()
+    _compare(projection, precision, create_graph=False)
+    if order == 1:
+        return
+    # Under create_graph the backward pass goes through other code: fused operations take their reference formulas.
+    _compare(projection, precision, create_graph=True)
+    seeds = [Tensor(v.data, requires_grad=True) for v in projection.cotangents]
+    if not projection.first_derivatives(*leaves, *seeds):
+        return
+    try:
+        _check(projection.first_derivatives, [*leaves, *seeds], order - 1, precision, seed + 1)
+    except GradcheckError as error:
+        raise GradcheckError(f"in the derivative of the derivative: {error}") from None
 
-    Under `create_graph` the backward pass goes through other code: fused operations take their reference formulas.
-    """
 
-    def value() -> float:
-        return sum(float((o.data * v.data).sum()) for o, v in zip(fn(*leaves), cotangents, strict=True))
+class Projection:
+    """L(x) = <f(x), v>: what a function gives along random cotangents v, one of the shape of each of its outputs."""
 
-    if value() != value():
-        raise ValueError("gradcheck: two calls of the function with the same inputs disagree; fix its random numbers")
-    wanted = [i for i, x in enumerate(leaves) if x.requires_grad]
-    tracked = [(o, v) for o, v in zip(fn(*leaves), cotangents, strict=True) if o.requires_grad]
-    gradients: Sequence[Tensor | None] = [None] * len(wanted)
-    if tracked:
-        targets = [leaves[i] for i in wanted]
-        gradients = grad(
-            [o for o, _ in tracked], targets, [v for _, v in tracked], create_graph=create_graph, allow_unused=True
-        )
-    for i, g in zip(wanted, gradients, strict=True):
-        data = leaves[i].data
-        analytic = np.zeros(data.shape) if g is None else to_numpy(g.data)
-        numeric = _central_differences(value, data, step)
+    def __init__(self, fn: Callable[..., Any], leaves: list[Tensor], random: np.random.Generator) -> None:
+        self.fn, self.leaves = fn, leaves
+        self.wanted = [i for i, x in enumerate(leaves) if x.requires_grad]
+        self.cotangents = [_random_like(o, random) for o in self.outputs(*leaves)]
+
+    def outputs(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """f(x), as a tuple."""
+        result = self.fn(*inputs)
+        return result if isinstance(result, tuple) else (result,)
+
+    def value(self) -> float:
+        """L at the leaves as they are now."""
+        outputs = self.outputs(*self.leaves)
+        return sum(float((o.data * v.data).sum()) for o, v in zip(outputs, self.cotangents, strict=True))
+
+    def check(self) -> None:
+        """`ValueError` unless L is a number, and the same one every time."""
+        value = self.value()
+        if not math.isfinite(value):
+            raise ValueError(f"gradcheck: the function gives {value} for these inputs{_origin(self.value)}")
+        if self.value() != value:
+            raise ValueError(
+                "gradcheck: two calls of the function with the same inputs disagree; fix its random numbers"
+            )
+
+    def gradients(self, create_graph: bool) -> list[np.ndarray]:
+        """What the backward pass gives for each of the wanted leaves; zeros for one that f does not depend on."""
+        outputs = zip(self.outputs(*self.leaves), self.cotangents, strict=True)
+        tracked = [(o, v) for o, v in outputs if o.requires_grad]
+        wanted = [self.leaves[i] for i in self.wanted]
+        results: Sequence[Tensor | None] = [None] * len(wanted)
+        if tracked:
+            tensors, cotangents = zip(*tracked, strict=True)
+            results = grad(tensors, wanted, cotangents, create_graph=create_graph, allow_unused=True)
+        return [np.zeros(x.shape) if g is None else to_numpy(g.data) for x, g in zip(wanted, results, strict=True)]
+
+    def first_derivatives(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """The gradients of L as a function of x and v, recorded; without those that f does not depend on."""
+        xs, vs = inputs[: len(self.leaves)], inputs[len(self.leaves) :]
+        wanted = [xs[i] for i in self.wanted]
+        results = grad(self.outputs(*xs), wanted, vs, create_graph=True, allow_unused=True)
+        return tuple(g for g in results if g is not None)
+
+    def moved(self, i: int, index: tuple[int, ...], step: float) -> float:
+        """L with one entry of leaf `i` moved by `step`."""
+        data = self.leaves[i].data
+        original = float(data[index])
+        data[index] = original + step
+        value = self.value()
+        data[index] = original
+        return value
+
+    def central_differences(self, i: int, step: float) -> np.ndarray:
+        """The derivative of L with respect to each entry of leaf `i`."""
+        result = np.zeros(self.leaves[i].shape)
+        for index in np.ndindex(result.shape):
+            result[index] = (self.moved(i, index, step) - self.moved(i, index, -step)) / (2 * step)
+        return result
+
+
+def _compare(projection: Projection, precision: Precision, create_graph: bool) -> None:
+    """Raise `GradcheckError` where the backward pass and the central differences of L differ most."""
+    step, rtol, atol = precision
+    for i, analytic in zip(projection.wanted, projection.gradients(create_graph), strict=True):
+        numeric = projection.central_differences(i, step)
         error = np.abs(analytic - numeric)
         finite = np.isfinite(error)
         largest = max(np.abs(analytic[finite]).max(initial=0.0), np.abs(numeric[finite]).max(initial=0.0))
         allowed = atol + rtol * largest
         wrong = ~finite | (error > allowed)
         if wrong.any():
-            worst = np.unravel_index(np.argmax(np.where(finite, error, np.inf)), error.shape)
-            index_text = "[" + ", ".join(str(int(k)) for k in worst) + "]"
-            shown = "\n".join(f"  input {k} = {to_numpy(x.data)!r}" for k, x in enumerate(leaves))
+            worst = tuple(map(int, np.unravel_index(np.argmax(np.where(finite, error, np.inf)), error.shape)))
+            if not np.isfinite(analytic[worst]):
+                why = _origin(lambda: projection.gradients(create_graph))
+            else:
+                why = _kink(projection, i, worst, step, error[worst])
+            shown = "".join(f"\n  input {k} = {to_numpy(x.data)!r}" for k, x in enumerate(projection.leaves))
             raise GradcheckError(
-                f"the gradient of input {i} is wrong, most at {index_text}: the backward pass gives "
+                f"the gradient of input {i} is wrong, most at {list(worst)}: the backward pass gives "
                 f"{analytic[worst]:.10g}, central differences give {numeric[worst]:.10g} "
-                f"({int(wrong.sum())} of {error.size} entries are off by more than {allowed:.3g})\n{shown}"
+                f"({int(wrong.sum())} of {error.size} entries are off by more than {allowed:.3g}){why}{shown}"
             )
 
 
-def _central_differences(value: Callable[[], float], data: Any, step: float) -> np.ndarray:
-    """The derivative of `value()` with respect to each entry of `data`, which `value` reads."""
-    result = np.zeros(data.shape)
-    for index in np.ndindex(data.shape):
-        original = float(data[index])
-        data[index] = original + step
-        above = value()
-        data[index] = original - step
-        below = value()
-        data[index] = original
-        result[index] = (above - below) / (2 * step)
-    return result
+def _kink(projection: Projection, i: int, index: tuple[int, ...], step: float, error: float) -> str:
+    """A hint, if the backward pass may have given the slope at one side of a kink such as that of |x| at 0.
+
+    There the slopes at both sides differ, and by at least the error. Beside a wrong derivative they are nearly equal.
+    """
+    value = projection.value()
+    left = (value - projection.moved(i, index, -step)) / step
+    right = (projection.moved(i, index, step) - value) / step
+    if abs(right - left) < error:
+        return ""
+    return f"; perhaps not differentiable there: the slope is {left:.4g} on the left and {right:.4g} on the right"
+
+
+def _origin(compute: Callable[[], Any]) -> str:
+    """Which operation makes the first NaN or infinity in a computation, if one does."""
+    try:
+        with detect_anomaly():
+            compute()
+    except FloatingPointError as error:
+        return f"; {error}"
+    return ""
+
+
+def _leaf(i: int, x: Any) -> Tensor:
+    """Input `i` as a leaf with memory of its own."""
+    if isinstance(x, Tensor):
+        if x.requires_grad and x.dtype != np.float64:
+            raise TypeError(f"gradcheck: input {i} is {x.dtype}; central differences need float64")
+        return Tensor(x.data.copy(), x.requires_grad)
+    if is_array(x):
+        floats = x.dtype.kind == "f"
+        return Tensor(x.astype(np.float64) if floats else x.copy(), requires_grad=floats)
+    if isinstance(x, int | float | np.number):
+        return tensor(float(x), dtype=np.float64, requires_grad=True)
+    raise TypeError(f"gradcheck: expects tensors, arrays and numbers as inputs, got {x!r} as input {i}")
+
+
+def _random_like(x: Tensor, random: np.random.Generator) -> Tensor:
+    return Tensor(device_of(x.data).asarray(random.standard_normal(x.shape)))

@@ -1,7 +1,13 @@
-"""Optimizers: how parameters move against their gradients.
+"""Optimizers: how parameters move against their gradients; schedules of the learning rate; averages of weights.
 
-The update of an optimizer is written once, for a stretch of all parameters; `step` applies it to blocks small enough
-to stay in a CPU's cache, which is more than twice as fast as pass after pass over everything.
+An optimizer's update is written once, for a stretch of any parameter. `step` applies it to blocks that are small enough
+to stay in a CPU's cache, which is more than twice as fast as pass after pass over all numbers.
+
+    optimizer = Adam(model.parameters(), lr=1e-3)
+    for images, labels in batches:
+        optimizer.zero_grad()
+        model.loss(images, labels).backward()
+        optimizer.step()
 """
 
 from __future__ import annotations
@@ -17,42 +23,82 @@ from minigen.autograd import Tensor
 from minigen.backend import Array, array_module, blocks
 from minigen.nn.module import Module, Parameter, load_arrays
 
+Parameters = Iterable[Parameter] | Iterable[dict[str, Any]]
+"""Parameters, or groups of them: see `Optimizer`."""
+
 
 class Optimizer:
-    """Base of the optimizers. A subclass names its state arrays in `slots` and writes `update`."""
+    """Base of the optimizers. A subclass names its state arrays in `slots` and writes `update`.
+
+    parameters    the parameters to move, or groups of them as dictionaries, which may have their own "lr" and
+                  "weight_decay", such as [{"params": weights, "weight_decay": 1e-2}, {"params": biases, "lr": 1e-4}]
+    lr            the learning rate; assigning another to `optimizer.lr` changes that of all groups in proportion
+    weight_decay  the factor w of the penalty w |p|^2 / 2, whose gradient w p is added to each parameter's gradient
+
+    `ValueError` for numbers out of range, no parameters, or the same one twice; `TypeError` for what is no parameter.
+    """
 
     slots: tuple[str, ...] = ()
 
-    def __init__(self, parameters: Iterable[Parameter], lr: float, weight_decay: float = 0.0) -> None:
-        self.parameters = list(parameters)
+    def __init__(self, parameters: Parameters, lr: float, weight_decay: float = 0.0) -> None:
+        self.lr = self._initial_lr = lr
+        self.groups = self._as_groups(parameters, {"lr": lr, "weight_decay": weight_decay})
+        self.parameters = [p for group in self.groups for p in group["params"]]
         if not self.parameters:
             raise ValueError(f"{type(self).__name__}: got no parameters")
-        if isinstance(parameters, Tensor) or not all(isinstance(p, Parameter) for p in self.parameters):
+        if not all(isinstance(p, Parameter) for p in self.parameters):
             raise TypeError(f"{type(self).__name__}: takes parameters, such as `module.parameters()`")
         if len({id(p) for p in self.parameters}) < len(self.parameters):
             raise ValueError(f"{type(self).__name__}: got the same parameter twice")
-        _check(self, lr=(lr, lr > 0, "> 0"), weight_decay=(weight_decay, weight_decay >= 0, ">= 0"))
-        self.lr, self.weight_decay = lr, weight_decay
         self.steps = 0
         zeros = lambda p: array_module(p.data).zeros(p.shape, dtype=p.dtype)
         self.state = [{slot: zeros(p) for slot in self.slots} for p in self.parameters]
 
-    def update(self, p: Array, g: Array, *state: Array) -> None:
-        """Move a stretch of a parameter `p` (n,) in place, given its gradient and state (n,)."""
+    def _as_groups(self, parameters: Iterable[Any], defaults: dict[str, float]) -> list[dict[str, Any]]:
+        """Each group as a new dictionary of "params", "lr" and "weight_decay"."""
+        given: list[Any] = list(parameters)
+        if not given or not all(isinstance(x, dict) for x in given):
+            given = [{"params": given}]
+        for group in given:
+            if not {"params"} <= group.keys() <= {"params", *defaults}:
+                raise ValueError(
+                    f"{type(self).__name__}: expects groups with params and perhaps lr and weight_decay, got one with "
+                    f"{', '.join(group)}"
+                )
+        groups = [defaults | group for group in given]
+        for lr, decay in [(x["lr"], x["weight_decay"]) for x in (defaults, *groups)]:
+            _check(self, lr=(lr, lr > 0, "> 0"), weight_decay=(decay, decay >= 0, ">= 0"))
+        return [group | {"params": list(group["params"])} for group in groups]
+
+    def update(self, p: Array, g: Array, lr: float, *state: Array) -> None:
+        """Move a stretch of a parameter `p` (n,) in place, given its gradient, learning rate and state (n,)."""
         raise NotImplementedError
 
+    def decay(self, p: Array, g: Array, lr: float, weight_decay: float) -> Array:
+        """The gradient to follow when weights decay: here that of the loss with the penalty."""
+        return g + weight_decay * p
+
     def step(self) -> None:
-        """Move every parameter that has a gradient."""
+        """Move every parameter that has a gradient; the others stay, and so does their state."""
         self.steps += 1
-        for parameter, state in zip(self.parameters, self.state, strict=True):
-            if parameter.grad is None:
-                continue
-            data = parameter.data if parameter.data.flags.c_contiguous else parameter.data.copy()
-            arrays = [x.reshape(-1) for x in (data, parameter.grad.data, *state.values())]
-            for block in blocks(data):
-                p, g, *slots = [x[block] for x in arrays]
-                self.update(p, g + self.weight_decay * p if self.weight_decay else g, *slots)
-            parameter.data = data  # tells the tape that it changed
+        states = iter(self.state)
+        for group in self.groups:
+            for parameter in group["params"]:
+                self._move(parameter, next(states), self._lr_of(group), group["weight_decay"])
+
+    def _lr_of(self, group: dict[str, Any]) -> float:
+        return self.lr * (group["lr"] / self._initial_lr)
+
+    def _move(self, parameter: Parameter, state: dict[str, Array], lr: float, weight_decay: float) -> None:
+        """Move one parameter, block by block."""
+        if parameter.grad is None:
+            return
+        data = parameter.data if parameter.data.flags.c_contiguous else parameter.data.copy()
+        arrays = [x.reshape(-1) for x in (data, parameter.grad.data, *state.values())]
+        for block in blocks(data):
+            p, g, *slots = [x[block] for x in arrays]
+            self.update(p, self.decay(p, g, lr, weight_decay) if weight_decay else g, lr, *slots)
+        parameter.data = data  # tells the tape that it changed
 
     def zero_grad(self) -> None:
         """Forget the gradients."""
@@ -60,7 +106,7 @@ class Optimizer:
             parameter.grad = None
 
     def state_dict(self) -> dict[str, Array]:
-        """The state as arrays: "steps", and "<number of the parameter>.<slot>"."""
+        """The state as arrays: "steps", and each parameter's by its number and the slot, such as "0.exp_avg"."""
         state = {f"{i}.{slot}": x for i, slots in enumerate(self.state) for slot, x in slots.items()}
         return {"steps": np.array(self.steps), **state}
 
@@ -71,6 +117,17 @@ class Optimizer:
         load_arrays({"steps": steps, **own}, state, type(self).__name__)
         self.steps = steps.item()
 
+    def __repr__(self) -> str:
+        groups = []
+        for group in self.groups:
+            text = f"{sum(p.size for p in group['params'])} parameters, lr={self._lr_of(group):g}"
+            groups.append(text + (f", weight_decay={group['weight_decay']:g}" if group["weight_decay"] else ""))
+        return f"{type(self).__name__}({'; '.join(groups)}{self.extra_repr()})"
+
+    def extra_repr(self) -> str:
+        """What `repr` shows of the settings that all groups share, such as ", momentum=0.9"."""
+        return ""
+
 
 def _check(owner: object, **settings: tuple[Any, bool, str]) -> None:
     for name, (value, holds, takes) in settings.items():
@@ -79,36 +136,40 @@ def _check(owner: object, **settings: tuple[Any, bool, str]) -> None:
 
 
 class SGD(Optimizer):
-    """Stochastic gradient descent: v = momentum v + g;  p -= lr v."""
+    """Stochastic gradient descent with momentum (Polyak 1964): v = momentum v + g,  p -= lr v."""
 
-    def __init__(
-        self, parameters: Iterable[Parameter], lr: float, momentum: float = 0.0, weight_decay: float = 0.0
-    ) -> None:
+    def __init__(self, parameters: Parameters, lr: float, momentum: float = 0.0, weight_decay: float = 0.0) -> None:
         _check(self, momentum=(momentum, 0 <= momentum < 1, "in [0, 1)"))
         self.slots = ("momentum_buffer",) if momentum else ()
         super().__init__(parameters, lr, weight_decay)
         self.momentum = momentum
 
-    def update(self, p: Array, g: Array, *state: Array) -> None:
+    def update(self, p: Array, g: Array, lr: float, *state: Array) -> None:
         for v in state:
             v *= self.momentum
             v += g
             g = v
-        p -= self.lr * g
+        p -= lr * g
+
+    def extra_repr(self) -> str:
+        return f", momentum={self.momentum}" if self.momentum else ""
 
 
 class Adam(Optimizer):
     """Adam (Kingma and Ba 2015, arXiv 1412.6980): steps of about lr, whatever the gradient's scale.
 
-    m = b1 m + (1 - b1) g,  v = b2 v + (1 - b2) g^2,  p -= lr m' / (sqrt(v') + eps), where m' = m / (1 - b1^t) and
-    v' = v / (1 - b2^t) undo that both begin at zero.
+    m and v are running means of the gradient g and of its square, with the decays (b1, b2) = `betas`:
+
+        m = b1 m + (1 - b1) g        v = b2 v + (1 - b2) g^2        p -= lr m' / (sqrt(v') + eps)
+
+    where m' = m / (1 - b1^t) and v' = v / (1 - b2^t), in step t, correct for their beginning at zero.
     """
 
     slots = ("exp_avg", "exp_avg_sq")
 
     def __init__(
         self,
-        parameters: Iterable[Parameter],
+        parameters: Parameters,
         lr: float = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
@@ -118,7 +179,7 @@ class Adam(Optimizer):
         super().__init__(parameters, lr, weight_decay)
         self.betas, self.eps = betas, eps
 
-    def update(self, p: Array, g: Array, *state: Array) -> None:
+    def update(self, p: Array, g: Array, lr: float, *state: Array) -> None:
         m, v = state
         b1, b2 = self.betas
         t = (1 - b1) * g  # one temporary array for everything
@@ -128,23 +189,49 @@ class Adam(Optimizer):
         t *= 1 - b2
         v *= b2
         v += t
-        # lr m' / (sqrt(v') + eps), with the two corrections taken out of the arrays
+        # lr m' / (sqrt(v') + eps), with the two corrections as factors of numbers, not of arrays
         correction = math.sqrt(1 - b2**self.steps)
         array_module(v).sqrt(v, out=t)
         t += self.eps * correction
         array_module(v).divide(m, t, out=t)
-        t *= self.lr * correction / (1 - b1**self.steps)
+        t *= lr * correction / (1 - b1**self.steps)
         p -= t
+
+    def extra_repr(self) -> str:
+        return f", betas={self.betas}"
+
+
+class AdamW(Adam):
+    """Adam with decoupled weight decay (Loshchilov and Hutter 2019, arXiv 1711.05101): p -= lr weight_decay p.
+
+    In `Adam` the decay is a part of the gradient, and dividing by sqrt(v') takes most of it away where gradients are
+    large. Here every weight decays at the same rate.
+    """
+
+    def __init__(
+        self,
+        parameters: Parameters,
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 1e-2,
+    ) -> None:
+        super().__init__(parameters, lr, betas, eps, weight_decay)
+
+    def decay(self, p: Array, g: Array, lr: float, weight_decay: float) -> Array:
+        """Let the weights themselves decay, and follow the gradient as it is."""
+        p *= 1 - lr * weight_decay
+        return g
 
 
 class RMSprop(Optimizer):
-    """RMSprop (Hinton's lecture 6e): v = alpha v + (1 - alpha) g^2;  p -= lr g / (sqrt(v) + eps)."""
+    """RMSprop (Tieleman and Hinton 2012, lecture 6e): v = alpha v + (1 - alpha) g^2,  p -= lr g / (sqrt(v) + eps)."""
 
     slots = ("square_avg",)
 
     def __init__(
         self,
-        parameters: Iterable[Parameter],
+        parameters: Parameters,
         lr: float = 1e-2,
         alpha: float = 0.99,
         eps: float = 1e-8,
@@ -154,7 +241,7 @@ class RMSprop(Optimizer):
         super().__init__(parameters, lr, weight_decay)
         self.alpha, self.eps = alpha, eps
 
-    def update(self, p: Array, g: Array, *state: Array) -> None:
+    def update(self, p: Array, g: Array, lr: float, *state: Array) -> None:
         (v,) = state
         v *= self.alpha
         t = g * g
@@ -163,14 +250,17 @@ class RMSprop(Optimizer):
         array_module(v).sqrt(v, out=t)
         t += self.eps
         array_module(v).divide(g, t, out=t)
-        t *= self.lr
+        t *= lr
         p -= t
+
+    def extra_repr(self) -> str:
+        return f", alpha={self.alpha}"
 
 
 def linear_decay(steps: int) -> Callable[[int], float]:
-    """A schedule: the factor of the learning rate for the number of steps made, of `steps` in all.
+    """A schedule: gives the factor of the learning rate from the number of steps made, of `steps` in all.
 
-    It is 1 in the first half and then falls to 0 in a straight line.
+    The factor is 1 in the first half and then falls to 0 in a straight line.
 
     >>> schedule = linear_decay(1000)
     >>> schedule(0), schedule(750), schedule(1000)
@@ -179,8 +269,32 @@ def linear_decay(steps: int) -> Callable[[int], float]:
     return lambda step: min(1.0, max(0.0, 2 * (steps - step) / steps))
 
 
+def cosine_decay(steps: int, warmup: int = 0) -> Callable[[int], float]:
+    """A schedule that falls from 1 to 0 along half a cosine (Loshchilov and Hutter 2017, arXiv 1608.03983, section 3).
+
+    In the first `warmup` of the `steps` the factor rises in a straight line. `ValueError` unless 0 <= warmup < steps.
+
+    >>> schedule = cosine_decay(1000)
+    >>> schedule(0), schedule(500), schedule(1000)
+    (1.0, 0.5, 0.0)
+    """
+    if not 0 <= warmup < steps:
+        raise ValueError(f"cosine_decay: expects 0 <= warmup < steps, got warmup={warmup}, steps={steps}")
+
+    def factor(step: int) -> float:
+        if step < warmup:
+            return (step + 1) / (warmup + 1)
+        done = min(1.0, (step - warmup) / (steps - warmup))
+        return (1 + math.cos(math.pi * done)) / 2
+
+    return factor
+
+
 def clip_grad_norm(parameters: Iterable[Parameter], max_norm: float) -> float:
-    """Scale all gradients down together so that their common norm is at most `max_norm`; returns what it was."""
+    """Scale all gradients by one factor so that their common norm is at most `max_norm`; returns the norm before.
+
+    Pascanu, Mikolov and Bengio 2013 (arXiv 1211.5063), section 3.2. `ValueError` unless max_norm > 0.
+    """
     if max_norm <= 0:
         raise ValueError(f"clip_grad_norm: takes max_norm > 0, got {max_norm}")
     gradients = [p.grad for p in parameters if p.grad is not None]
@@ -194,7 +308,8 @@ def clip_grad_norm(parameters: Iterable[Parameter], max_norm: float) -> float:
 class WeightEMA:
     """An exponential moving average of a module's weights, often better than the last ones (Polyak averaging).
 
-    Running statistics of batch normalisation are averaged with the parameters.
+    Running statistics of batch normalisation are averaged with the parameters. The decay warms up: for the n-th update
+    it is at most (1 + n) / (10 + n), so that the average of a short run is not one of its initial weights.
 
     >>> ema = WeightEMA(generator, decay=0.999)
     >>> ...                                  # after every optimizer.step():
@@ -206,6 +321,7 @@ class WeightEMA:
     def __init__(self, module: Module, decay: float = 0.999) -> None:
         _check(self, decay=(decay, 0 <= decay < 1, "in [0, 1)"))
         self.module, self.decay = module, decay
+        self.updates = 0
         self.average = {name: x.data.copy() for name, x in self._averaged()}
 
     def _averaged(self) -> Iterator[tuple[str, Tensor]]:
@@ -213,10 +329,12 @@ class WeightEMA:
 
     def update(self) -> None:
         """average = decay average + (1 - decay) weights"""
+        self.updates += 1
+        decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
         for name, p in self._averaged():
             average, current = self.average[name].reshape(-1), p.data.reshape(-1)
             for block in blocks(p.data):
-                average[block] += (1 - self.decay) * (current[block] - average[block])
+                average[block] += (1 - decay) * (current[block] - average[block])
 
     @contextmanager
     def applied(self) -> Iterator[None]:
@@ -235,9 +353,12 @@ class WeightEMA:
             self.average[name][...] = current
 
     def state_dict(self) -> dict[str, Array]:
-        """The averages by name."""
-        return dict(self.average)
+        """The averages by name, and "number of updates", a name that no attribute has."""
+        return {**self.average, "number of updates": np.array(self.updates)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from a `state_dict`. `ValueError`, with nothing changed, if it does not fit the module."""
-        load_arrays({name: Tensor(x) for name, x in self.average.items()}, state, type(self).__name__)
+        own = {name: Tensor(x) for name, x in self.state_dict().items()}
+        warmed_up = {"number of updates": np.array(10**9)}  # for states of before there was a warm-up
+        load_arrays(own, warmed_up | dict(state), type(self).__name__)
+        self.updates = own["number of updates"].item()

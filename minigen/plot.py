@@ -1,4 +1,7 @@
-"""Figures. Images are arrays (N, C, H, W) with values in [0, 1] and one channel (grey) or three (RGB)."""
+"""Figures: images side by side, animations, and curves of training, written to files.
+
+Images are arrays (N, C, H, W) with values in [0, 1] and one channel (grey) or three (RGB).
+"""
 
 from __future__ import annotations
 
@@ -12,13 +15,17 @@ import numpy as np
 
 from minigen.autograd import raw
 from minigen.backend import to_numpy
-from minigen.checkpoint import atomic_write
+from minigen.files import atomic_write
 
 
 def mosaic(images: Any, columns: int | None = None, gap: int = 2, scale: int = 2) -> np.ndarray:
     """Images (N, C, H, W) side by side in rows, as one RGB image (height, width, 3) of bytes.
 
-    `gap`: pixels of white between them; `scale`: every pixel is drawn as a square of that side.
+    columns  images in a row; by default as many as rows, or one more
+    gap      white pixels between images
+    scale    each pixel is drawn as a square of this side
+
+    Values outside [0, 1] are clipped. `ValueError` for no images, or for other than one or three channels.
     """
     x = to_numpy(raw(images))
     if x.ndim != 4 or x.shape[1] not in (1, 3) or len(x) == 0:
@@ -55,7 +62,7 @@ def titled(picture: np.ndarray, rows: Sequence[str] = (), caption: str = "") -> 
 def save_grid(
     images: Any, path: str | Path, columns: int | None = None, scale: int = 2, rows: Sequence[str] = ()
 ) -> None:
-    """Write images (N, C, H, W) as one PNG, side by side in rows; `rows` has the titles on their left, if any."""
+    """Write images (N, C, H, W) as one PNG, side by side in rows: see `mosaic`; `rows` has a title for each of them."""
     from PIL import Image
 
     picture = Image.fromarray(titled(mosaic(images, columns, scale=scale), rows))
@@ -64,7 +71,10 @@ def save_grid(
 
 
 def save_animation(frames: Sequence[np.ndarray], path: str | Path, milliseconds: int = 80) -> None:
-    """Write RGB images (height, width, 3) of bytes as an animated GIF that stops at the last one for two seconds."""
+    """Write RGB images (height, width, 3) of bytes, such as those of `mosaic`, as an animated GIF.
+
+    It rests on the last one for two seconds and starts again. `ValueError` for no images.
+    """
     from PIL import Image
 
     if not len(frames):
@@ -78,7 +88,10 @@ def save_animation(frames: Sequence[np.ndarray], path: str | Path, milliseconds:
 def save_pairs(
     originals: Any, others: Any, path: str | Path, names: tuple[str, str] = ("", ""), columns: int = 12, scale: int = 2
 ) -> None:
-    """Write originals and, below each, its other version, as one PNG; `names` says what the two are."""
+    """Write images (N, C, H, W) and, below each, its other version, such as a reconstruction, as one PNG.
+
+    `names` are the titles of the two kinds of rows. `ValueError` if the two have different shapes.
+    """
     both = [to_numpy(raw(x)) for x in (originals, others)]
     if both[0].shape != both[1].shape:
         raise ValueError(f"save_pairs: takes as many others as originals, got {both[0].shape} and {both[1].shape}")
@@ -93,9 +106,10 @@ def save_pairs(
 
 
 def save_curves(log: str | Path, path: str | Path, panels: Mapping[str, Sequence[str]]) -> None:
-    """Write the curves of a training log (JSON lines) over the epochs, with a point for each epoch, training dashed.
+    """Write the curves of a training log (JSON lines, see `train.train`) over the epochs as a PNG.
 
-    `panels`: the label of each panel's axis, and the metrics of the log that it shows.
+    `panels` has the metrics that each panel shows, by the label of its axis. Dashed lines are of the training set, the
+    others of the test set. Every epoch has a point.
     """
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator

@@ -26,7 +26,7 @@ for _profile, _examples in {"quick": 25, "thorough": 300}.items():
         max_examples=_examples,
         deadline=None,
         derandomize=os.environ.get("CI") == "true",
-        suppress_health_check=[HealthCheck.function_scoped_fixture],
+        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.filter_too_much],
     )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 

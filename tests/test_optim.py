@@ -16,7 +16,7 @@ from minigen import nn
 from minigen.autograd import Tensor, tensor
 from minigen.backend import Device, blocks, to_numpy
 from minigen.nn import Parameter
-from minigen.optim import SGD, Adam, Optimizer, RMSprop, WeightEMA, clip_grad_norm, linear_decay
+from minigen.optim import SGD, Adam, AdamW, Optimizer, RMSprop, WeightEMA, clip_grad_norm, cosine_decay, linear_decay
 
 # -- the formulas, for one number and its gradients --------------------------------------------------------------------
 
@@ -47,6 +47,14 @@ def adam(
     return p
 
 
+def adamw(p: float, gradients: Iterable[float], lr: float = 1e-3, weight_decay: float = 1e-2, **others: Any) -> float:
+    seen: list[float] = []
+    for g in gradients:  # Adam's moments do not know the parameter, so its steps depend on the gradients alone
+        step = adam(0.0, [*seen, g], lr, **others) - adam(0.0, seen, lr, **others)
+        p, seen = p - lr * weight_decay * p + step, [*seen, g]
+    return p
+
+
 def rmsprop(
     p: float,
     gradients: Iterable[float],
@@ -63,7 +71,7 @@ def rmsprop(
     return p
 
 
-ORACLES: dict[type[Optimizer], Callable[..., float]] = {SGD: sgd, Adam: adam, RMSprop: rmsprop}
+ORACLES: dict[type[Optimizer], Callable[..., float]] = {SGD: sgd, Adam: adam, AdamW: adamw, RMSprop: rmsprop}
 KINDS = list(ORACLES)
 EXAMPLES: list[tuple[type[Optimizer], dict[str, Any]]] = [
     (SGD, {"lr": 0.1}),
@@ -72,6 +80,8 @@ EXAMPLES: list[tuple[type[Optimizer], dict[str, Any]]] = [
     (Adam, {}),
     (Adam, {"lr": 0.01, "betas": (0.5, 0.9), "eps": 1e-3, "weight_decay": 0.1}),
     (Adam, {"betas": (0.0, 0.0)}),
+    (AdamW, {}),
+    (AdamW, {"lr": 0.01, "betas": (0.5, 0.9), "eps": 1e-3, "weight_decay": 0.5}),
     (RMSprop, {}),
     (RMSprop, {"lr": 0.001, "alpha": 0.9, "eps": 1e-3, "weight_decay": 0.1}),
 ]
@@ -90,7 +100,9 @@ def an_optimizer(draw: st.DrawFn) -> tuple[type[Optimizer], dict[str, Any]]:
     if kind is SGD:
         return kind, settings | {"momentum": draw(st.just(0.0) | below_1)}
     settings["eps"] = draw(st.floats(1e-8, 0.1))
-    return kind, settings | ({"betas": draw(st.tuples(below_1, below_1))} if kind is Adam else {"alpha": draw(below_1)})
+    return kind, settings | (
+        {"betas": draw(st.tuples(below_1, below_1))} if issubclass(kind, Adam) else {"alpha": draw(below_1)}
+    )
 
 
 def random_arrays(shapes: Sequence[tuple[int, ...]], seed: int, dtype: str = "float64") -> list[np.ndarray]:
@@ -309,6 +321,81 @@ def test_the_state_of_another_optimizer(device: Device) -> None:
         RMSprop(parameters).load_state_dict(Adam(parameters).state_dict())
 
 
+# -- groups of parameters ----------------------------------------------------------------------------------------------
+
+
+@every_optimizer
+def test_groups_have_their_own_rate_and_decay(kind: type[Optimizer], settings: dict, device: Device) -> None:
+    """Each parameter moves to the same bits as under an optimizer of its own with those settings."""
+    settings = {"lr": 0.01, **settings}
+    own: list[dict[str, float]] = [{}, {"lr": 0.3 * settings["lr"]}, {"weight_decay": 0.25}]
+    arrays = random_arrays([(2, 3), (3,), ()], 0)
+    together, alone = parameters_of(arrays), parameters_of(arrays)
+    optimizer = kind([{"params": iter([p]), **group} for p, group in zip(together, own, strict=True)], **settings)
+    others = [kind([p], **{**settings, **group}) for p, group in zip(alone, own, strict=True)]
+    for step in range(1, 6):
+        gradients = random_arrays([(2, 3), (3,), ()], step)
+        give(together, gradients)
+        give(alone, gradients)
+        for x in (optimizer, *others):
+            x.step()
+    for p, q in zip(together, alone, strict=True):
+        np.testing.assert_allclose(p.numpy(), q.numpy(), rtol=1e-12)
+
+
+def test_the_learning_rates_of_groups_change_in_proportion(device: Device) -> None:
+    """What a schedule does with `lr` reaches every group, also back from 0."""
+    parameters = parameters_of([np.zeros(1), np.zeros(1)])
+    optimizer = SGD([{"params": parameters[:1]}, {"params": parameters[1:], "lr": 0.5}], lr=0.125)
+    for lr in (0.125, 0.0, 0.25):
+        optimizer.lr = lr
+        before = [p.item() for p in parameters]
+        give(parameters, [np.ones(1), np.ones(1)])
+        optimizer.step()
+        assert [b - p.item() for p, b in zip(parameters, before, strict=True)] == [lr, 4 * lr]
+
+
+def test_a_state_does_not_depend_on_how_parameters_are_grouped(device: Device) -> None:
+    parameters = parameters_of(random_arrays(SHAPES, 0))
+    first, second = Adam(parameters), Adam([{"params": [p], "lr": 0.1} for p in parameters])
+    train(first, range(3))
+    second.load_state_dict(first.state_dict())
+    assert second.steps == 3 and as_bytes(second.state_dict().values()) == as_bytes(first.state_dict().values())
+
+
+@pytest.mark.parametrize(
+    ("groups", "error", "message"),
+    [
+        ([{"lr": 0.1}], ValueError, "expects groups with params and perhaps lr and weight_decay, got one with lr"),
+        ([{"params": [], "betas": 1}], ValueError, "expects groups .*, got one with params, betas"),
+        ([{"params": []}], ValueError, "got no parameters"),
+        ([{"params": 2 * parameters_of([np.ones(2)])}], ValueError, "got the same parameter twice"),
+        ([{"params": [np.ones(2)]}], TypeError, "takes parameters, such as"),
+        ([{"params": parameters_of([np.ones(2)])}, *parameters_of([np.ones(2)])], TypeError, "takes parameters"),
+        ([{"params": parameters_of([np.ones(2)]), "lr": 0}], ValueError, "takes lr > 0, got 0"),
+        ([{"params": parameters_of([np.ones(2)]), "weight_decay": -1}], ValueError, "takes weight_decay >= 0, got -1"),
+    ],
+)
+def test_groups_that_are_refused(groups: list, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=f"^Adam: {message}"):
+        Adam(groups)
+    with pytest.raises(ValueError, match=r"^SGD: takes lr > 0, got 0$"):  # although no group would use it
+        SGD([{"params": parameters_of([np.ones(2)]), "lr": 0.1}], lr=0)
+
+
+def test_repr() -> None:
+    (w, b) = parameters_of([np.ones((100, 20)), np.ones(20)])
+    assert repr(Adam([w, b])) == "Adam(2020 parameters, lr=0.001, betas=(0.9, 0.999))"
+    assert repr(SGD([w], 0.1)) == "SGD(2000 parameters, lr=0.1)"
+    assert repr(SGD([w], 0.1, momentum=0.9)) == "SGD(2000 parameters, lr=0.1, momentum=0.9)"
+    assert repr(RMSprop([w])) == "RMSprop(2000 parameters, lr=0.01, alpha=0.99)"
+    groups = AdamW([{"params": [w]}, {"params": [b], "lr": 0.01, "weight_decay": 0.0}])
+    groups.lr /= 2
+    assert repr(groups) == (
+        "AdamW(2000 parameters, lr=0.0005, weight_decay=0.01; 20 parameters, lr=0.005, betas=(0.9, 0.999))"
+    )
+
+
 # -- what they refuse --------------------------------------------------------------------------------------------------
 
 
@@ -395,7 +482,7 @@ def test_clip_grad_norm_does_not_overflow_in_float32(device: Device) -> None:
 
 @given(decay=st.floats(0, 0.999), steps=st.integers(0, 6), seed=SEEDS)
 def test_ema_in_closed_form(decay: float, steps: int, seed: int, device: Device) -> None:
-    """After n updates: decay^n p_0 + (1 - decay) sum over k of decay^(n - k) p_k."""
+    """Each update, with d_n = min(decay, (1 + n) / (10 + n)), gives p_n the weight 1 - d_n and scales the others."""
     values = np.random.default_rng(seed).normal(size=(steps + 1, 2, 3)).astype("float32")
     layer = nn.Linear(3, 2, bias=False)
     layer.load_state_dict({"weight": values[0]})
@@ -403,7 +490,8 @@ def test_ema_in_closed_form(decay: float, steps: int, seed: int, device: Device)
     for value in values[1:]:
         layer.load_state_dict({"weight": value})
         ema.update()
-    weights = [decay**steps, *((1 - decay) * decay ** (steps - k) for k in range(1, steps + 1))]
+    decays = [min(decay, (1 + n) / (10 + n)) for n in range(1, steps + 1)]
+    weights = [(1 - d) * math.prod(decays[n:]) for n, d in enumerate([0, *decays])]
     expected = np.tensordot(weights, values.astype("float64"), 1)
     average = ema.state_dict()["weight"]
     np.testing.assert_allclose(to_numpy(average), expected, rtol=1e-5, atol=1e-6)
@@ -414,11 +502,11 @@ def test_ema_in_closed_form(decay: float, steps: int, seed: int, device: Device)
 def test_ema_of_parameters_longer_than_a_block(device: Device) -> None:
     n = next(blocks(np.zeros(1 << 20))).stop
     layer = nn.Linear(2 * n + 7, 1)
-    ema = WeightEMA(layer, 0.75)
+    ema = WeightEMA(layer, 0.125)
     before = layer.weight.numpy().copy()
     layer.weight.data = layer.weight.data + 1
     ema.update()
-    np.testing.assert_allclose(to_numpy(ema.average["weight"]), before + 0.25, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(to_numpy(ema.average["weight"]), before + 0.875, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("fails", [False, True])
@@ -429,7 +517,7 @@ def test_ema_applied(fails: bool, device: Device) -> None:
     for p in layer.parameters():
         p.data += 1
     ema.update()
-    own, average = as_bytes(p.data for p in layer.parameters()), as_bytes(ema.state_dict().values())
+    own, average = as_bytes(p.data for p in layer.parameters()), as_bytes(ema.average.values())
     assert own != average
     try:
         with ema.applied():
@@ -439,7 +527,7 @@ def test_ema_applied(fails: bool, device: Device) -> None:
     except KeyError:
         assert fails
     assert as_bytes(p.data for p in layer.parameters()) == own
-    assert as_bytes(ema.state_dict().values()) == average
+    assert as_bytes(ema.average.values()) == average
     assert all(p.data is x for p, x in zip(layer.parameters(), arrays, strict=True))  # what an optimizer holds
 
 
@@ -455,14 +543,14 @@ def test_ema_is_seen_by_the_tape(device: Device) -> None:
 def test_ema_of_running_statistics(device: Device) -> None:
     """They are averaged with the parameters, the count of batches is not: it stays the module's own."""
     layer, random = nn.BatchNorm1d(2), np.random.default_rng(0)
-    ema = WeightEMA(layer, 0.75)
-    assert list(ema.state_dict()) == ["weight", "bias", "running_mean", "running_var"]
+    ema = WeightEMA(layer, 0.125)
+    assert list(ema.average) == ["weight", "bias", "running_mean", "running_var"]
     mean, var = np.zeros(2), np.ones(2)
     for _ in range(3):
         layer(tensor(random.normal(3, 2, size=(4, 2)).astype("float32")))
         ema.update()
-        mean = 0.75 * mean + 0.25 * layer.running_mean.numpy()
-        var = 0.75 * var + 0.25 * layer.running_var.numpy()
+        mean = 0.125 * mean + 0.875 * layer.running_mean.numpy()
+        var = 0.125 * var + 0.875 * layer.running_var.numpy()
     np.testing.assert_allclose(to_numpy(ema.average["running_mean"]), mean, rtol=1e-5)
     np.testing.assert_allclose(to_numpy(ema.average["running_var"]), var, rtol=1e-5)
     own, x = as_bytes(layer.state_dict().values()), random.normal(size=(5, 2)).astype("float32")
@@ -473,11 +561,32 @@ def test_ema_of_running_statistics(device: Device) -> None:
     assert as_bytes(layer.state_dict().values()) == own
 
 
+def test_the_average_of_a_short_run_is_not_one_of_initial_weights(device: Device) -> None:
+    """They are forgotten after some tens of updates, where 0.999^30 of them, 97 %, would be left."""
+    layer = nn.Linear(1, 1, bias=False)
+    layer.load_state_dict({"weight": np.full((1, 1), 1e3, "float32")})
+    ema = WeightEMA(layer, 0.999)
+    layer.load_state_dict({"weight": np.ones((1, 1), "float32")})
+    for _ in range(30):
+        ema.update()
+    assert float(ema.average["weight"].item()) == pytest.approx(1.0, abs=1e-3)
+
+
+def test_an_average_of_before_there_was_a_warm_up_is_warm(device: Device) -> None:
+    layer = nn.Linear(1, 1, bias=False)
+    ema = WeightEMA(layer, 0.75)
+    ema.load_state_dict({"weight": np.zeros((1, 1), "float32")})
+    layer.load_state_dict({"weight": np.ones((1, 1), "float32")})
+    ema.update()
+    assert ema.average["weight"].item() == 0.25
+
+
 def test_ema_state(device: Device) -> None:
     layer = nn.Linear(3, 2)
     ema = WeightEMA(layer, 0.9)
-    layer.weight.data += 1
-    ema.update()
+    for _ in range(5):  # the warm-up goes on
+        layer.weight.data += 1
+        ema.update()
     other = WeightEMA(nn.Linear(3, 2), 0.9)
     other.load_state_dict({name: to_numpy(x).copy() for name, x in ema.state_dict().items()})
     other.module.load_state_dict(layer.state_dict())
@@ -523,6 +632,22 @@ def test_only_parameters_and_each_once() -> None:
 def test_linear_decay() -> None:
     schedule = linear_decay(8)
     assert [schedule(step) for step in (0, 3, 4, 5, 6, 7, 8, 9)] == [1, 1, 1, 0.75, 0.5, 0.25, 0, 0]
+
+
+def test_cosine_decay() -> None:
+    schedule = cosine_decay(8)
+    expected = [0.5 * (1 + math.cos(math.pi * step / 8)) for step in range(9)]
+    np.testing.assert_allclose([schedule(step) for step in range(9)], expected, rtol=1e-12, atol=1e-15)
+    assert (schedule(0), schedule(9), schedule(100)) == (1, 0, 0)
+
+
+def test_cosine_decay_warms_up_first() -> None:
+    schedule, short = cosine_decay(11, warmup=3), cosine_decay(8)
+    assert [schedule(step) for step in range(3)] == [0.25, 0.5, 0.75]
+    assert [schedule(step) for step in range(3, 13)] == [short(step) for step in range(10)]
+    for steps, warmup in ((0, 0), (5, 5), (5, -1)):
+        with pytest.raises(ValueError, match=f"expects 0 <= warmup < steps, got warmup={warmup}, steps={steps}"):
+            cosine_decay(steps, warmup)
 
 
 def test_clip_grad_norm_takes_a_positive_norm() -> None:

@@ -29,13 +29,14 @@ PACKAGES = [name for name, path in FILES.items() if path.name == "__init__.py"]
 # -- the house: imports run downwards ----------------------------------------------------------------------------------
 
 LAYERS = [  # the parts in one layer do not know each other
-    {"backend"},
+    {"backend", "files"},
     {"autograd", "data"},
     {"gradcheck", "ops"},
     {"nn", "distributions"},
     {"optim", "checkpoint"},
     {"models"},
     {"evaluate", "train", "plot"},
+    {"weights"},
 ]
 LAYER = {part: number for number, parts in enumerate(LAYERS) for part in parts}
 
@@ -133,16 +134,19 @@ def test_the_library_does_not_print() -> None:
 
 NAMES = {
     "minigen": """Tensor tensor no_grad grad gradcheck detect_anomaly manual_seed default_dtype device save load
-        ops nn optim data models train evaluate plot distributions autograd backend""",
+        ops nn optim data models train evaluate plot distributions autograd backend
+        zeros ones full arange rand randn zeros_like ones_like one_hot""",
     "minigen.ops": """add subtract multiply divide negative pow abs exp log log1p sqrt square maximum minimum
         clip where tanh sigmoid relu leaky_relu softplus sum mean max min var logsumexp softmax log_softmax
+        argmax argmin all any prod cumsum std sin cos floor round flatten swapaxes repeat take_along_axis einsum tril
+        copy logical_and logical_or logical_not max_pool2d avg_pool2d layer_norm instance_norm
         reshape permute_dims squeeze expand_dims broadcast_to concat stack split pad flip getitem matmul linear
         conv2d conv_transpose2d masked_conv2d batch_norm lstm_cell dropout
         cross_entropy binary_cross_entropy_with_logits mse_loss""",
     "minigen.nn": """Module Parameter Sequential ModuleList Linear Conv2d MaskedConv2d ConvTranspose2d
         BatchNorm1d BatchNorm2d LSTM LSTMCell RowLSTM DiagonalBiLSTM ReLU LeakyReLU Tanh Sigmoid Flatten Unflatten
-        Dropout Embedding""",
-    "minigen.optim": "SGD Adam RMSprop clip_grad_norm WeightEMA",
+        Dropout Embedding Identity Softmax Softplus SiLU ELU LayerNorm InstanceNorm2d MaxPool2d AvgPool2d Upsample""",
+    "minigen.optim": "SGD Adam AdamW RMSprop linear_decay cosine_decay clip_grad_norm WeightEMA",
     "minigen.distributions": "Bernoulli Normal DiscretizedLogistic",
     "minigen.models": "VAE Likelihood BernoulliLikelihood GaussianLikelihood DiscretizedLogisticLikelihood",
     "minigen.data": "load Loader Dataset NAMES load_folder toy",
@@ -163,7 +167,8 @@ def test_the_public_names_exist(module: str) -> None:
 
 def test_the_public_parts_of_a_tensor() -> None:
     names = """data grad shape ndim dtype device requires_grad backward detach numpy item to
-        sum mean max min var reshape permute_dims astype T"""
+        sum mean max min var reshape permute_dims astype T argmax argmin all any prod cumsum std sin cos floor round
+        flatten swapaxes repeat take_along_axis copy tolist"""
     x = minigen.tensor([1.0])
     assert not [name for name in names.split() if not hasattr(x, name)]
 

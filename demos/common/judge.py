@@ -17,6 +17,17 @@ def save_samples(samples: np.ndarray, out: Path) -> None:
         np.save(file, as_bytes(samples))
 
 
+def read_samples(file: Path) -> np.ndarray:
+    """Samples (N, C, H, W) uint8 from a `samples.npy`. Raises `ValueError`, naming the file, if it is damaged."""
+    try:
+        samples = np.lib.format.open_memmap(file, mode="r")  # which compares the sizes in the header with the file's
+    except Exception as error:  # NumPy's reader raises errors of many types
+        raise ValueError(f"{file}: not a .npy file, or a damaged one ({error})") from None
+    if samples.ndim != 4 or samples.dtype != np.uint8:
+        raise ValueError(f"{file}: samples must be (N, C, H, W) uint8, got {samples.shape} {samples.dtype}")
+    return samples
+
+
 def as_bytes(samples: np.ndarray) -> np.ndarray:
     """Pixels in [0, 1] as the bytes that a data set has."""
     return np.rint(np.clip(samples, 0, 1) * 255).astype(np.uint8)
@@ -62,7 +73,7 @@ def compare(folders: Sequence[Path], images: data.Dataset, test_images: data.Dat
         if not file.exists():
             print(f"{folder!s:24}  no samples.npy there: run its demo to compare")
             continue
-        drawn = np.load(file, allow_pickle=False)
+        drawn = read_samples(file)
         if drawn.shape[1:] != images.image_shape:
             print(f"{folder!s:24}  its samples are of other images, {drawn.shape[1:]}")
             continue

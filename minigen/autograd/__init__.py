@@ -16,6 +16,7 @@ rule returns the one with respect to its argument.
 Read in this order: `primitives.py` (what an operation is), `tape.py` (the record and the chain rule), `tensors.py`.
 """
 
+from minigen.autograd.constructors import arange, full, one_hot, ones, ones_like, rand, randn, zeros, zeros_like
 from minigen.autograd.modes import detect_anomaly, no_grad
 from minigen.autograd.operators import PRIMITIVES
 from minigen.autograd.primitives import Primitive, primitive
@@ -27,10 +28,19 @@ __all__ = [
     "Node",
     "Primitive",
     "Tensor",
+    "arange",
     "detect_anomaly",
+    "full",
     "grad",
     "no_grad",
+    "one_hot",
+    "ones",
+    "ones_like",
     "primitive",
+    "rand",
+    "randn",
     "raw",
     "tensor",
+    "zeros",
+    "zeros_like",
 ]

@@ -7,7 +7,7 @@ Every operator and method here calls the operation of the same name, found in th
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from minigen.backend import Shape
 
@@ -20,8 +20,19 @@ PRIMITIVES: dict[str, Primitive[..., Any]] = {}
 Axis = int | tuple[int, ...] | None
 
 
-NUMPY_NAMES = {"power": "pow", "absolute": "abs", "concatenate": "concat", "dot": "matmul", "transpose": "permute_dims"}
-"""Operations that have another name in NumPy."""
+OTHER_NAMES = {
+    "power": "pow", "absolute": "abs", "concatenate": "concat", "dot": "matmul", "transpose": "permute_dims",
+    "bitwise_and": "logical_and", "bitwise_or": "logical_or", "invert": "logical_not", "amax": "max", "amin": "min",
+    "cat": "concat", "view": "reshape", "ravel": "flatten", "permute": "permute_dims", "unsqueeze": "expand_dims",
+    "clamp": "clip", "expand": "broadcast_to", "gather": "take_along_axis", "repeat_interleave": "repeat",
+    "chunk": "split", "mm": "matmul", "bmm": "matmul", "masked_fill": "where", "clone": "copy",
+}  # fmt: skip
+"""What operations are called in NumPy or PyTorch, and here."""
+
+
+def name_here(name: str) -> str:
+    """The end of an error about a name that is another one here."""
+    return f"; here: `{OTHER_NAMES[name]}`" if name in OTHER_NAMES else ""
 
 
 def _operator(name: str, reflected: bool = False) -> Callable[[Any, Any], Tensor]:
@@ -53,7 +64,7 @@ class _Ufuncs:
         return self if tensor is None else None
 
     def __call__(self, tensor: Tensor, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Tensor:
-        name = NUMPY_NAMES.get(ufunc.__name__, ufunc.__name__)
+        name = OTHER_NAMES.get(ufunc.__name__, ufunc.__name__)
         if name not in PRIMITIVES or method != "__call__" or kwargs:
             raise TypeError(f"np.{ufunc.__name__}: cannot be recorded; use `minigen.ops`, or `x.detach().numpy()`")
         return PRIMITIVES[name](*inputs)
@@ -61,6 +72,12 @@ class _Ufuncs:
 
 class Operators:
     """The operators and methods of `Tensor`."""
+
+    if not TYPE_CHECKING:  # so that mypy finds misspelt names
+
+        def __getattr__(self, name: str) -> NoReturn:
+            """A name of NumPy or PyTorch that is another one here is told."""
+            raise AttributeError(f"a tensor has no attribute {name!r}{name_here(name)}", name=name, obj=self)
 
     __slots__ = ()
     __array_ufunc__ = _Ufuncs()
@@ -83,6 +100,12 @@ class Operators:
 
     def __getitem__(self, index: Any) -> Tensor:
         return PRIMITIVES["getitem"](self, index)
+
+    __and__, __rand__ = _operator("logical_and"), _operator("logical_and", reflected=True)
+    __or__, __ror__ = _operator("logical_or"), _operator("logical_or", reflected=True)
+
+    def __invert__(self) -> Tensor:
+        return PRIMITIVES["logical_not"](self)
 
     def __neg__(self) -> Tensor:
         return PRIMITIVES["negative"](self)
@@ -114,6 +137,22 @@ class Operators:
         """x^2, element by element."""
         return PRIMITIVES["square"](self)
 
+    def sin(self) -> Tensor:
+        """The sine, element by element."""
+        return PRIMITIVES["sin"](self)
+
+    def cos(self) -> Tensor:
+        """The cosine, element by element."""
+        return PRIMITIVES["cos"](self)
+
+    def floor(self) -> Tensor:
+        """The largest whole number not above x, element by element."""
+        return PRIMITIVES["floor"](self)
+
+    def round(self) -> Tensor:
+        """The nearest whole number, element by element."""
+        return PRIMITIVES["round"](self)
+
     def tanh(self) -> Tensor:
         """Hyperbolic tangent, element by element."""
         return PRIMITIVES["tanh"](self)
@@ -137,6 +176,10 @@ class Operators:
     def astype(self, dtype: Any) -> Tensor:
         """In another data type."""
         return PRIMITIVES["astype"](self, dtype)
+
+    def copy(self) -> Tensor:
+        """In memory of its own, still part of the record."""
+        return PRIMITIVES["copy"](self)
 
     def matmul(self, y: Any) -> Tensor:
         """The matrix product with y."""
@@ -162,6 +205,34 @@ class Operators:
         """The variance over n - correction values."""
         return PRIMITIVES["var"](self, axis, keepdims, correction=correction, **unknown)
 
+    def std(self, axis: Axis = None, keepdims: bool = False, *, correction: int = 0, **unknown: Any) -> Tensor:
+        """The standard deviation over n - correction values."""
+        return PRIMITIVES["std"](self, axis, keepdims, correction=correction, **unknown)
+
+    def prod(self, axis: Axis = None, keepdims: bool = False, **unknown: Any) -> Tensor:
+        """The product over the axes, by default all."""
+        return PRIMITIVES["prod"](self, axis, keepdims, **unknown)
+
+    def argmax(self, axis: int | None = None, keepdims: bool = False, **unknown: Any) -> Tensor:
+        """The index of the largest value along one axis, or in all values flattened."""
+        return PRIMITIVES["argmax"](self, axis, keepdims, **unknown)
+
+    def argmin(self, axis: int | None = None, keepdims: bool = False, **unknown: Any) -> Tensor:
+        """The index of the smallest value along one axis, or in all values flattened."""
+        return PRIMITIVES["argmin"](self, axis, keepdims, **unknown)
+
+    def all(self, axis: Axis = None, keepdims: bool = False, **unknown: Any) -> Tensor:
+        """Whether all values along the axes are true, by default all."""
+        return PRIMITIVES["all"](self, axis, keepdims, **unknown)
+
+    def any(self, axis: Axis = None, keepdims: bool = False, **unknown: Any) -> Tensor:
+        """Whether some value along the axes is true, by default all."""
+        return PRIMITIVES["any"](self, axis, keepdims, **unknown)
+
+    def cumsum(self, axis: int, **unknown: Any) -> Tensor:
+        """The sums of the values up to and including each one along an axis."""
+        return PRIMITIVES["cumsum"](self, axis, **unknown)
+
     def logsumexp(self, axis: Axis = None, keepdims: bool = False, **unknown: Any) -> Tensor:
         """log sum exp(x), without overflow."""
         return PRIMITIVES["logsumexp"](self, axis, keepdims, **unknown)
@@ -186,6 +257,14 @@ class Operators:
         """Repeated along axes of length 1 and new leading axes, to this shape."""
         return PRIMITIVES["broadcast_to"](self, shape)
 
+    def repeat(self, repeats: int, axis: int | None = None) -> Tensor:
+        """Each value `repeats` times in a row along an axis, or in all values flattened."""
+        return PRIMITIVES["repeat"](self, repeats, axis)
+
+    def take_along_axis(self, indices: Any, axis: int = -1) -> Tensor:
+        """The entries that integer indices choose along an axis."""
+        return PRIMITIVES["take_along_axis"](self, indices, axis)
+
     def flip(self, axis: Axis = None) -> Tensor:
         """In the opposite order along these axes, by default all."""
         return PRIMITIVES["flip"](self, axis)
@@ -193,6 +272,14 @@ class Operators:
     def reshape(self, *shape: Any) -> Tensor:
         """The same values in another shape: `x.reshape(2, 3)` or `x.reshape((2, 3))`."""
         return PRIMITIVES["reshape"](self, _unpack(shape))
+
+    def flatten(self) -> Tensor:
+        """The values in row-major order along a single axis."""
+        return PRIMITIVES["flatten"](self)
+
+    def swapaxes(self, axis1: int, axis2: int) -> Tensor:
+        """With two axes exchanged."""
+        return PRIMITIVES["swapaxes"](self, axis1, axis2)
 
     def permute_dims(self, *axes: Any) -> Tensor:
         """The axes in another order: `x.permute_dims(0, 2, 1)` or `x.permute_dims((0, 2, 1))`."""

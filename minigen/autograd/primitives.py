@@ -176,6 +176,10 @@ class Primitive(Generic[P, Result]):
         """The name of the argument at a position."""
         return self.arguments[position] if position < len(self.arguments) else str(self.variadic)
 
+    def __reduce__(self) -> str:
+        """`pickle` and `copy.deepcopy` take an operation by its name in its module, as they do a function."""
+        return self.forward.__qualname__
+
     def __repr__(self) -> str:
         return f"<operation {self.name}{inspect.signature(self.forward)}>"
 
@@ -187,8 +191,8 @@ class Primitive(Generic[P, Result]):
     def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:  # type: ignore[misc]  # mypy and ParamSpec
-        if self.variadic and len(args) == 1 and isinstance(args[0], list | tuple):
-            args = tuple(args[0])
+        if self.variadic and args and isinstance(args[0], list | tuple):
+            args, kwargs = self._unpacked(args, kwargs)
         if (kwargs and not kwargs.keys().isdisjoint(self.arguments)) or len(args) < self._required:
             args, kwargs = self._in_order(args, kwargs)
         elif len(args) < len(self.arguments):
@@ -199,12 +203,23 @@ class Primitive(Generic[P, Result]):
         outputs, _ = self._compute(args, kwargs)
         return outputs if self.several else outputs[0]
 
+    def _unpacked(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """`f([x, y], 1)` as `f(x, y, axis=1)`."""
+        arrays, *options = args
+        named = dict(zip(self.options, options, strict=False))
+        if len(named) < len(options) or named.keys() & kwargs.keys():
+            raise TypeError(f"{self.name}: too many arguments; takes {self._signature()}")
+        return tuple(arrays), named | kwargs
+
+    def _signature(self) -> str:
+        return f"({', '.join(inspect.signature(self.forward).parameters)})"
+
     def _in_order(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """`f(x, c=z)` as `f(x, <default of b>, z)`."""
         kwargs, filled = dict(kwargs), list(args)
         for name, default in zip(self.arguments[len(args) :], self._defaults[len(args) :], strict=True):
             if name not in kwargs and default is inspect.Parameter.empty:
-                raise TypeError(f"{self.name}: missing argument {name!r}; takes {inspect.signature(self.forward)}")
+                raise TypeError(f"{self.name}: missing argument {name!r}; takes {self._signature()}")
             filled.append(kwargs.pop(name, default))
         return tuple(filled), kwargs
 
@@ -313,7 +328,7 @@ class Primitive(Generic[P, Result]):
         if isinstance(error, AttributeError):
             raise error
         if "unexpected keyword argument" in message:
-            message += f"; takes {inspect.signature(self.forward)}"
+            message += f"; takes {self._signature()}"
         message = message.removeprefix(f"{self.name}: ")  # NumPy names some of its functions itself
         kind = next(k for k in (ValueError, TypeError, IndexError) if isinstance(error, k))  # not NumPy's own
         raise kind(f"{self.name}: {message} (got {self._describe(arguments)})") from error

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from minigen import backend
 from minigen.autograd.modes import MODE
-from minigen.autograd.operators import NUMPY_NAMES, PRIMITIVES, Operators
+from minigen.autograd.operators import OTHER_NAMES, PRIMITIVES, Operators
 from minigen.backend import Array, Device, Shape, current_dtype, device, device_of, is_array, to_numpy
 
 if TYPE_CHECKING:
@@ -125,11 +126,27 @@ class Tensor(Operators):
         """The value of a single-element tensor as a Python number."""
         return self._data.item()
 
+    def tolist(self) -> Any:
+        """The values as nested lists of Python numbers; a single number without axes."""
+        return self.numpy().tolist()
+
     def to(self, target: str | Device) -> Tensor:
         """This tensor on another device."""
         target = device(target)
         source = self.device
         return self if target == source else PRIMITIVES["to_device"](self, target=target, source=source)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """What `pickle` and `copy.deepcopy` make again: a leaf with its data, requires_grad and grad."""
+        if self._node is not None:
+            raise TypeError(
+                f"a result of {self._node.primitive.name} cannot be copied or pickled together with the record of how "
+                "it was computed: use `x.detach()`"
+            )
+        return type(self), (self._data, self._requires_grad), (None, {"grad": self._grad})
+
+    def __copy__(self) -> Tensor:
+        return deepcopy(self)  # two tensors that share memory would have to share the version as well
 
     def __setitem__(self, index: Any, value: Any) -> None:
         if self._requires_grad and MODE.get().recording:
@@ -179,13 +196,19 @@ class Tensor(Operators):
         found: list[Tensor] = []
         args, kwargs = _as_arrays(args, found), _as_arrays(kwargs, found)
         if any(x._requires_grad for x in found) and function.__name__ not in ("shape", "ndim", "size"):
-            name = NUMPY_NAMES.get(function.__name__, function.__name__)
+            name = OTHER_NAMES.get(function.__name__, function.__name__)
             instead = f"`minigen.ops.{name}`" if name in PRIMITIVES else "`minigen.ops`"
             raise TypeError(
                 f"np.{function.__name__}: leaves the record of a tensor that requires gradients; use {instead}, or "
                 "`x.detach()` if that is meant"
             )
         return function(*args, **kwargs)
+
+    def __format__(self, spec: str) -> str:
+        """`f"{loss:.3f}"`: the value of a single-element tensor."""
+        if spec and self.size != 1:
+            raise TypeError(f"format: expects a tensor of one element for {spec!r}, got {self.shape}")
+        return format(self.item(), spec) if spec else str(self)
 
     def __repr__(self) -> str:
         values = np.array2string(self.numpy(), separator=", ", precision=4, threshold=40, prefix="tensor(")

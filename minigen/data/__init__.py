@@ -1,4 +1,4 @@
-"""Data sets and their loading: `load` a data set by name, hand it to a `Loader`, go through its epochs."""
+"""Data sets: `load` one by its name, and go through its mini-batches with a `Loader`."""
 
 from minigen.data import toy
 from minigen.data.attributes import load_attributes

@@ -1,8 +1,8 @@
-"""Faces, or whatever else, with named attributes in a file of CelebA's format (Liu et al. 2015, arXiv 1411.7766).
+"""Faces, or other images, with named attributes in a file of CelebA's format (Liu et al. 2015, arXiv 1411.7766).
 
 202599                                  the number of images (may be missing)
 5_o_Clock_Shadow Arched_Eyebrows ...    the attributes' names
-000001.jpg -1  1 ...                    an image's file, and 1 or -1 for each attribute
+000001.jpg -1  1 ...                    for each image its file, and 1 or -1 for each attribute
 """
 
 from __future__ import annotations
@@ -21,22 +21,20 @@ def load_attributes(
 ) -> Dataset:
     """The images of `folder` that `file` lists, (N, 3, size, size), with two attributes as labels 0 and 1.
 
-    The first attribute gives `labels`, the second `colours` (a data set's second label). Every tenth image is in
-    "test", the others in "train". `ValueError`, naming the file and the line, if something does not fit.
+    The first attribute gives `labels`, the second `colours` (a data set's second label). Every tenth image belongs to
+    the split "test", the others to "train". Values may be separated by commas, and 0 may stand for -1.
+
+    Raises `FileNotFoundError` if there is no such file, and `ValueError`, naming the file, if it has no such
+    attribute, another number of images than its first line says, a line that does not fit, or an unreadable image.
     """
     if split not in ("train", "test"):
-        raise ValueError(f'load_attributes: split is "train" or "test", got {split!r}')
+        raise ValueError(f'load_attributes: split must be "train" or "test", got {split!r}')
     folder, file = Path(folder).expanduser(), Path(file).expanduser()
-    lines = [re.split(r"[,\s]+", line.strip()) for line in file.read_text().splitlines() if line.strip()]
-    start = 1 if lines and len(lines[0]) == 1 and lines[0][0].isdigit() else 0
-    if len(lines) < start + 2:
-        raise ValueError(f"load_attributes: {file} lists no images")
-    names = [name for name in lines[start] if name not in ("", "image_id")]
+    names, rows = _read_list(file)
     for attribute in attributes:
         if attribute not in names:
             raise ValueError(f"load_attributes: {file} has no attribute {attribute!r}; it has {' '.join(names)}")
     columns = [1 + names.index(attribute) for attribute in attributes]
-    rows = lines[start + 1 :]
     chosen = [row for i, row in enumerate(rows) if (i % 10 == 9) == (split == "test")]
     if not chosen:
         raise ValueError(f"load_attributes: {file} lists {len(rows)} images, of which none is for {split!r}")
@@ -47,7 +45,26 @@ def load_attributes(
             raise ValueError(
                 f"load_attributes: {file}: the line of {row[0]!r} is not a name and {len(names)} times 1 or -1"
             )
-        images[i] = read_image(folder / row[0], size)
+        try:
+            images[i] = read_image(folder / row[0], size)
+        except ValueError as error:
+            raise ValueError(f"load_attributes: {file} lists an image that is missing or damaged: {error}") from error
         labels[:, i] = [row[c] == "1" for c in columns]
     first, second = ((f"not {name}", name) for name in attributes)
     return Dataset(images, labels[0], first, folder.resolve().name, split, labels[1], second)
+
+
+def _read_list(file: Path) -> tuple[list[str], list[list[str]]]:
+    """The attributes' names, and for each image the words of its line."""
+    try:
+        text = file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"load_attributes: {file} is not a text file in UTF-8 ({error})") from None
+    lines = [re.split(r"[,\s]+", line.strip()) for line in text.splitlines() if line.strip()]
+    claim = lines.pop(0)[0] if lines and len(lines[0]) == 1 and lines[0][0].isdecimal() else None
+    if len(lines) < 2:
+        raise ValueError(f"load_attributes: {file} lists no images")
+    names, rows = [name for name in lines[0] if name not in ("", "image_id")], lines[1:]
+    if claim not in (None, str(len(rows))):
+        raise ValueError(f"load_attributes: {file} lists {len(rows)} images, but its first line says {claim}")
+    return names, rows

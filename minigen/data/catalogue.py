@@ -1,4 +1,4 @@
-"""Every data set by its name."""
+"""The data sets by their names."""
 
 from __future__ import annotations
 
@@ -30,16 +30,19 @@ def load(
 ) -> Dataset:
     """The data set called `name`, or the folder of images at that path (see `load_folder`).
 
-    `split` is "train" or "test". "digits" and "coloured_digits" come with minigen; "mnist", "fashion-mnist" and
-    "cifar10" are looked for in `data_dir`, in the folder that the environment variable `MINIGEN_DATA` names and in
-    the cache, and downloaded if they are in none. A folder without the subfolders "train" and "test" gives every
-    tenth of its images to "test". `size` is the side that a folder's images get.
+    `split` is "train" or "test". "digits" and "coloured_digits" come with minigen. "mnist", "fashion-mnist" and
+    "cifar10" are searched in `data_dir`, in the folder that the environment variable `MINIGEN_DATA` names and in the
+    cache, and downloaded if they are in none of them. If a folder has no subfolders "train" and "test", every tenth of
+    its images belongs to "test" and the others to "train". `size` is the side in pixels that its images get.
+
+    Raises `ValueError` if there is no such data set, or if a file is damaged, and `FileNotFoundError` if a file is
+    neither on this machine nor can be downloaded.
 
     >>> load("digits")
     <digits train: (8000, 1, 28, 28) images, 10 classes>
     """
     if split not in ("train", "test"):
-        raise ValueError(f'load: split is "train" or "test", got {split!r}')
+        raise ValueError(f'load: split must be "train" or "test", got {split!r}')
     if name in _LOADERS:
         return _LOADERS[str(name)](split, data_dir)
     if isinstance(name, Path) or "/" in name or os.sep in name or Path(name).is_dir():
@@ -51,5 +54,9 @@ def _load_folder(path: Path, split: str, size: int) -> Dataset:
     if (path / "train").is_dir() or (path / "test").is_dir():
         return load_folder(path, split, size=size)
     everything = load_folder(path, size=size)
+    if split == "test" and len(everything) < 10:
+        raise ValueError(
+            f"load: {path} has too few images: every tenth is for the test, and there are {len(everything)}"
+        )
     tenth = np.arange(len(everything)) % 10 == 9
     return replace(everything[tenth if split == "test" else ~tenth], split=split)

@@ -1,7 +1,7 @@
 """Digits painted in one of five colours on black: the smallest data set with colours, made from `digits`.
 
-An image has two labels, its digit and its colour, chosen independently: whether a model has understood what a
-colour is can be asked of it directly ("a green 7"), which a natural image does not allow.
+An image has two labels, its digit and its colour, chosen independently. So a model can be asked for a combination of
+both ("a green 7"), and whether it has learned what a colour is can be measured; natural images do not allow that.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 from minigen.data.dataset import Dataset
 from minigen.data.mnist import load_digits
 
-COLOURS = {  # corners of the RGB cube, so that they stay clean when the pixels are made binary
+COLOURS = {  # corners of the RGB cube: they stay the same when the pixels are made binary
     "red": (1, 0, 0),
     "green": (0, 1, 0),
     "blue": (0, 0, 1),
@@ -23,7 +23,7 @@ COLOURS = {  # corners of the RGB cube, so that they stay clean when the pixels 
 
 
 def load_coloured_digits(split: str = "train") -> Dataset:
-    """`digits` in colour, (N, 3, 28, 28), with `colours` beside the labels: always the same ones."""
+    """`digits` in colour, (N, 3, 28, 28), with `colours` beside the labels. The colours are the same in every call."""
     digits = load_digits(split)
     seed = {"train": 0, "test": 1}[split]
     colours = np.random.default_rng(seed).integers(len(COLOURS), size=len(digits))

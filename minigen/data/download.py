@@ -1,27 +1,28 @@
 """Finding a data file on this machine, or downloading it.
 
 Folders are searched in this order: `data_dir`, the environment variable `MINIGEN_DATA`, the cache. A file may lie
-in a subfolder called like its data set or directly in the folder, gzipped or not. What counts is its content:
-nothing is used whose SHA-256 is not the published one. A download goes to the first of the folders.
+in a subfolder with its data set's name or directly in the folder, gzipped or not. A file is used only if its content
+has the published SHA-256. A download goes to the first of the folders.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-import zlib
+import textwrap
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from minigen.data.idx import open_plain
+from minigen.data.files import open_uncompressed
 
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A file that can be downloaded, `name` + ".gz" if it is `gzipped`, from every one of its `mirrors`.
+    """A file that can be downloaded, called `name` + ".gz" if it is `gzipped`, from any of its `mirrors`.
 
-    `sha256` is that of the uncompressed content: the compressed bytes differ from mirror to mirror.
+    `sha256` is the checksum of the uncompressed content: the compressed bytes differ from mirror to mirror. Of a file
+    that is not `gzipped`, such as an archive, it is the checksum of the file as it is.
     """
 
     name: str
@@ -31,6 +32,7 @@ class RemoteFile:
 
     @property
     def stored_name(self) -> str:
+        """The file's name on the mirrors and in the folder of downloads."""
         return self.name + ".gz" if self.gzipped else self.name
 
     def fault(self, path: Path) -> str | None:
@@ -38,11 +40,11 @@ class RemoteFile:
         import hashlib  # slow to import
 
         try:
-            with open_plain(path) if self.gzipped else path.open("rb") as file:
+            with open_uncompressed(path) if self.gzipped else path.open("rb") as file:
                 found = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
-        except (OSError, EOFError, zlib.error) as error:
-            return f"unreadable, {error}"
-        return None if found == self.sha256 else f"its content has the SHA-256 {found}, not {self.sha256}"
+        except (OSError, ValueError) as error:
+            return str(error).removeprefix(f"{path}: ")
+        return None if found == self.sha256 else f"its SHA-256 is {found[:16]}..., not {self.sha256[:16]}..."
 
 
 def data_folders(data_dir: str | Path | None = None) -> list[Path]:
@@ -60,8 +62,8 @@ def data_folders(data_dir: str | Path | None = None) -> list[Path]:
 def fetch(dataset: str, file: RemoteFile, data_dir: str | Path | None = None) -> Path:
     """The path of `file` of the data set called `dataset`: found on this machine, or downloaded to it.
 
-    Raises `ValueError` if the file in the data set's own folder has another content, `FileNotFoundError` with all
-    that was tried if there is none and it cannot be downloaded.
+    Raises `ValueError` if the file in the data set's own folder has another content, and `FileNotFoundError`, listing
+    all that was tried, if the file is not on this machine and cannot be downloaded.
     """
     folders = data_folders(data_dir)
     left_aside = []
@@ -80,29 +82,50 @@ def fetch(dataset: str, file: RemoteFile, data_dir: str | Path | None = None) ->
 
 
 def _download(dataset: str, file: RemoteFile, target: Path, tried: list[str]) -> Path:
-    import pooch
+    """Download `file` to `target` from the first mirror that has it; leave no new folder behind if none has."""
     from tqdm import tqdm
 
-    unfinished = target.with_name(f".{target.name}.{os.getpid()}.part")
+    new_folders = [folder for folder in target.parents if not folder.exists()]
     for mirror in file.mirrors:
         address = mirror + file.stored_name
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            tqdm.write(f"{dataset}: downloading {address}", file=sys.stderr)
-            pooch.HTTPDownloader(progressbar=True, chunk_size=1 << 16)(address, str(unfinished), None)
-            fault = file.fault(unfinished)
-            if fault is None:
-                os.replace(unfinished, target)
-                return target
-        except OSError as error:  # every error of a connection is one
-            fault = f"{type(error).__name__}: {error}"
-        finally:
-            with suppress(OSError):
-                unfinished.unlink()
+        tqdm.write(f"{dataset}: downloading {address}", file=sys.stderr)
+        fault = _try_to_download(address, file, target)
+        if fault is None:
+            return target
         tried.append(f"{address}: {fault}")
+    for folder in new_folders:
+        with suppress(OSError):
+            folder.rmdir()
     raise FileNotFoundError(
         f"{dataset}: {file.stored_name} is not on this machine and could not be downloaded. Tried:\n  "
         + "\n  ".join(tried)
         + f"\nTo use it without a network, put it at {target}"
         + (", gzipped or not" if file.gzipped else "")
     )
+
+
+def _try_to_download(address: str, file: RemoteFile, target: Path) -> str | None:
+    """Download `file` from `address` to `target`; what went wrong, in a line, or None."""
+    import pooch
+
+    unfinished = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        pooch.HTTPDownloader(progressbar=True, chunk_size=1 << 16)(address, str(unfinished), None)
+        fault = file.fault(unfinished)
+        if fault is None:
+            os.replace(unfinished, target)
+        return fault
+    except OSError as error:  # every error of a connection is one
+        return _in_a_line(error)
+    finally:
+        with suppress(OSError):
+            unfinished.unlink()
+
+
+def _in_a_line(error: BaseException) -> str:
+    """The first cause of an error: requests wraps urllib3's errors, which wrap the system's."""
+    while error.__context__ is not None:
+        error = error.__context__
+    message, _, _ = str(error).partition(" for url")  # the address stands before it already
+    return textwrap.shorten(f"{type(error).__name__}: {message}", 120, placeholder=" ...")

@@ -1,27 +1,32 @@
-"""A folder of images as a data set: any size and format, RGB or grey, made square and of one size."""
+"""A folder of images as a data set: files of any size and format are made square and of one size, RGB or grey."""
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from minigen.data.dataset import Dataset
 
+if TYPE_CHECKING:
+    from PIL import Image
+
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
 
 
 def load_folder(path: str | Path, split: str = "train", *, size: int = 32, channels: int = 3) -> Dataset:
-    """All images under the folder `path`, sorted by name, as (N, channels, size, size): RGB or, with 1, grey.
+    """All images under the folder `path`, sorted by name, (N, channels, size, size): RGB, or grey with `channels=1`.
 
-    The shorter side is resized to `size` and the middle cut out. Images in subfolders are labelled with the
-    subfolder's name; images directly in the folder all get label 0. If the folder has a subfolder called like the
-    split ("train", "test"), that one is read instead.
+    The shorter side of an image is resized to `size`, and the middle of the longer side is kept. An image in a
+    subfolder is labelled with the subfolder's name; images directly in the folder all get label 0. If the folder has a
+    subfolder with the name of the split ("train" or "test"), that subfolder is read instead.
 
-    Raises `ValueError` if there is no image, or naming the one that cannot be read.
+    Raises `ValueError` if there is no image, or if one cannot be read (see `read_image`), naming it.
     """
     if channels not in (1, 3) or size < 1:
-        raise ValueError(f"load_folder: takes channels=1 or 3 and size >= 1, got channels={channels}, size={size}")
+        raise ValueError(f"load_folder: expects channels=1 or 3 and size >= 1, got channels={channels}, size={size}")
     folder = Path(path).expanduser()
     name = folder.resolve().name
     if not folder.is_dir():
@@ -32,7 +37,7 @@ def load_folder(path: str | Path, split: str = "train", *, size: int = 32, chann
         raise ValueError(f"load_folder: {folder} has no subfolder {split!r}")
     files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
     if not files:
-        raise ValueError(f"load_folder: {folder} has no image; takes {' '.join(sorted(SUFFIXES))}")
+        raise ValueError(f"load_folder: {folder} has no image (of the types {' '.join(sorted(SUFFIXES))})")
     parents = [p.relative_to(folder).parts[:-1] for p in files]
     subfolders = [parts[0] if parts else "" for parts in parents]
     classes = tuple(sorted(set(subfolders)))
@@ -46,16 +51,32 @@ def load_folder(path: str | Path, split: str = "train", *, size: int = 32, chann
 
 
 def read_image(path: str | Path, size: int, channels: int = 3) -> np.ndarray:
-    """One image file, resized and cropped to (channels, size, size) uint8."""
+    """One image file, resized and cropped to (channels, size, size) uint8.
+
+    Raises `ValueError`, naming the file, if it cannot be read, is a PNG file with a wrong checksum (the other formats
+    have none), or claims more pixels than Pillow's limit of 89 million (`PIL.Image.MAX_IMAGE_PIXELS`).
+    """
     from PIL import Image, ImageOps
 
+    mode = "L" if channels == 1 else "RGB"
     try:
-        with Image.open(path) as file:
-            image: Image.Image = ImageOps.exif_transpose(file)  # photographs say how the camera was held
+        with _open_image(path) as image:
+            image.verify()  # the checksums of a PNG file, which decoding does not look at
+        with _open_image(path) as image:
+            ImageOps.exif_transpose(image, in_place=True)  # photographs say how the camera was held
             if image.mode.startswith("I;16"):  # Pillow would clip 16 bits, not scale them
                 image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-            image = image.convert("L" if channels == 1 else "RGB")
+            if image.mode != mode:
+                image = image.convert(mode)
             image = ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)
     except Exception as error:  # Pillow's readers raise errors of many types
         raise ValueError(f"{path}: not an image that can be read ({type(error).__name__}: {error})") from error
     return np.asarray(image).reshape(size, size, channels).transpose(2, 0, 1)  # (H, W, C) -> (C, H, W)
+
+
+def _open_image(path: str | Path) -> Image.Image:
+    """The image, not decoded yet; Pillow's warning that it claims too many pixels becomes an error."""
+    from PIL import Image
+
+    with warnings.catch_warnings(action="error", category=Image.DecompressionBombWarning):
+        return Image.open(path)

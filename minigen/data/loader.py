@@ -1,7 +1,7 @@
-"""Batches of a data set on a device, shuffled and made into what a model takes.
+"""Mini-batches of a data set on a device, shuffled and converted to what a model expects.
 
-A loader has no state. All that is random in batch b of epoch e comes from (seed, e, b) alone, so a run that is
-resumed there gets the same batches, whatever else has drawn random numbers in between.
+All that is random in batch b of epoch e depends on (seed, e, b) alone. A training run that is resumed there gets the
+same batches, whatever other random numbers were drawn in between.
 """
 
 from __future__ import annotations
@@ -22,16 +22,22 @@ Binarization = Literal["dynamic", "fixed"]
 class Loader:
     """Batches (images (n, C, H, W), labels (n,)) as arrays on `device` (default: the current one).
 
+    A `for` loop over the loader goes through one epoch, the next loop through the next one. `epoch(e)` gives the
+    batches of epoch e, whatever was read before; training uses it so that it can be resumed.
+
     `pixels` says what an image value v = 0 ... 255 becomes:
 
-    - "binary": 1 with probability v / 255, else 0 (uint8). With `binarization="dynamic"` drawn anew in every
-      epoch, with "fixed" once for all. The two are different tasks: results must say which.
-    - "levels": an integer 0 ... levels - 1, floor(v levels / 256) (uint8; `levels` 256 if not given).
+    - "binary": 1 with probability v / 255, else 0 (uint8). With `binarization="dynamic"` it is drawn anew in every
+      epoch, with "fixed" only once. The two are different tasks, so results must say which was used.
+    - "levels": an integer 0 ... levels - 1, floor(v levels / 256) (uint8; `levels` is 256 if not given).
     - "unit", "signed": a float in [0, 1] or [-1, 1], of the default dtype.
 
     `flip` mirrors each image left to right with probability 1/2. `drop_last` leaves out a smaller last batch.
 
-    >>> for images, labels in Loader(load("digits")).epoch(0): ...
+    Raises `ValueError` if an argument is out of its range or the data set has too few images for one batch.
+
+    >>> loader = Loader(load("digits"))
+    >>> for images, labels in loader: ...
     """
 
     def __init__(
@@ -48,16 +54,19 @@ class Loader:
         device: str | Device | None = None,
         binarization: Binarization = "dynamic",
     ) -> None:
+        if not isinstance(dataset, Dataset):
+            raise TypeError(f"Loader: expects a Dataset (Dataset.from_arrays makes one), got {type(dataset).__name__}")
         _check_choice("pixels", pixels, get_args(Pixels))
         _check_choice("binarization", binarization, get_args(Binarization))
         if levels is not None and (pixels != "levels" or not 2 <= levels <= 256):
-            raise ValueError(f'Loader: levels is 2 ... 256, with pixels="levels"; got {levels} with {pixels!r}')
-        if batch_size < 1 or len(dataset) < (batch_size if drop_last else 1):
+            raise ValueError(f'Loader: levels must be 2 ... 256, with pixels="levels"; got {levels} with {pixels!r}')
+        if batch_size < 1 or seed < 0:
+            raise ValueError(f"Loader: expects batch_size >= 1 and seed >= 0, got {batch_size} and {seed}")
+        least = batch_size if drop_last else 1
+        if len(dataset) < least:
             raise ValueError(
-                f"Loader: no batch of {batch_size} in {len(dataset)} images{' with drop_last' * drop_last}"
+                f"Loader: too few images: expects at least {least}{' (a whole batch)' * drop_last}, got {dataset}"
             )
-        if seed < 0:
-            raise ValueError(f"Loader: seed must not be negative, got {seed}")
         self.dataset, self.batch_size, self.pixels, self.seed = dataset, batch_size, pixels, seed
         self.shuffle, self.flip, self.drop_last, self.binarization = shuffle, flip, drop_last, binarization
         self.device = find_device(device)
@@ -68,16 +77,22 @@ class Loader:
             images = binarize(images, self._generator(0))
         self._images = self.device.asarray(images)
         self._labels = self.device.asarray(dataset.labels)
+        self._next_epoch = 0  # of a `for` loop; `epoch` neither reads nor changes it
 
     def __len__(self) -> int:
         """Batches in an epoch."""
         full, rest = divmod(len(self.dataset), self.batch_size)
         return full if self.drop_last or rest == 0 else full + 1
 
+    def __iter__(self) -> Iterator[tuple[Array, Array]]:
+        """The batches of the next epoch: of epoch 0 the first time, of epoch 1 the second time, and so on."""
+        self._next_epoch += 1
+        return self.epoch(self._next_epoch - 1)
+
     def epoch(self, epoch: int, start: int = 0) -> Iterator[tuple[Array, Array]]:
-        """The batches of that epoch, from number `start` on."""
+        """The batches of epoch number `epoch`, from batch number `start` on. Both numbers begin at 0."""
         if epoch < 0 or not 0 <= start <= len(self):
-            raise ValueError(f"Loader: epoch {epoch}, start {start}; takes epoch >= 0 and start 0 ... {len(self)}")
+            raise ValueError(f"Loader: expects epoch >= 0 and start 0 ... {len(self)}, got {epoch} and {start}")
         count = len(self.dataset)
         order = self._generator(1, epoch).permutation(count) if self.shuffle else np.arange(count)
         order = self.device.asarray(order)
@@ -98,13 +113,17 @@ class Loader:
                 images = images.astype(current_dtype()) / 127.5 - 1
             return images, labels
 
+    def __repr__(self) -> str:
+        order = "shuffled" if self.shuffle else "in order"
+        return f"<Loader of {self.dataset}: {len(self)} batches of {self.batch_size}, {self.pixels}, {order}>"
+
     def _generator(self, *key: int) -> np.random.Generator:
         # Not default_rng([seed, *key]): that ignores zeros at the end, and two uses would share their numbers.
         return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=key))
 
 
 def binarize(images: Array, generator: np.random.Generator) -> Array:
-    """Each uint8 value v becomes 1 with probability v / 255 exactly, else 0: u < v with u uniform in 0 ... 254."""
+    """Each uint8 value v becomes 1 with probability exactly v / 255, else 0: 1 where u < v, u uniform in 0 ... 254."""
     u = generator.integers(0, 255, size=images.shape, dtype=np.uint8)
     return (device_of(images).asarray(u) < images).astype(np.uint8)
 
@@ -117,4 +136,4 @@ def flip(images: Array, generator: np.random.Generator) -> Array:
 
 def _check_choice(what: str, value: str, choices: tuple[str, ...]) -> None:
     if value not in choices:
-        raise ValueError(f"Loader: {what} is one of {', '.join(map(repr, choices))}, got {value!r}")
+        raise ValueError(f"Loader: {what} must be one of {', '.join(map(repr, choices))}, got {value!r}")

@@ -40,17 +40,30 @@ SHA256 = {
 
 
 def load_digits(split: str = "train") -> Dataset:
-    """The first 8,000 training or 2,000 test digits of MNIST, which come with minigen: (N, 1, 28, 28).
+    """The first 8,000 training or 2,000 test images of MNIST, (N, 1, 28, 28), which come with minigen.
 
     By Yann LeCun and Corinna Cortes, CC BY-SA 3.0: see digits/LICENSE.md.
     """
     images, labels = (Path(__file__).parent / "digits" / f"{name}.gz" for name in FILES[split])
-    return Dataset(*read_images_and_labels(images, labels), DIGITS, "digits", split)
+    return _read(images, labels, DIGITS, "digits", split)
 
 
 def load_mnist(name: str, split: str = "train", data_dir: str | Path | None = None) -> Dataset:
-    """All of "mnist" or "fashion-mnist": 60,000 training or 10,000 test images (N, 1, 28, 28)."""
+    """All of "mnist" or "fashion-mnist": 60,000 training or 10,000 test images, (N, 1, 28, 28).
+
+    The files are searched and, if need be, downloaded by `download.fetch`, which also says what it raises; a file
+    is used only if it has the published SHA-256.
+    """
     images, labels = (
         fetch(name, RemoteFile(file, SHA256[name][file], MIRRORS[name]), data_dir) for file in FILES[split]
     )
-    return Dataset(*read_images_and_labels(images, labels), CLASSES[name], name, split)
+    return _read(images, labels, CLASSES[name], name, split)
+
+
+def _read(images_path: Path, labels_path: Path, classes: tuple[str, ...], name: str, split: str) -> Dataset:
+    images, labels = read_images_and_labels(images_path, labels_path)
+    if images.shape[1:] != (1, 28, 28):
+        raise ValueError(f"{images_path}: images must be 28 x 28, got {images.shape[2]} x {images.shape[3]}")
+    if labels.max(initial=0) >= len(classes):
+        raise ValueError(f"{labels_path}: labels must be 0 ... {len(classes) - 1}, got {labels.max()}")
+    return Dataset(images, labels, classes, name, split)

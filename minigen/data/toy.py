@@ -1,4 +1,4 @@
-"""Densities in one and two dimensions on which a GAN can be watched: mixtures of Gaussians, exactly known.
+"""Densities in one and two dimensions for the study of GANs: mixtures of Gaussians, whose density is known exactly.
 
 `ring` and `grid` are the usual tests for mode collapse: the ring of 8 from Metz et al., "Unrolled generative
 adversarial networks" (2017), the grid of 25 from Srivastava et al., "VEEGAN" (2017).
@@ -19,7 +19,8 @@ from minigen.backend import device as find_device
 class GaussianMixture:
     r"""p(x) = sum_k w_k N(x; \mu_k, \sigma_k^2 I), in D dimensions.
 
-    `means` (K, D), the modes; `std` one number or (K,); `weights` (K,), normalised here, equal if not given.
+    `means` (K, D) are the modes; `std` is one number or (K,); `weights` (K,) are normalised here, and equal if not
+    given. Raises `ValueError` if a shape does not fit or a value is not positive.
     """
 
     def __init__(self, means: Any, std: Any, weights: Any = None) -> None:
@@ -42,7 +43,7 @@ class GaussianMixture:
         return np.logaddexp.reduce(np.log(self.weights) + log_normal, axis=1)
 
     def sample(self, n: int, generator: np.random.Generator | None = None) -> np.ndarray:
-        """`n` draws (n, D), of the default dtype; by minigen's own generator if none is given."""
+        """`n` samples (n, D) of the default dtype, drawn with `generator` or else with minigen's own generator."""
         generator = generator or random_generator()
         k = generator.choice(len(self.means), size=n, p=self.weights)
         noise = generator.standard_normal((n, self.means.shape[1]))
@@ -50,15 +51,15 @@ class GaussianMixture:
 
 
 class Draws:
-    """Fresh draws from a density in place of a `Loader`: an epoch is `batches` batches (x (batch_size, D), zeros).
+    """New samples from a density, in the form of a `Loader`: an epoch has `batches` batches (x (batch_size, D), zeros).
 
-    All that is random in batch b of epoch e comes from (seed, e, b) alone.
+    All that is random in batch b of epoch e depends on (seed, e, b) alone.
     """
 
     def __init__(self, density: GaussianMixture, batch_size: int, batches: int, seed: int = 0) -> None:
         if min(batch_size, batches) < 1 or seed < 0:
             raise ValueError(
-                f"Draws: takes batch_size and batches >= 1 and seed >= 0, got {batch_size}, {batches}, {seed}"
+                f"Draws: expects batch_size and batches >= 1 and seed >= 0, got {batch_size}, {batches}, {seed}"
             )
         self.density, self.batch_size, self.batches, self.seed = density, batch_size, batches, seed
         self.device = find_device()
@@ -68,7 +69,7 @@ class Draws:
         return self.batches
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[tuple[Array, Array]]:
-        """The batches of that epoch, from number `start` on."""
+        """The batches of epoch number `epoch`, from batch number `start` on."""
         labels = self.device.asarray(np.zeros(self.batch_size, np.int64))
         for b in range(start, self.batches):
             generator = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(epoch, b)))
@@ -81,7 +82,7 @@ def bimodal(distance: float = 4.0, std: float = 0.5) -> GaussianMixture:
 
 
 def ring(modes: int = 8, radius: float = 2.0, std: float = 0.02) -> GaussianMixture:
-    """`modes` equal Gaussians evenly on a circle of that radius."""
+    """`modes` equal Gaussians, evenly spaced on a circle around 0."""
     angles = 2 * math.pi * np.arange(modes) / modes
     return GaussianMixture(radius * np.stack([np.cos(angles), np.sin(angles)], axis=1), std)
 

@@ -15,7 +15,7 @@ import numpy as np
 from minigen import nn, ops, optim
 from minigen.autograd import Tensor, no_grad, raw
 from minigen.backend import Array, Shape, array_module, is_array, random_generator, separate_random
-from minigen.checkpoint import load, save
+from minigen.checkpoint import fill, read, save
 from minigen.data import Dataset, Loader
 from minigen.evaluate.frechet import frechet_distance
 from minigen.evaluate.likelihood import mean_over
@@ -95,7 +95,7 @@ def trained_classifier(
     with separate_random(seed=0):
         classifier = Classifier(training.image_shape, len(training.classes))
         try:
-            load(path, into=classifier)
+            fill(classifier, read(path)[0], path)
             origin = f"from {path}"
         except (FileNotFoundError, ValueError) as error:
             why = "" if isinstance(error, FileNotFoundError) else f" anew ({error})"

@@ -5,18 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from minigen import ops
-from minigen.autograd import Tensor, raw
-from minigen.backend import current_dtype
-
-
-def one_hot(labels: Any, classes: int) -> Tensor:
-    """Integers (N,) as rows (N, classes) with a single 1. `ValueError` for other labels than 0 ... classes - 1."""
-    labels = raw(labels)
-    integers = labels.ndim == 1 and labels.dtype.kind in "iu"
-    if not integers or (labels.size and not 0 <= int(labels.min()) <= int(labels.max()) < classes):
-        raise ValueError(f"one_hot: takes integers (N,) in 0 ... {classes - 1}, got {labels.dtype} {labels.shape}")
-    device = Tensor(labels).device
-    return Tensor((labels[:, None] == device.module.arange(classes)).astype(current_dtype()))
+from minigen.autograd import one_hot
 
 
 def with_labels(x: Any, labels: Any, classes: int | None) -> Any:

@@ -74,6 +74,20 @@ def _difference(data: Tensor, samples: Tensor) -> Tensor:
     return ops.mean(samples) - ops.mean(data)
 
 
+def _log_of_not_data(samples: Tensor) -> Tensor:
+    """E log(1 - D(G(z)))"""
+    return -ops.mean(ops.softplus(samples))
+
+
+def _minus_log_of_data(samples: Tensor) -> Tensor:
+    """-E log D(G(z))"""
+    return ops.mean(ops.softplus(-samples))
+
+
+def _squares_to_data(samples: Tensor) -> Tensor:
+    return 0.5 * ops.mean(ops.square(samples - 1.0))
+
+
 def _raise(samples: Tensor) -> Tensor:
     return -ops.mean(samples)
 
@@ -94,9 +108,9 @@ def _distance(data: Array, samples: Array) -> dict[str, Array]:
 
 
 OBJECTIVES = {
-    "minimax": Objective(_log_likelihood, lambda samples: -ops.mean(ops.softplus(samples)), _probabilities),
-    "non-saturating": Objective(_log_likelihood, lambda samples: ops.mean(ops.softplus(-samples)), _probabilities),
-    "least-squares": Objective(_squares, lambda samples: 0.5 * ops.mean(ops.square(samples - 1.0)), _outputs),
+    "minimax": Objective(_log_likelihood, _log_of_not_data, _probabilities),
+    "non-saturating": Objective(_log_likelihood, _minus_log_of_data, _probabilities),
+    "least-squares": Objective(_squares, _squares_to_data, _outputs),
     "hinge": Objective(_hinge, _raise, _outputs, labelled=False),
     "wasserstein": Objective(_difference, _raise, _distance, perfect=None, k=5, labelled=False, clip=0.01),
     "wasserstein-gp": Objective(_difference, _raise, _distance, perfect=None, k=5, labelled=False, penalty=10.0),

@@ -10,6 +10,13 @@ from minigen.backend import Shape
 from minigen.nn.module import Module
 
 
+class Identity(Module):
+    """x itself, in the place of a layer that is left out."""
+
+    def forward(self, x: Any) -> Any:
+        return x
+
+
 class ReLU(Module):
     """max(x, 0)"""
 
@@ -24,7 +31,7 @@ class LeakyReLU(Module):
         self.negative_slope = negative_slope
 
     def forward(self, x: Any) -> Any:
-        return ops.leaky_relu(x, negative_slope=self.negative_slope)
+        return ops.leaky_relu(x, self.negative_slope)
 
     def extra_repr(self) -> str:
         return f"{self.negative_slope}"
@@ -42,6 +49,54 @@ class Sigmoid(Module):
 
     def forward(self, x: Any) -> Any:
         return ops.sigmoid(x)
+
+
+class Softplus(Module):
+    """log(1 + e^(beta x)) / beta, a smooth ReLU."""
+
+    def __init__(self, beta: float = 1.0) -> None:
+        self.beta = beta
+
+    def forward(self, x: Any) -> Any:
+        return ops.softplus(self.beta * x) / self.beta
+
+    def extra_repr(self) -> str:
+        return f"beta={self.beta}"
+
+
+class SiLU(Module):
+    """x sigmoid(x), also called swish (Hendrycks and Gimpel 2016, arXiv 1606.08415)."""
+
+    def forward(self, x: Any) -> Any:
+        return x * ops.sigmoid(x)
+
+
+class ELU(Module):
+    """x for x > 0, alpha (e^x - 1) elsewhere (Clevert et al. 2016, arXiv 1511.07289)."""
+
+    def __init__(self, alpha: float = 1.0) -> None:
+        self.alpha = alpha
+
+    def forward(self, x: Any) -> Any:
+        low = ops.clip(x, max=0.0)  # where x is large, e^x would overflow
+        below = ops.tanh(0.5 * low) * (ops.exp(low) + 1.0)  # e^x - 1, exact also for small x
+        return ops.where(x > 0, x, self.alpha * below)
+
+    def extra_repr(self) -> str:
+        return f"alpha={self.alpha}"
+
+
+class Softmax(Module):
+    """exp(x) / sum exp(x) along one axis."""
+
+    def __init__(self, axis: int = -1) -> None:
+        self.axis = axis
+
+    def forward(self, x: Any) -> Any:
+        return ops.softmax(x, self.axis)
+
+    def extra_repr(self) -> str:
+        return f"axis={self.axis}"
 
 
 class Flatten(Module):
@@ -73,7 +128,7 @@ class Dropout(Module):
         self.p = p
 
     def forward(self, x: Any) -> Any:
-        return ops.dropout(x, self.p, training=self.training)
+        return ops.dropout(x, self.p, self.training)
 
     def extra_repr(self) -> str:
         return f"p={self.p}"

@@ -8,7 +8,7 @@ import numpy as np
 
 from minigen import ops
 from minigen.backend import Shape
-from minigen.nn.init import fan_in_uniform
+from minigen.nn.init import check_sizes, fan_in_uniform
 from minigen.nn.module import Module
 from minigen.ops.convolution_arguments import pair
 
@@ -48,7 +48,8 @@ class Conv2d(_Convolution):
         groups: int = 1,
         bias: bool = True,
     ) -> None:
-        if groups < 1 or in_channels % groups or out_channels % groups:
+        check_sizes("Conv2d", in_channels=in_channels, out_channels=out_channels, groups=groups)
+        if in_channels % groups or out_channels % groups:
             raise ValueError(f"Conv2d: groups={groups} must divide {in_channels} and {out_channels} channels")
         kernel = pair("Conv2d", "kernel_size", kernel_size, least=1)
         shape = (out_channels, in_channels // groups, *kernel)
@@ -77,7 +78,8 @@ class ConvTranspose2d(_Convolution):
         bias: bool = True,
         dilation: Size = 1,
     ) -> None:
-        if groups < 1 or in_channels % groups or out_channels % groups:
+        check_sizes("ConvTranspose2d", in_channels=in_channels, out_channels=out_channels, groups=groups)
+        if in_channels % groups or out_channels % groups:
             raise ValueError(f"ConvTranspose2d: groups={groups} must divide {in_channels} and {out_channels} channels")
         kernel = pair("ConvTranspose2d", "kernel_size", kernel_size, least=1)
         super().__init__(
@@ -119,12 +121,13 @@ class MaskedConv2d(_Convolution):
         splits: int = 1,
         bias: bool = True,
     ) -> None:
+        check_sizes("MaskedConv2d", in_channels=in_channels, out_channels=out_channels, colours=colours, splits=splits)
         height, width = pair("MaskedConv2d", "kernel_size", kernel_size, least=1)
         if mask not in ("A", "B"):
             raise ValueError(f'MaskedConv2d: mask is {mask!r}; takes "A" (first layer) or "B"')
         if height % 2 == 0 or width % 2 == 0:
             raise ValueError(f"MaskedConv2d: kernel_size must be odd, got {kernel_size}")
-        if splits < 1 or out_channels % splits or min(in_channels, out_channels // splits) < colours:
+        if out_channels % splits or min(in_channels, out_channels // splits) < colours:
             raise ValueError(
                 f"MaskedConv2d: takes at least one channel for each of {colours} colours, in and out, and {splits} "
                 f"equal splits of the output; got {in_channels} -> {out_channels} channels"

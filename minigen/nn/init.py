@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import math
+from typing import Any
+
+import numpy as np
 
 from minigen.autograd import no_grad
 from minigen.backend import Shape, current_dtype, device, normal, uniform
 from minigen.nn.module import Module, Parameter
+
+
+def check_sizes(layer: str, **sizes: Any) -> None:
+    """That every size of a layer is an integer from 1 up; `ValueError` with its name if not."""
+    for name, size in sizes.items():
+        if not isinstance(size, int | np.integer) or size < 1:
+            raise ValueError(f"{layer}: expects {name} to be an integer from 1 up, got {size!r}")
 
 
 def fan_in_uniform(shape: Shape, fan_in: int) -> Parameter:
@@ -30,7 +40,7 @@ def dcgan(module: Module) -> None:
     >>> model.apply(nn.init.dcgan)
     """
     weight, bias = getattr(module, "weight", None), getattr(module, "bias", None)
-    if weight is not None and (weight.ndim == 4 or hasattr(module, "running_mean")):
+    if weight is not None and (weight.ndim == 4 or hasattr(module, "track_running_stats")):
         mean = 0.0 if weight.ndim == 4 else 1.0
         weight[...] = normal(weight.shape, mean, 0.02, dtype=weight.dtype, device=weight.device)
         if bias is not None:

@@ -7,7 +7,7 @@ from typing import Any
 from minigen import ops
 from minigen.autograd import Tensor, raw
 from minigen.backend import is_array, normal, on_host
-from minigen.nn.init import fan_in_uniform
+from minigen.nn.init import check_sizes, fan_in_uniform
 from minigen.nn.module import Module, Parameter
 
 
@@ -15,6 +15,7 @@ class Linear(Module):
     """y = x W^T + b, x (..., in_features) -> (..., out_features)."""
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True) -> None:
+        check_sizes("Linear", in_features=in_features, out_features=out_features)
         self.weight = fan_in_uniform((out_features, in_features), in_features)
         self.bias = fan_in_uniform((out_features,), in_features) if bias else None
 
@@ -30,6 +31,7 @@ class Embedding(Module):
     """A learned vector for each of `num_embeddings` integers: x (...) -> (..., embedding_dim)."""
 
     def __init__(self, num_embeddings: int, embedding_dim: int) -> None:
+        check_sizes("Embedding", num_embeddings=num_embeddings, embedding_dim=embedding_dim)
         self.weight = Parameter(normal((num_embeddings, embedding_dim)))
 
     def forward(self, x: Any) -> Tensor:

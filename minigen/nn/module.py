@@ -7,6 +7,7 @@ weights go both ways.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Self
@@ -31,6 +32,22 @@ class Module:
 
     training = True
     frozen = False
+    _made_with: dict[str, Any]
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Remember the arguments, with which a weights file can say how to make the module again."""
+        module = super().__new__(cls)
+        module._made_with = {"args": args, "kwargs": kwargs}  # in a dictionary, so that they are no members
+        return module
+
+    def __init__(self) -> None:
+        """Without this, `__new__` would let a module that takes no arguments be given some."""
+
+    def arguments(self) -> dict[str, Any]:
+        """The arguments that this module was made with, by name, with the defaults of those that were left out."""
+        bound = inspect.signature(type(self).__init__).bind(self, *self._made_with["args"], **self._made_with["kwargs"])
+        bound.apply_defaults()
+        return {name: x for name, x in bound.arguments.items() if name != "self"}
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """The computation; called by `module(...)`."""
@@ -87,6 +104,17 @@ class Module:
         fn(self)
         return self
 
+    def register_buffer(self, name: str, tensor: Tensor) -> None:
+        """The same as `self.name = tensor`, as PyTorch has it: a buffer is a tensor attribute that is no parameter.
+
+        `TypeError` for what is none; `ValueError` if there is an attribute of that name already.
+        """
+        if not isinstance(tensor, Tensor) or isinstance(tensor, Parameter):
+            raise TypeError(f"register_buffer: expects a tensor that is no parameter, got {type(tensor).__name__}")
+        if hasattr(self, name):
+            raise ValueError(f"register_buffer: {type(self).__name__} has an attribute {name!r} already")
+        setattr(self, name, tensor)
+
     # -- changing it -------------------------------------------------------------------------------------------------
 
     def train(self, mode: bool = True) -> Self:
@@ -115,6 +143,21 @@ class Module:
         target = device(target)
         for _, x in self._tensors():
             x._data, x.grad = target.asarray(x._data), None
+        return self
+
+    def astype(self, dtype: Any) -> Self:
+        """Convert every floating-point tensor, and forget the gradients; before an optimizer makes its state.
+
+        Gradients are checked in float64:
+
+        >>> layer = nn.Linear(3, 2).astype("float64")
+        >>> gradcheck(layer, np.ones((4, 3)))
+        """
+        if np.dtype(dtype).kind != "f":
+            raise TypeError(f"{type(self).__name__}.astype: expects a floating-point dtype, got {np.dtype(dtype)}")
+        for _, x in self._tensors():
+            if x.dtype.kind == "f":
+                x._data, x.grad = x._data.astype(dtype), None
         return self
 
     @property
@@ -152,7 +195,7 @@ def _flattened(name: str, x: Any) -> Iterator[tuple[str, Any]]:
 
 
 def load_arrays(own: Mapping[str, Tensor], state: Mapping[str, Any], owner: str) -> None:
-    """Copy `state` into the tensors of the same names, after checking that everything fits."""
+    """Copy `state` into the tensors of the same names, after everything was checked and converted."""
     problems = [f"{name} is missing" for name in own if name not in state]
     problems += [f"{name} is not known" for name in state if name not in own]
     values = {}
@@ -162,12 +205,15 @@ def load_arrays(own: Mapping[str, Tensor], state: Mapping[str, Any], owner: str)
         x = own[name]
         if value.shape != x.shape or value.dtype.kind != x.dtype.kind:
             problems.append(f"{name} is {value.shape} {value.dtype} but takes {x.shape} {x.dtype}")
+        if isinstance(x.data, np.ndarray) and not x.data.flags.writeable:
+            problems.append(f"{name} is in memory that cannot be written")
     if problems:
         shown = "; ".join(sorted(problems)[:8]) + ("; ..." if len(problems) > 8 else "")
         raise ValueError(f"{owner}: the state does not fit ({len(problems)} problems), nothing was changed: {shown}")
+    converted = {name: x.device.asarray(to_numpy(values[name]), dtype=x.dtype) for name, x in own.items()}
     with no_grad():
         for name, x in own.items():
-            x[...] = x.device.asarray(to_numpy(values[name]), dtype=x.dtype)
+            x[...] = converted[name]
 
 
 class Lambda(Module):

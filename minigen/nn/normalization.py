@@ -1,4 +1,4 @@
-"""Batch normalisation (Ioffe and Szegedy 2015, arXiv 1502.03167)."""
+"""Layers that normalise: over a batch, over an example, or over each channel of an image."""
 
 from __future__ import annotations
 
@@ -8,52 +8,69 @@ import numpy as np
 
 from minigen import ops
 from minigen.autograd import Tensor
-from minigen.backend import Array, current_dtype, device
-from minigen.nn.init import constant
+from minigen.backend import Array, Shape, current_dtype, device
+from minigen.nn.init import check_sizes, constant
 from minigen.nn.module import Module
 
 
 class _BatchNorm(Module):
     """Each channel to mean 0 and variance 1 over the batch, then scaled and shifted: `ops.batch_norm`.
 
-    In training the running statistics move towards the batch's by `momentum`, unless the module is `frozen`. In
-    evaluation they take the batch's place, so that the result for one example does not depend on the others.
+    In training the running statistics move towards the batch's, unless the module is `frozen`. In evaluation they take
+    the batch's place, so that the result for one example does not depend on the others.
+
+    momentum               how far they move; None makes them the mean over all batches so far
+    affine                 whether there is a weight and a bias
+    track_running_stats    whether there are running statistics; without them, evaluation is as training
+
+    Ioffe and Szegedy (2015, arXiv 1502.03167).
     """
 
     dimensions: tuple[int, ...] = ()
 
-    def __init__(self, num_features: int, eps: float = 1e-5, momentum: float = 0.1, affine: bool = True) -> None:
-        self.eps, self.momentum = eps, momentum
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+    ) -> None:
+        check_sizes(type(self).__name__, num_features=num_features)
+        self.num_features, self.eps, self.momentum = num_features, eps, momentum
+        self.track_running_stats = track_running_stats
         self.weight = constant((num_features,), 1.0) if affine else None
         self.bias = constant((num_features,), 0.0) if affine else None
-        xp = device().module
-        self.running_mean = Tensor(xp.zeros(num_features, dtype=current_dtype()))
-        self.running_var = Tensor(xp.ones(num_features, dtype=current_dtype()))
-        self.num_batches_tracked = Tensor(xp.zeros((), dtype=np.int64))
+        if track_running_stats:
+            xp = device().module
+            self.running_mean = Tensor(xp.zeros(num_features, dtype=current_dtype()))
+            self.running_var = Tensor(xp.ones(num_features, dtype=current_dtype()))
+            self.num_batches_tracked = Tensor(xp.zeros((), dtype=np.int64))
 
     def forward(self, x: Any) -> Any:
         if x.ndim not in self.dimensions:
             raise ValueError(
                 f"{type(self).__name__}: takes {' or '.join(map(str, self.dimensions))} axes, got {x.shape}"
             )
-        if x.shape[1] != self.running_mean.size:
-            raise ValueError(f"{type(self).__name__}: expects {self.running_mean.size} channels, got {x.shape}")
-        if not self.training:
+        if x.shape[1] != self.num_features:
+            raise ValueError(f"{type(self).__name__}: expects {self.num_features} channels, got {x.shape}")
+        if self.track_running_stats and not self.training:
             return ops.normalize(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
         y, mean, var = ops.batch_norm(x, self.weight, self.bias, eps=self.eps)
-        if not self.frozen:
+        if self.track_running_stats and not self.frozen:
             n = x.size // x.shape[1]
             self._track(mean.data, var.data * (n / (n - 1)))  # the running variance is of the unbiased ones
         return y
 
     def _track(self, mean: Array, var: Array) -> None:
-        """running = (1 - momentum) running + momentum batch"""
-        self.running_mean.data += self.momentum * (mean - self.running_mean.data)
-        self.running_var.data += self.momentum * (var - self.running_var.data)
+        """running = (1 - momentum) running + momentum batch; 1 / the number of batches makes that their mean."""
         self.num_batches_tracked.data += 1
+        momentum = 1.0 / self.num_batches_tracked.item() if self.momentum is None else self.momentum
+        self.running_mean.data += momentum * (mean - self.running_mean.data)
+        self.running_var.data += momentum * (var - self.running_var.data)
 
     def extra_repr(self) -> str:
-        return f"{self.running_mean.shape[0]}"
+        return f"{self.num_features}"
 
 
 class BatchNorm1d(_BatchNorm):
@@ -66,3 +83,52 @@ class BatchNorm2d(_BatchNorm):
     """Batch normalisation of images x (N, C, H, W)."""
 
     dimensions = (4,)
+
+
+class LayerNorm(Module):
+    """Each example to mean 0 and variance 1 over its last axes, then scaled and shifted: `ops.layer_norm`.
+
+    normalized_shape      the lengths of these axes, or the length of the last one
+    elementwise_affine    whether there is a weight for each value of an example, and, with `bias`, a bias
+
+    Ba, Kiros and Hinton (2016, arXiv 1607.06450).
+    """
+
+    def __init__(
+        self, normalized_shape: int | Shape, eps: float = 1e-5, elementwise_affine: bool = True, bias: bool = True
+    ) -> None:
+        shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+        for length in shape:
+            check_sizes("LayerNorm", normalized_shape=length)
+        self.normalized_shape, self.eps = shape, eps
+        self.weight = constant(shape, 1.0) if elementwise_affine else None
+        self.bias = constant(shape, 0.0) if elementwise_affine and bias else None
+
+    def forward(self, x: Any) -> Any:
+        return ops.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
+
+    def extra_repr(self) -> str:
+        return f"{self.normalized_shape}"
+
+
+class InstanceNorm2d(Module):
+    """Each channel of each image to mean 0 and variance 1 over its pixels: `ops.instance_norm`.
+
+    affine    whether it is then scaled and shifted, by a weight and a bias for each channel
+
+    There are no running statistics, so evaluation is as training. Ulyanov et al. (2016, arXiv 1607.08022).
+    """
+
+    def __init__(self, num_features: int, eps: float = 1e-5, *, affine: bool = False) -> None:
+        check_sizes("InstanceNorm2d", num_features=num_features)
+        self.num_features, self.eps = num_features, eps
+        self.weight = constant((num_features,), 1.0) if affine else None
+        self.bias = constant((num_features,), 0.0) if affine else None
+
+    def forward(self, x: Any) -> Any:
+        if x.ndim != 4 or x.shape[1] != self.num_features:
+            raise ValueError(f"InstanceNorm2d: expects x (N, {self.num_features}, H, W), got {x.shape}")
+        return ops.instance_norm(x, self.weight, self.bias, eps=self.eps)
+
+    def extra_repr(self) -> str:
+        return f"{self.num_features}"

@@ -7,7 +7,7 @@ from typing import Any
 from minigen import ops
 from minigen.autograd import Tensor, raw
 from minigen.backend import Shape, array_module
-from minigen.nn.init import fan_in_uniform
+from minigen.nn.init import check_sizes, fan_in_uniform
 from minigen.nn.module import Module
 
 State = tuple[Any, Any]
@@ -21,6 +21,7 @@ class LSTMCell(Module):
     """One step: x (N, input_size) and the state (h, c), each (N, hidden_size), give the next (h, c)."""
 
     def __init__(self, input_size: int, hidden_size: int, bias: bool = True) -> None:
+        check_sizes("LSTMCell", input_size=input_size, hidden_size=hidden_size)
         self.hidden_size = hidden_size
         self.weight_ih = fan_in_uniform((4 * hidden_size, input_size), hidden_size)
         self.weight_hh = fan_in_uniform((4 * hidden_size, hidden_size), hidden_size)
@@ -46,6 +47,7 @@ class LSTM(Module):
     def __init__(
         self, input_size: int, hidden_size: int, num_layers: int = 1, bias: bool = True, batch_first: bool = False
     ) -> None:
+        check_sizes("LSTM", input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
         self.hidden_size, self.num_layers, self.batch_first = hidden_size, num_layers, batch_first
         for layer in range(num_layers):
             size = input_size if layer == 0 else hidden_size

@@ -4,15 +4,39 @@ Each takes arrays of NumPy or CuPy, or tensors; with a tensor among its argument
 module's `__all__` names what is public in it: an operation that enters there is in `minigen.ops`.
 """
 
-from minigen.ops import convolution, elementwise, losses, normalization, products, recurrent, reductions, shaping
+import typing
+
+from minigen.autograd import operators
+from minigen.ops import (
+    comparisons,
+    convolution,
+    elementwise,
+    losses,
+    normalization,
+    pooling,
+    products,
+    recurrent,
+    reductions,
+    shaping,
+)
+from minigen.ops.comparisons import *
 from minigen.ops.convolution import *
 from minigen.ops.elementwise import *
 from minigen.ops.losses import *
 from minigen.ops.normalization import *
+from minigen.ops.pooling import *
 from minigen.ops.products import *
 from minigen.ops.recurrent import *
 from minigen.ops.reductions import *
 from minigen.ops.shaping import *
 
-_MODULES = (elementwise, reductions, shaping, products, convolution, normalization, recurrent, losses)
+_MODULES = (
+    elementwise, comparisons, reductions, shaping, products, convolution, pooling, normalization, recurrent, losses
+)  # fmt: skip
 __all__ = [name for module in _MODULES for name in module.__all__]
+
+if not typing.TYPE_CHECKING:  # so that mypy finds misspelt names
+
+    def __getattr__(name: str) -> typing.NoReturn:
+        """A name of NumPy or PyTorch that is another one here is told."""
+        raise AttributeError(f"module 'minigen.ops' has no attribute {name!r}{operators.name_here(name)}", name=name)

@@ -165,7 +165,7 @@ def _flipped(weight: Array, groups: int) -> Array:
 
 
 def conv2d(
-    x: Any, weight: Any, bias: Any = None, *, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
+    x: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
 ) -> Any:
     """The convolution of images x (N, C, H, W) with weight (O, C / groups, kh, kw) and bias (O,): (N, O, H', W').
 
@@ -203,12 +203,11 @@ def conv_transpose2d(
     x: Any,
     weight: Any,
     bias: Any = None,
-    *,
     stride: Any = 1,
     padding: Any = 0,
     output_padding: Any = 0,
-    dilation: Any = 1,
     groups: int = 1,
+    dilation: Any = 1,
 ) -> Any:
     """The transposed convolution of x (N, C, H, W) with weight (C, O / groups, kh, kw) and bias (O,): (N, O, H', W').
 

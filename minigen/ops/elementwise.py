@@ -1,16 +1,20 @@
-"""Operations on each element by itself; arguments broadcast as in NumPy, and the tape undoes it."""
+"""Operations on each element by itself; arguments broadcast as in NumPy, and the tape undoes it.
+
+What has no result among the integers computes them as floating-point numbers: `floating`.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 from minigen.autograd import primitive
-from minigen.backend import Array, Device, array_module
+from minigen.backend import Array, Device, array_module, floating
+from minigen.ops.comparisons import equal, greater
 
 __all__ = [
-    "add", "subtract", "multiply", "divide", "negative", "pow", "abs", "sign", "square", "sqrt", "exp", "log",
-    "log1p", "maximum", "minimum", "clip", "where", "tanh", "sigmoid", "relu", "leaky_relu", "softplus", "equal",
-    "not_equal", "less", "less_equal", "greater", "greater_equal", "astype",
+    "add", "subtract", "multiply", "divide", "negative", "pow", "abs", "square", "sqrt", "exp", "log", "log1p", "sin",
+    "cos", "sign", "floor", "round", "maximum", "minimum", "clip", "where", "astype", "copy", "tanh", "sigmoid", "relu",
+    "leaky_relu", "softplus",
 ]  # fmt: skip
 
 # -- arithmetic ------------------------------------------------------------------------------------------------------
@@ -83,8 +87,72 @@ def _exponent_rule(g: Any, x: Any, out: Any) -> Any:
 
 
 @primitive
+def square(x: Array) -> Array:
+    """x^2"""
+    return x * x
+
+
+square.derivatives(x=lambda g, x: g * (2.0 * x))
+
+
+@primitive
+def sqrt(x: Array) -> Array:
+    """The square root."""
+    return array_module(x).sqrt(floating(x))
+
+
+sqrt.derivatives(x=lambda g, out: g * 0.5 / out)
+
+
+@primitive
+def exp(x: Array) -> Array:
+    """e^x"""
+    return array_module(x).exp(floating(x))
+
+
+exp.derivatives(x=lambda g, out: g * out)
+
+
+@primitive
+def log(x: Array) -> Array:
+    """The natural logarithm."""
+    return array_module(x).log(floating(x))
+
+
+log.derivatives(x=lambda g, x: g / x)
+
+
+@primitive
+def log1p(x: Array) -> Array:
+    """log(1 + x), exact for small x."""
+    return array_module(x).log1p(floating(x))
+
+
+log1p.derivatives(x=lambda g, x: g / (1.0 + x))
+
+
+@primitive
+def sin(x: Array) -> Array:
+    """The sine of x in radians."""
+    return array_module(x).sin(floating(x))
+
+
+@primitive
+def cos(x: Array) -> Array:
+    """The cosine of x in radians."""
+    return array_module(x).cos(floating(x))
+
+
+sin.derivatives(x=lambda g, x: g * cos(x))
+cos.derivatives(x=lambda g, x: -g * sin(x))
+
+
+# -- steps, whose derivative is 0, and abs ---------------------------------------------------------------------------
+
+
+@primitive
 def sign(x: Array) -> Array:
-    """-1, 0 or 1; its derivative is 0."""
+    """-1, 0 or 1."""
     return array_module(x).sign(x)
 
 
@@ -101,87 +169,21 @@ abs.derivatives(x=lambda g, x: g * sign(x))
 
 
 @primitive
-def square(x: Array) -> Array:
-    """x^2"""
-    return x * x
+def floor(x: Array) -> Array:
+    """The largest whole number that is not above x."""
+    return array_module(x).floor(x)
 
 
-square.derivatives(x=lambda g, x: g * (2.0 * x))
-
-
-@primitive
-def sqrt(x: Array) -> Array:
-    """The square root."""
-    return array_module(x).sqrt(x)
-
-
-sqrt.derivatives(x=lambda g, out: g * 0.5 / out)
+floor.derivatives(x=lambda g: g * 0.0)
 
 
 @primitive
-def exp(x: Array) -> Array:
-    """e^x"""
-    return array_module(x).exp(x)
+def round(x: Array) -> Array:
+    """The nearest whole number; of two that are equally near, the even one."""
+    return array_module(x).round(x)
 
 
-exp.derivatives(x=lambda g, out: g * out)
-
-
-@primitive
-def log(x: Array) -> Array:
-    """The natural logarithm."""
-    return array_module(x).log(x)
-
-
-log.derivatives(x=lambda g, x: g / x)
-
-
-@primitive
-def log1p(x: Array) -> Array:
-    """log(1 + x), exact for small x."""
-    return array_module(x).log1p(x)
-
-
-log1p.derivatives(x=lambda g, x: g / (1.0 + x))
-
-
-# -- comparisons, which have no derivative ---------------------------------------------------------------------------
-
-
-@primitive
-def equal(x: Array, y: Array) -> Array:
-    """x == y, as booleans."""
-    return x == y
-
-
-@primitive
-def not_equal(x: Array, y: Array) -> Array:
-    """x != y, as booleans."""
-    return x != y
-
-
-@primitive
-def less(x: Array, y: Array) -> Array:
-    """x < y, as booleans."""
-    return x < y
-
-
-@primitive
-def less_equal(x: Array, y: Array) -> Array:
-    """x <= y, as booleans."""
-    return x <= y
-
-
-@primitive
-def greater(x: Array, y: Array) -> Array:
-    """x > y, as booleans."""
-    return x > y
-
-
-@primitive
-def greater_equal(x: Array, y: Array) -> Array:
-    """x >= y, as booleans."""
-    return x >= y
+round.derivatives(x=lambda g: g * 0.0)
 
 
 # -- conversions -----------------------------------------------------------------------------------------------------
@@ -203,6 +205,15 @@ def to_device(x: Array, *, target: Device, source: Device) -> Array:
 
 
 to_device.derivatives(x=lambda g, target, source: to_device(g, target=source, source=target))
+
+
+@primitive
+def copy(x: Array) -> Array:
+    """x in memory of its own, so that an in-place change of the one does not reach the other."""
+    return x.copy()
+
+
+copy.derivatives(x=lambda g: g)
 
 
 # -- choices ---------------------------------------------------------------------------------------------------------
@@ -255,7 +266,7 @@ clip.derivatives(x=lambda g, x, out: where(equal(x, out), g, 0.0))
 @primitive
 def tanh(x: Array) -> Array:
     """Hyperbolic tangent."""
-    return array_module(x).tanh(x)
+    return array_module(x).tanh(floating(x))
 
 
 tanh.derivatives(x=lambda g, out: g * (1.0 - out * out))
@@ -283,7 +294,7 @@ relu.derivatives(x=lambda g, out: g * greater(out, 0))
 
 
 @primitive
-def leaky_relu(x: Array, *, negative_slope: float = 0.01) -> Array:
+def leaky_relu(x: Array, negative_slope: float = 0.01) -> Array:
     """x for x > 0 and negative_slope x elsewhere; 0 <= negative_slope < 1."""
     if not 0 <= negative_slope < 1:
         raise ValueError(f"takes 0 <= negative_slope < 1, got {negative_slope}")
@@ -299,7 +310,7 @@ leaky_relu.derivatives(
 @primitive
 def softplus(x: Array) -> Array:
     """log(1 + e^x), without overflow."""
-    xp = array_module(x)
+    xp, x = array_module(x), floating(x)
     return xp.maximum(x, 0) + xp.log1p(xp.exp(-xp.abs(x)))
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from minigen.autograd import primitive
-from minigen.backend import Array, array_module, on_host
+from minigen.backend import Array, array_module, floating, on_host
 from minigen.ops.elementwise import negative, sigmoid, softplus, square
 from minigen.ops.reductions import log_softmax, mean, reciprocal, sum
-from minigen.ops.shaping import getitem
+from minigen.ops.shaping import along_axis, expand_dims, squeeze, take_along_axis
 
 __all__ = ["mse_loss", "binary_cross_entropy_with_logits", "cross_entropy"]
 
@@ -44,7 +44,7 @@ def _check_array(target: Any) -> None:
 def mse_loss(x: Array, target: Array, *, reduction: str = "mean") -> Array:
     """The squared error (x - target)^2, of two arrays of one shape."""
     _check_same_shape("x", x, target)
-    return _reduced(square(x - target), reduction)
+    return _reduced(square(floating(x) - floating(target)), reduction)
 
 
 mse_loss.derivatives(
@@ -64,7 +64,7 @@ def _reference_binary_cross_entropy(logits: Any, target: Any, *, reduction: str 
 def binary_cross_entropy_with_logits(logits: Array, target: Array, *, reduction: str = "mean") -> Array:
     """-log p(target) in nats where p(1) = sigmoid(logits): log(1 + e^l) - l t. Targets in [0, 1], shaped as logits."""
     _check_same_shape("logits", logits, target)
-    xp = array_module(logits)
+    xp, logits, target = array_module(logits), floating(logits), floating(target)
     out = xp.abs(logits, out=xp.empty_like(logits))  # an array also without axes
     xp.negative(out, out=out)
     xp.exp(out, out=out)
@@ -87,16 +87,13 @@ binary_cross_entropy_with_logits.derivatives(
 # -- cross-entropy ---------------------------------------------------------------------------------------------------
 
 
-def _chosen(target: Array) -> tuple[Any, ...]:
-    """The index that picks, from (N, classes, ...), the entry of the target class at each place: (N, ...)."""
-    xp = array_module(target)
-    axes = [xp.arange(n).reshape((-1,) + (1,) * (target.ndim - 1 - i)) for i, n in enumerate(target.shape)]
-    return (axes[0], target, *axes[1:])
+def _at_target(log_probabilities: Any, target: Any) -> Any:
+    """The entry of the target class at each place: (N, classes, ...) -> (N, ...)."""
+    return squeeze(take_along_axis(log_probabilities, expand_dims(target, 1), 1), 1)
 
 
 def _reference_cross_entropy(logits: Any, target: Any, *, reduction: str = "mean") -> Any:
-    target = getattr(target, "data", target)
-    return _reduced(negative(getitem(log_softmax(logits, 1), _chosen(target))), reduction)
+    return _reduced(negative(_at_target(log_softmax(logits, 1), target)), reduction)
 
 
 @primitive(reference=_reference_cross_entropy, saves=("log_probabilities",))
@@ -110,14 +107,14 @@ def cross_entropy(logits: Array, target: Array, *, reduction: str = "mean") -> A
     if on_host(target) and target.size and not 0 <= target.min() <= target.max() < logits.shape[1]:
         raise ValueError(f"target holds classes {target.min()} ... {target.max()} but logits have {logits.shape[1]}")
     log_probabilities = log_softmax(logits, 1)
-    return _reduced(-log_probabilities[_chosen(target)], reduction), log_probabilities
+    return _reduced(-_at_target(log_probabilities, target), reduction), log_probabilities
 
 
 def _cross_entropy_gradient(g: Any, log_probabilities: Any, target: Any, reduction: str) -> Any:
     """softmax(logits) - onehot(target), each place weighted with its share of g"""
     xp = array_module(g)
     out = xp.exp(log_probabilities)
-    out[_chosen(target)] -= 1
+    out[along_axis(expand_dims(target, 1), 1, out.shape)] -= 1
     share = _share(g, target.size, reduction)
     out *= xp.expand_dims(share, 1) if reduction == "none" else share
     return out

@@ -1,4 +1,4 @@
-"""Batch normalisation and dropout: the layers that behave differently in training and in evaluation."""
+"""Normalisation over a batch, an example or an image, and dropout."""
 
 from __future__ import annotations
 
@@ -6,12 +6,18 @@ from typing import Any
 
 from minigen import backend
 from minigen.autograd import primitive
-from minigen.backend import Array, array_module, device_of
+from minigen.backend import Array, Shape, array_module, device_of
 from minigen.ops.elementwise import sqrt
 from minigen.ops.reductions import mean, sum_per_channel, var
 from minigen.ops.shaping import reshape
 
-__all__ = ["batch_norm", "normalize", "dropout"]
+__all__ = ["batch_norm", "normalize", "layer_norm", "instance_norm", "dropout"]
+
+
+def _standardized(x: Any, axes: tuple[int, ...], eps: float) -> Any:
+    """(x - mean) / sqrt(var + eps), mean and var over these axes."""
+    return (x - mean(x, axes, True)) / sqrt(var(x, axes, True) + eps)
+
 
 # -- batch normalisation (Ioffe and Szegedy 2015, arXiv 1502.03167) --------------------------------------------------
 
@@ -33,8 +39,7 @@ def _affine(x: Any, weight: Any, bias: Any) -> Any:
 
 def _reference_batch_norm(x: Any, weight: Any = None, bias: Any = None, *, eps: float = 1e-5) -> Any:
     """y = weight (x - mean) / sqrt(var + eps) + bias, mean and var over the batch."""
-    normalized = (x - mean(x, _axes(x), True)) / sqrt(var(x, _axes(x), True) + eps)
-    return _affine(normalized, weight, bias)
+    return _affine(_standardized(x, _axes(x), eps), weight, bias)
 
 
 @primitive(reference=_reference_batch_norm, several=True, byproducts=2, saves=("normalized", "inverse_std"))
@@ -44,7 +49,7 @@ def batch_norm(x: Array, weight: Array | None = None, bias: Array | None = None,
     Returns y, and the batch's mean and variance (C,), from which a layer makes its running statistics: no gradient
     flows through these two.
     """
-    _check_channels(x, weight=weight, bias=bias)
+    _check_channels("batch_norm", x, weight=weight, bias=bias)
     n = x.size // x.shape[1]
     if n == 1:
         raise ValueError(f"expects more than one value a channel, x is {x.shape}")
@@ -74,19 +79,49 @@ def normalize(x: Any, mean: Any, var: Any, weight: Any = None, bias: Any = None,
     Batch normalisation in evaluation, with the running statistics: the result for one example does not depend on the
     others.
     """
-    _check_channels(x, mean=mean, var=var, weight=weight, bias=bias)
+    _check_channels("batch_norm", x, mean=mean, var=var, weight=weight, bias=bias)
     inverse_std = (var + float(eps)) ** -0.5
     scale = inverse_std if weight is None else weight * inverse_std
     return _affine(x, scale, -mean * scale if bias is None else bias - mean * scale)
 
 
-def _check_channels(x: Any, **parameters: Any) -> None:
+def _check_channels(operation: str, x: Any, **parameters: Any) -> None:
     """That x has channels, and each parameter one value for each of them."""
     if x.ndim < 2:
-        raise ValueError(f"batch_norm: expects x (N, C, ...), got {x.shape}")
+        raise ValueError(f"{operation}: expects x (N, C, ...), got {x.shape}")
     for name, values in parameters.items():
         if values is not None and values.shape != (x.shape[1],):
-            raise ValueError(f"batch_norm: x has {x.shape[1]} channels {x.shape} but {name} is {values.shape}")
+            raise ValueError(f"{operation}: x has {x.shape[1]} channels {x.shape} but {name} is {values.shape}")
+
+
+# -- layer normalisation (Ba et al. 2016, arXiv 1607.06450) ----------------------------------------------------------
+
+
+def layer_norm(x: Any, normalized_shape: Shape, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:
+    """weight (x - mean) / sqrt(var + eps) + bias for each example of x (..., *normalized_shape), over its values.
+
+    weight and bias are of the normalized shape. Nothing depends on the other examples, in training as in evaluation.
+    """
+    shape = tuple(normalized_shape)
+    if not shape or x.shape[-len(shape) :] != shape:
+        raise ValueError(f"layer_norm: expects x (..., *normalized_shape) for {shape}, got {x.shape}")
+    for name, values in (("weight", weight), ("bias", bias)):
+        if values is not None and values.shape != shape:
+            raise ValueError(f"layer_norm: expects a {name} {shape}, as normalized_shape, got {values.shape}")
+    x = _standardized(x, tuple(range(-len(shape), 0)), eps)
+    x = x if weight is None else x * weight
+    return x if bias is None else x + bias
+
+
+# -- instance normalisation (Ulyanov et al. 2016, arXiv 1607.08022) --------------------------------------------------
+
+
+def instance_norm(x: Any, weight: Any = None, bias: Any = None, *, eps: float = 1e-5) -> Any:
+    """weight (x - mean) / sqrt(var + eps) + bias for each channel of each image of x (N, C, H, W), over its pixels."""
+    if x.ndim < 3:
+        raise ValueError(f"instance_norm: expects x (N, C, ...), got {x.shape}")
+    _check_channels("instance_norm", x, weight=weight, bias=bias)
+    return _affine(_standardized(x, tuple(range(2, x.ndim)), eps), weight, bias)
 
 
 # -- dropout (Srivastava et al. 2014) --------------------------------------------------------------------------------
@@ -103,7 +138,7 @@ def _drop(x: Array, *, p: float) -> Any:
 _drop.derivatives(x=lambda g, mask: g * mask)
 
 
-def dropout(x: Any, p: float = 0.5, *, training: bool = True) -> Any:
+def dropout(x: Any, p: float = 0.5, training: bool = True) -> Any:
     """Each value becomes 0 with probability p, and the others grow by 1 / (1 - p); in evaluation x itself."""
     if not 0 <= p < 1:
         raise ValueError(f"dropout: takes a probability 0 <= p < 1, got {p}")

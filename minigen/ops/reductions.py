@@ -1,4 +1,7 @@
-"""Operations that reduce axes. `axis` is a number, a tuple, or None for all; `keepdims` leaves it with length 1."""
+"""Operations that reduce axes. `axis` is a number, a tuple, or None for all; `keepdims` leaves it with length 1.
+
+`softmax`, `log_softmax` and `cumsum` keep the axis along which they sum.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,15 @@ import math
 from typing import Any
 
 from minigen.autograd import primitive
-from minigen.backend import Array, Shape, array_module
-from minigen.ops.elementwise import equal, exp
-from minigen.ops.shaping import broadcast_to
+from minigen.backend import Array, Shape, array_module, floating
+from minigen.ops.comparisons import equal
+from minigen.ops.elementwise import exp, where
+from minigen.ops.shaping import broadcast_to, flip, getitem, inverse_order, pad, permute_dims, reshape
 
-__all__ = ["sum", "mean", "var", "max", "min", "logsumexp", "softmax", "log_softmax"]
+__all__ = [
+    "sum", "mean", "var", "std", "prod", "max", "min", "argmax", "argmin", "all", "any", "logsumexp", "softmax",
+    "log_softmax", "cumsum",
+]  # fmt: skip
 
 Axis = int | tuple[int, ...] | None
 
@@ -89,6 +96,56 @@ var.derivatives(
 
 
 @primitive
+def std(x: Array, axis: Axis = None, keepdims: bool = False, *, correction: int = 0) -> Array:
+    """The standard deviation, the root of `var`; where it is 0, so is its gradient."""
+    return x.std(axis=_checked(x, axis), keepdims=keepdims, ddof=correction)
+
+
+std.derivatives(
+    x=lambda g, x, out, x_shape, axis, correction: (
+        _kept(g / where(equal(out, 0), 1.0, out), x_shape, axis)
+        * (x - mean(x, axis, True))
+        * reciprocal(_count(x_shape, axis) - correction)
+    )
+)
+
+
+@primitive
+def prod(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
+    """The product."""
+    return x.prod(axis=_checked(x, axis), keepdims=keepdims)
+
+
+prod.derivatives(x=lambda g, x, x_shape, axis: _kept(g, x_shape, axis) * _product_of_others(x, axis))
+
+
+def _product_of_others(x: Any, axis: Axis) -> Any:
+    """For each value the product of those that are reduced together with it; exact also where some are 0."""
+    reduced = _axes(x.shape, axis)
+    order = (*(i for i in range(x.ndim) if i not in reduced), *reduced)
+    moved = permute_dims(x, order)
+    count = _count(x.shape, axis)
+    rows = reshape(moved, (x.size // count if count else 0, count))
+    others = _product_before(rows) * flip(_product_before(flip(rows, 1)), 1)
+    return permute_dims(reshape(others, moved.shape), inverse_order(order))
+
+
+def _product_before(rows: Any) -> Any:
+    """The product of the values before each one in its row: of 1 value, then of 2, of 4, and so on."""
+    length, reach = rows.shape[1], 1
+    products = _shifted(rows, 1)
+    while reach < length:
+        products = products * _shifted(products, reach)
+        reach *= 2
+    return products
+
+
+def _shifted(rows: Any, places: int) -> Any:
+    """Each row moved to the right, behind ones."""
+    return getitem(pad(rows, ((0, 0), (places, 0)), 1.0), (slice(None), slice(rows.shape[1])))
+
+
+@primitive
 def max(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     """The largest value; where several are, they share the gradient equally."""
     return x.max(axis=_checked(x, axis), keepdims=keepdims)
@@ -109,10 +166,40 @@ max.derivatives(x=_shared_by_winners)
 min.derivatives(x=_shared_by_winners)
 
 
+# -- without a derivative --------------------------------------------------------------------------------------------
+
+
+@primitive
+def argmax(x: Array, axis: int | None = None, keepdims: bool = False) -> Array:
+    """The index of the largest value along one axis, or in all of x flattened; of several, the first."""
+    return x.argmax(axis=_checked(x, axis), keepdims=keepdims)
+
+
+@primitive
+def argmin(x: Array, axis: int | None = None, keepdims: bool = False) -> Array:
+    """The index of the smallest value along one axis, or in all of x flattened; of several, the first."""
+    return x.argmin(axis=_checked(x, axis), keepdims=keepdims)
+
+
+@primitive
+def all(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
+    """Whether all values are true, that is, not 0."""
+    return x.all(axis=_checked(x, axis), keepdims=keepdims)
+
+
+@primitive
+def any(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
+    """Whether some value is true, that is, not 0."""
+    return x.any(axis=_checked(x, axis), keepdims=keepdims)
+
+
+# -- of exponentials -------------------------------------------------------------------------------------------------
+
+
 @primitive
 def logsumexp(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     """log sum exp(x), without overflow."""
-    xp, axis = array_module(x), _checked(x, axis)
+    xp, x, axis = array_module(x), floating(x), _checked(x, axis)
     largest = x.max(axis=axis, keepdims=True)
     largest = xp.where(xp.isfinite(largest), largest, 0)  # all -inf: the result is -inf, not NaN
     out = xp.log(xp.exp(x - largest).sum(axis=axis, keepdims=True)) + largest
@@ -125,7 +212,7 @@ logsumexp.derivatives(x=lambda g, x, out, x_shape, axis: _kept(g, x_shape, axis)
 @primitive
 def softmax(x: Array, axis: int = -1) -> Array:
     """exp(x) / sum exp(x) along one axis."""
-    xp = array_module(x)
+    xp, x = array_module(x), floating(x)
     out = xp.exp(x - x.max(axis=axis, keepdims=True))
     out /= out.sum(axis=axis, keepdims=True)
     return out
@@ -137,9 +224,18 @@ softmax.derivatives(x=lambda g, out, axis: out * (g - sum(g * out, axis, True)))
 @primitive
 def log_softmax(x: Array, axis: int = -1) -> Array:
     """log softmax(x) along one axis, without overflow."""
-    xp = array_module(x)
+    xp, x = array_module(x), floating(x)
     out = x - x.max(axis=axis, keepdims=True)
     return out - xp.log(xp.exp(out).sum(axis=axis, keepdims=True))
 
 
 log_softmax.derivatives(x=lambda g, out, axis: g - exp(out) * sum(g, axis, True))
+
+
+@primitive
+def cumsum(x: Array, axis: int) -> Array:
+    """The sums of the values up to and including each one along an axis."""
+    return x.cumsum(axis=axis)
+
+
+cumsum.derivatives(x=lambda g, axis: flip(cumsum(flip(g, axis), axis), axis))

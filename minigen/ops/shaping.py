@@ -1,4 +1,4 @@
-"""Operations that only rearrange: the derivative of each puts the gradient back where the value came from."""
+"""Operations that rearrange and compute nothing: their derivatives put the gradient back where the value came from."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from minigen.autograd import primitive, raw
 from minigen.backend import Array, Shape, array_module, is_array
 
 __all__ = [
-    "reshape", "permute_dims", "squeeze", "expand_dims", "broadcast_to", "flip", "concat", "stack", "split",
-    "pad", "getitem",
+    "reshape", "flatten", "permute_dims", "swapaxes", "squeeze", "expand_dims", "broadcast_to", "repeat", "flip",
+    "concat", "stack", "split", "getitem", "take_along_axis", "pad", "tril",
 ]  # fmt: skip
 
 
@@ -24,19 +24,38 @@ reshape.derivatives(x=lambda g, x_shape: reshape(g, x_shape))
 
 
 @primitive(view=True)
+def flatten(x: Array) -> Array:
+    """The values in row-major order along a single axis."""
+    return x.reshape(-1)
+
+
+flatten.derivatives(x=lambda g, x_shape: reshape(g, x_shape))
+
+
+@primitive(view=True)
 def permute_dims(x: Array, axes: tuple[int, ...] | None = None) -> Array:
     """The axes in another order, by default the opposite one."""
     return x.transpose(axes)
 
 
-permute_dims.derivatives(x=lambda g, axes: permute_dims(g, _inverse(axes)))
+permute_dims.derivatives(x=lambda g, axes: permute_dims(g, inverse_order(axes)))
 
 
-def _inverse(axes: tuple[int, ...] | None) -> tuple[int, ...] | None:
+def inverse_order(axes: tuple[int, ...] | None) -> tuple[int, ...] | None:
+    """The order that undoes `permute_dims` with these axes."""
     if axes is None:
         return None
     order = [axis % len(axes) for axis in axes]
     return tuple(order.index(i) for i in range(len(order)))
+
+
+@primitive(view=True)
+def swapaxes(x: Array, axis1: int, axis2: int) -> Array:
+    """With two axes exchanged."""
+    return x.swapaxes(axis1, axis2)
+
+
+swapaxes.derivatives(x=lambda g, axis1, axis2: swapaxes(g, axis1, axis2))
 
 
 @primitive(view=True)
@@ -64,6 +83,23 @@ def broadcast_to(x: Array, shape: Shape) -> Array:
 
 
 broadcast_to.derivatives(x=lambda g: g)  # the tape sums over what was broadcast
+
+
+@primitive
+def repeat(x: Array, repeats: int, axis: int | None = None) -> Array:
+    """Each value `repeats` times in a row along an axis, or in all of x flattened: a, b becomes a, a, b, b."""
+    if not isinstance(repeats, int) or repeats < 1:
+        raise ValueError(f"expects a number of repeats from 1 up, got {repeats!r}")
+    return x.repeat(repeats, axis)
+
+
+repeat.derivatives(x=lambda g, x_shape, repeats, axis: reshape(_sum_of_repeats(g, repeats, axis), x_shape))
+
+
+def _sum_of_repeats(g: Any, repeats: int, axis: int | None) -> Any:
+    """g[0::repeats] + g[1::repeats] + ... along the axis."""
+    before = (slice(None),) * ((axis or 0) % g.ndim)
+    return sum(getitem(g, (*before, slice(i, None, repeats))) for i in range(repeats))
 
 
 @primitive(view=True)
@@ -150,6 +186,30 @@ def _raw_index(index: Any, x: Array) -> Any:
 
 
 @primitive
+def take_along_axis(x: Array, indices: Array, axis: int = -1) -> Array:
+    """The entries of x that integer indices choose along an axis: y[i, j] = x[i, indices[i, j]] for the last of two.
+
+    indices    as x, but of any length along the axis; along the others, a length of 1 is broadcast
+    """
+    return x[along_axis(indices, axis, x.shape)]
+
+
+take_along_axis.derivatives(
+    x=lambda g, indices, axis, x_shape: scatter_add(g, along_axis(indices, axis, x_shape), x_shape)
+)
+
+
+def along_axis(indices: Array, axis: int, shape: Shape) -> tuple[Array, ...]:
+    """The index with which an array of `shape` gives what `indices` choose along the axis."""
+    if indices.dtype.kind not in "iu" or indices.ndim != len(shape):
+        raise ValueError(f"expects integer indices with {len(shape)} axes, got {indices.dtype} {indices.shape}")
+    xp, ndim = array_module(indices), len(shape)
+    places = [xp.arange(n).reshape((1,) * i + (n,) + (1,) * (ndim - 1 - i)) for i, n in enumerate(shape)]
+    places[axis] = indices
+    return tuple(places)
+
+
+@primitive
 def pad(x: Array, pad_width: tuple[tuple[int, int], ...], value: float = 0.0) -> Array:
     """A constant around x: (before, after) for each axis, none negative."""
     if isinstance(pad_width, int) or len(pad_width) != x.ndim or any(n < 0 for pair in pad_width for n in pair):
@@ -162,3 +222,14 @@ pad.derivatives(
         g, tuple(slice(before, before + n) for (before, _), n in zip(pad_width, x_shape, strict=True))
     )
 )
+
+
+@primitive
+def tril(x: Array, k: int = 0) -> Array:
+    """The lower triangle of the matrices in the last two axes, up to the k-th diagonal above the main; 0 elsewhere."""
+    if x.ndim < 2:
+        raise ValueError(f"expects x with 2 axes or more, got {x.shape}")
+    return array_module(x).tril(x, k)
+
+
+tril.derivatives(x=lambda g, k: tril(g, k))

@@ -1,9 +1,10 @@
 """Training: the loop that all models share, and the steps that it repeats."""
 
 from minigen.train.diagnostics import GANWarning
+from minigen.train.divergence import Diverged
 from minigen.train.game import Game
-from minigen.train.loop import Interrupted, Step, train
+from minigen.train.interruption import Interrupted
+from minigen.train.loop import Step, train
 from minigen.train.maximum_likelihood import MaximumLikelihood
-from minigen.train.run import Diverged
 
 __all__ = ["Diverged", "GANWarning", "Game", "Interrupted", "MaximumLikelihood", "Step", "train"]

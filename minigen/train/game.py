@@ -12,7 +12,8 @@ from minigen.models.game import Batch, Player, prefix
 from minigen.nn.module import Module, frozen
 from minigen.optim import Optimizer, WeightEMA, clip_grad_norm
 from minigen.train.diagnostics import Diagnostics
-from minigen.train.run import Diverged, Metrics
+from minigen.train.divergence import Diverged, check_overflow
+from minigen.train.run import Metrics
 
 
 class Game:
@@ -34,7 +35,7 @@ class Game:
     of the samples beside that of the data.
 
     `ValueError` if optimizers and players do not belong together, or if there are fewer than k images; `Diverged` if a
-    loss is not finite.
+    loss or a gradient is not finite.
     """
 
     def __init__(
@@ -77,7 +78,7 @@ class Game:
                 z = self.model.noise(m)  # sample m noise vectors
                 with frozen_but(player.module, self.model):
                     loss, metrics = player.loss(Batch(x, z, y, rounds))
-                norm = descend(self.optimizers[name], loss)  # descend the player's gradient
+                norm = descend(self.optimizers[name], loss, self.model)  # descend the player's gradient
                 player.after(metrics)
             losses[f"{prefix(name)}_loss"], norms[f"{prefix(name)}_grad"] = loss, norm
             others.update(metrics)
@@ -120,14 +121,15 @@ def frozen_but(own: Module, model: Module) -> Iterator[None]:
         yield
 
 
-def descend(optimizer: Optimizer, loss: Tensor) -> float:
-    """One step down the gradient of `loss`; returns the gradient's norm."""
+def descend(optimizer: Optimizer, loss: Tensor, model: Module) -> float:
+    """One step down the gradient of `loss`, which is that of a player in `model`; returns the gradient's norm."""
     value = loss.item()
     if not math.isfinite(value):
         raise Diverged(f"the loss is {value}")
     optimizer.zero_grad()
     loss.backward()
     norm = clip_grad_norm(optimizer.parameters, math.inf)
+    check_overflow("gan", model)
     optimizer.step()
     optimizer.zero_grad()
     return norm

@@ -12,20 +12,18 @@ the seed, the epoch and their number alone, and the random numbers that the mode
 
 from __future__ import annotations
 
-import signal
+import os
 import sys
-import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
+
 from minigen import backend
-from minigen.train.run import Diverged, Metrics, Run
-
-
-class Interrupted(KeyboardInterrupt):
-    """Ctrl-C (or SIGTERM) ended a run, after everything was saved."""
+from minigen.train.divergence import Diverged
+from minigen.train.interruption import Interrupted, Interruption
+from minigen.train.run import Metrics, Run
 
 
 class Step(Protocol):
@@ -67,44 +65,66 @@ def train(
     draw        called with the number of finished epochs, about 12 times in the run: writes figures
     report      turns a record of the log into the line that is printed as often
     resume      continue the run in `out`; otherwise an earlier run there is moved aside
-    settings    what defines the run; resuming with other settings is an error
+    settings    what affects training (not how samples are drawn from the trained model, for example); resuming with
+                another value of one is an error
 
     In `out` are `log.jsonl` (a record for each epoch) and `checkpoint.safetensors` (written after every epoch and
-    every `checkpoint_seconds`). Ctrl-C saves and raises `Interrupted`. A loss or a parameter that is not finite raises
-    `Diverged`, which names the step, the part of the model and the last good checkpoint.
+    every `checkpoint_seconds`). One process at a time trains in a folder: `RuntimeError` names the other one. A run
+    that is resumed just after an epoch, also after the last one, draws and reports that epoch once more, since the
+    figures may not have been finished.
+
+    Ctrl-C, SIGTERM and SIGHUP let the present step, evaluation or drawing end, save, and raise `Interrupted`. A loss, a
+    gradient or any state of training that is not finite raises `Diverged`, which names the step, the part of the model
+    and the last good checkpoint.
     """
+    if out == "":
+        raise ValueError("train: expects out to be a folder, got ''")
     run = Run(Path(out), step.parts, settings or {})
-    moved = None if resume else run.start()
-    if resume:
-        run.resume()
     shown = {1, epochs, *(round(epochs * i / 12) for i in range(1, 12))}
-    with _progress_bar(run, epochs, len(loader)) as bar, _interruptible() as interrupted:
+    with run.opened(resume) as moved, _progress_bar(run, epochs, len(loader)) as bar, Interruption() as interruption:
+
+        def end_if_asked() -> None:
+            if interruption.asked:
+                run.save()
+                where = f"in epoch {run.epoch + 1}" if run.batch else f"after epoch {run.epoch}"
+                raise Interrupted(f"Interrupted {where}. All is saved in {out}; --resume goes on.")
+
+        def show(record: dict[str, Any]) -> None:
+            interruption.piece = "the figures"
+            if report:
+                _say(bar, report(record))
+            if draw:
+                with backend.separate_random(seed=0):
+                    draw(record["epoch"])
+            end_if_asked()
+
         if moved:
             _say(bar, f"The earlier run in {out} is now in {moved}.")
+        if run.log and run.batch == 0 and run.epoch in shown:
+            show(run.log[-1])
         while run.epoch < epochs:
             bar.set_description(f"epoch {run.epoch + 1}/{epochs}")
+            interruption.piece = "this step"
             for images, labels in loader.epoch(run.epoch, start=run.batch):
                 _one_step(run, step, images, labels, bar)
-                if interrupted.is_set():
-                    run.save()
-                    raise Interrupted(f"Interrupted in epoch {run.epoch + 1}. All is saved in {out}; --resume goes on.")
+                end_if_asked()
                 run.save_if_older_than(checkpoint_seconds)
-            run.check_parameters()
+            interruption.piece = "the evaluation"
+            run.check_finite()
             with backend.separate_random(seed=0):
                 test = evaluate() if evaluate else {}
             record = run.end_epoch(test)
-            if report and record["epoch"] in shown:
-                _say(bar, report(record))
-            if draw and record["epoch"] in shown:
-                with backend.separate_random(seed=0):
-                    draw(record["epoch"])
+            end_if_asked()
+            if run.epoch in shown:
+                show(record)
     return run.log
 
 
 def _one_step(run: Run, step: Step, images: Any, labels: Any, bar: Any) -> None:
     """Make the step, and show the mean metrics of the epoch so far in the bar."""
     try:
-        run.add(step(images, labels))
+        with np.errstate(all="ignore"):  # what overflows is told as `Diverged`
+            run.add(step(images, labels))
     except Diverged as error:
         raise run.diverged(run.batch + 1, str(error)) from None
     bar.update()
@@ -119,26 +139,9 @@ def _progress_bar(run: Run, epochs: int, batches: int) -> Any:
 
 
 def _say(bar: Any, line: str) -> None:
-    """A line of output, above the progress bar."""
-    bar.write(line, file=sys.stdout)
-    sys.stdout.flush()
-
-
-@contextmanager
-def _interruptible() -> Iterator[threading.Event]:
-    """The first Ctrl-C (or SIGTERM) sets the event, so that the step in progress ends; the second is as usual."""
-    asked = threading.Event()
-    in_main_thread = threading.current_thread() is threading.main_thread()  # only there can signals be caught
-    before: dict[int, Any] = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)} if in_main_thread else {}
-
-    def ask(number: int, frame: Any) -> None:
-        asked.set()
-        signal.signal(number, before[number])
-
-    for number in before:
-        signal.signal(number, ask)
+    """A line of output, above the progress bar. If nobody reads it any more (a closed pipe), training goes on."""
     try:
-        yield asked
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        bar.write(line, file=sys.stdout)
+        sys.stdout.flush()
+    except OSError:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115

@@ -6,9 +6,9 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from minigen.autograd import detect_anomaly
 from minigen.optim import Optimizer, clip_grad_norm
-from minigen.train.run import Diverged, Metrics, bad_parameter
+from minigen.train.divergence import Diverged, check_overflow, origin
+from minigen.train.run import Metrics
 
 
 class MaximumLikelihood:
@@ -33,24 +33,13 @@ class MaximumLikelihood:
         loss = self.model.loss(images, labels)
         value = loss.item()
         if not math.isfinite(value):
-            raise Diverged(f"the loss is {value}; {first_bad_value(self.model, images, labels)}")
+            raise Diverged(f"the loss is {value}; {origin(self.model, images, labels)}")
         self.optimizer.zero_grad()
         loss.backward()
         if self.max_norm is not None:
             clip_grad_norm(self.model.parameters(), self.max_norm)
+        check_overflow("model", self.model)
         if self.schedule is not None:
             self.optimizer.lr = self.lr * self.schedule(self.optimizer.steps)
         self.optimizer.step()
         return {"loss": value}
-
-
-def first_bad_value(model: Any, images: Any, labels: Any) -> str:
-    """Where the NaN or infinity in the model's loss of this batch comes from."""
-    if bad := bad_parameter(model):
-        return bad
-    try:
-        with detect_anomaly():
-            model.loss(images, labels)
-    except FloatingPointError as error:
-        return str(error)
-    return "computed once more, with other random numbers, it is finite"

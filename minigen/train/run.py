@@ -4,28 +4,28 @@ from __future__ import annotations
 
 import json
 import time
+import warnings
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 from minigen import backend
-from minigen.backend import array_module
-from minigen.checkpoint import atomic_write, load_checkpoint, load_progress, save_checkpoint
-from minigen.nn import Module
+from minigen.checkpoint import load_checkpoint, load_progress, save_checkpoint
+from minigen.files import atomic_write, locked
+from minigen.train.divergence import Diverged, check_finite
 
 Metrics = dict[str, float]
-
-
-class Diverged(RuntimeError):
-    """A loss or a parameter is not a finite number any more."""
+RECORD = {"epoch": int, "train": dict, "test": dict, "seconds": float}
+"""What the log says of an epoch: the mean metrics of its steps and of the test set, and the run's time until then."""
 
 
 class Run:
     """A run in the folder `out`.
 
     parts      what the checkpoint holds: modules and optimizers by name
-    settings   what defines the run; only a run with the same settings can be resumed
+    settings   what affects training; a run is resumed only with the same values
     """
 
     def __init__(self, out: Path, parts: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
@@ -39,37 +39,66 @@ class Run:
 
     # -- beginning ---------------------------------------------------------------------------------------------------
 
-    def start(self) -> Path | None:
-        """Begin in an empty folder. An earlier run there is moved to `<out>.1` or the next free name: returns which."""
-        moved = None
-        if self.checkpoint.exists() or self.log_file.exists():
-            names = (self.out.with_name(f"{self.out.name}.{number}") for number in count(1))
-            moved = next(path for path in names if not path.exists())
-            self.out.rename(moved)
-        self.out.mkdir(parents=True, exist_ok=True)
+    @contextmanager
+    def opened(self, resume: bool) -> Iterator[Path | None]:
+        """Inside the block the run goes on, or begins, and no other process may train in its folder.
+
+        Gives the path that an earlier run was moved to, which is `<out>.1` or the next free name. `FileNotFoundError`
+        if there is nothing to resume, `ValueError` if the settings differ or the checkpoint is damaged, other `OSError`
+        if the folder cannot be used, `RuntimeError` that names the process which already trains there.
+        """
+        if resume and not self.checkpoint.exists():
+            raise FileNotFoundError(f"{self.checkpoint}: there is no run to resume")
+        moved = None if resume else self._empty_folder()
+        with locked(self.out):
+            if resume:
+                self._resume()
+            yield moved
+
+    def _empty_folder(self) -> Path | None:
+        """Make the folder; if an earlier run is in it, that folder is moved aside first."""
+        try:
+            self.out.resolve().mkdir(parents=True, exist_ok=True)  # of a symbolic link, what it stands for
+        except OSError as error:
+            raise OSError(f"out: {self.out} cannot be made a folder ({error.strerror})") from None
+        with locked(self.out) as lock:
+            if not self.checkpoint.exists() and not self.log_file.exists():
+                return None
+            moved = self._move_folder()
+        (moved / lock.name).unlink()
+        self.out.resolve().mkdir(exist_ok=True)
+        return moved if self.out.is_symlink() else self.out.with_name(moved.name)
+
+    def _move_folder(self) -> Path:
+        """Give the folder the next free name."""
+        folder = self.out.resolve()
+        names = (folder.with_name(f"{folder.name}.{number}") for number in count(1))
+        moved = next(path for path in names if not path.exists())
+        problem = f"out: {self.out} holds an earlier run and cannot be moved to {moved}"
+        advice = "resume that run or choose another folder"
+        if Path.cwd().is_relative_to(folder):
+            raise OSError(f"{problem}, because it is the current folder; {advice}")
+        try:
+            folder.rename(moved)
+        except OSError as error:
+            raise OSError(f"{problem} ({error.strerror}); {advice}") from None
         return moved
 
-    def resume(self) -> None:
-        """Go on where the checkpoint stands.
-
-        `FileNotFoundError` if there is none, `ValueError` if the settings differ or a file is damaged.
-        """
-        if not self.checkpoint.exists():
-            raise FileNotFoundError(f"{self.checkpoint}: there is no run to resume")
-        self._check_settings(load_progress(self.checkpoint).get("settings", {}))
-        log = list(_records(self.log_file))
-        progress = load_checkpoint(self.checkpoint, self.parts)
+    def _resume(self) -> None:
+        """Go on where the checkpoint stands."""
+        progress = load_progress(self.checkpoint)
+        self._check_settings(progress.get("settings", {}))
+        load_checkpoint(self.checkpoint, self.parts)
         self.epoch, self.batch, self.sums = progress["epoch"], progress["batch"], progress["sums"]
         self.seconds = progress["seconds"]
         backend.set_random_state(progress["random"])
-        self.log = [record for record in log if record["epoch"] <= self.epoch]
+        self.log = progress["log"] if "log" in progress else read_log(self.log_file, self.epoch)
         self._write_log()
 
     def _check_settings(self, before: dict[str, Any]) -> None:
-        names = sorted(before.keys() | self.settings.keys())
-        changed = [name for name in names if before.get(name) != self.settings.get(name)]
+        changed = [name for name in sorted(self.settings) if before.get(name) != self.settings[name]]
         if changed:
-            was = ", ".join(f"{name}={before.get(name)}, now {self.settings.get(name)}" for name in changed)
+            was = ", ".join(f"{name}={before.get(name)}, now {self.settings[name]}" for name in changed)
             raise ValueError(f"{self.out}: cannot resume with other settings (the run has {was})")
 
     # -- progress ----------------------------------------------------------------------------------------------------
@@ -97,8 +126,8 @@ class Run:
     # -- saving ------------------------------------------------------------------------------------------------------
 
     def save(self) -> None:
-        """Write the checkpoint; `Diverged`, with the last good one left in place, if a parameter is not finite."""
-        self.check_parameters()
+        """Write the checkpoint; `Diverged`, with the last good one left in place, if anything is not finite."""
+        self.check_finite()
         now = time.monotonic()
         self.seconds, self.since = self.seconds + now - self.since, now
         progress = {
@@ -107,6 +136,7 @@ class Run:
             "sums": self.sums,
             "seconds": self.seconds,
             "random": backend.random_state(),
+            "log": self.log,
             "settings": self.settings,
         }
         save_checkpoint(self.checkpoint, self.parts, progress)
@@ -122,11 +152,13 @@ class Run:
 
     # -- when numbers are not finite ---------------------------------------------------------------------------------
 
-    def check_parameters(self) -> None:
-        """Raise `Diverged` if a parameter is not finite."""
-        for part, owner in self.parts.items():
-            if isinstance(owner, Module) and (bad := bad_parameter(owner)):
-                raise self.diverged(self.batch, f"{part}: {bad}")
+    def check_finite(self) -> None:
+        """Raise `Diverged` if anything that a checkpoint holds is NaN or infinite."""
+        try:
+            for part, owner in self.parts.items():
+                check_finite(part, owner)
+        except Diverged as error:
+            raise self.diverged(self.batch, str(error)) from None
 
     def diverged(self, step: int, what: str) -> Diverged:
         """The error that says where and what went wrong, and which checkpoint is the last good one."""
@@ -137,18 +169,22 @@ class Run:
         return Diverged(f"epoch {self.epoch + 1}, step {step}: {what}; {good}")
 
 
-def bad_parameter(model: Module) -> str:
-    """What is wrong with the first parameter that is not finite; empty if all are."""
-    for name, p in model.named_parameters():
-        if not bool(array_module(p.data).isfinite(p.data).all()):
-            return f"the parameter {name} has values that are NaN or infinite"
-    return ""
+def read_log(path: Path, epochs: int) -> list[dict[str, Any]]:
+    """The records of the first `epochs` epochs in a log. Warns of lines that are no records, and of missing epochs.
 
-
-def _records(path: Path) -> Iterator[dict[str, Any]]:
-    if path.exists():
-        for number, line in enumerate(path.read_text().splitlines(), start=1):
-            try:
-                yield json.loads(line)
-            except ValueError:
-                raise ValueError(f"{path}: line {number} is damaged") from None
+    Only for a checkpoint of before checkpoints held the log.
+    """
+    records = {}
+    for number, line in enumerate(path.read_bytes().splitlines() if path.exists() else [], start=1):
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError):
+            record = None
+        if isinstance(record, dict) and all(isinstance(record.get(name), kind) for name, kind in RECORD.items()):
+            records[record["epoch"]] = record
+        else:
+            warnings.warn(f"{path}: line {number} is not a record of an epoch and is left out", stacklevel=2)
+    missing = [epoch for epoch in range(1, epochs + 1) if epoch not in records]
+    if missing:
+        warnings.warn(f"{path}: has no record of epochs {missing}", stacklevel=2)
+    return [records[epoch] for epoch in range(1, epochs + 1) if epoch in records]

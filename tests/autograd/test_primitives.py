@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import math
+import pickle
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -301,6 +303,20 @@ def test_the_name_of_an_operation_of_the_engine_is_taken() -> None:
     assert "my_add" not in PRIMITIVES
     assert "made by my_add" in repr(mine(random_tensor(1), random_tensor(1)))
     primitive(name="my_add")(add_of_a_user)  # one's own may be defined again, as a notebook's cell does
+
+
+@primitive
+def doubled(x: Any) -> Any:
+    return 2 * x
+
+
+def test_operations_are_copied_and_pickled_by_name() -> None:
+    """So a module that holds one is copied with the operation itself, not with a twin outside of the registry."""
+    for operation in (*PRIMITIVES.values(), doubled):
+        assert copy.deepcopy(operation) is copy.copy(operation) is operation
+        assert pickle.loads(pickle.dumps(operation)) is operation
+    with pytest.raises((pickle.PicklingError, AttributeError)):
+        pickle.dumps(primitive(name="nameless")(lambda x: x))
 
 
 # -- fused operations and the plain formula --------------------------------------------------------------------------

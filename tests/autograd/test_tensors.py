@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import operator
+import pickle
 from collections.abc import Callable
 from typing import Any
 
@@ -11,8 +13,10 @@ import pytest
 
 from minigen import nn, ops
 from minigen.autograd import Tensor, grad, no_grad, tensor
+from minigen.autograd.operators import OTHER_NAMES
 from minigen.backend import Device, default_dtype
 from minigen.backend import device as find_device
+from minigen.nn import Parameter
 
 
 def values(*shape: int) -> np.ndarray:
@@ -213,6 +217,29 @@ METHODS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
     "flip": (lambda x: x.flip(1), lambda x: ops.flip(x, 1)),
     "getitem": (lambda x: x[1], lambda x: ops.getitem(x, 1)),
     "neg": (lambda x: -x, ops.negative),
+    "std": (lambda x: x.std(axis=0, correction=1), lambda x: ops.std(x, 0, correction=1)),
+    "prod": (lambda x: x.prod(axis=1, keepdims=True), lambda x: ops.prod(x, 1, True)),
+    "cumsum": (lambda x: x.cumsum(1), lambda x: ops.cumsum(x, 1)),
+    "sin": (lambda x: x.sin(), ops.sin),
+    "cos": (lambda x: x.cos(), ops.cos),
+    "floor": (lambda x: x.floor(), ops.floor),
+    "round": (lambda x: x.round(), ops.round),
+    "copy": (lambda x: x.copy(), ops.copy),
+    "flatten": (lambda x: x.flatten(), ops.flatten),
+    "swapaxes": (lambda x: x.swapaxes(0, -1), lambda x: ops.swapaxes(x, 0, 1)),
+    "repeat": (lambda x: x.repeat(2, axis=1), lambda x: ops.repeat(x, 2, 1)),
+    "take_along_axis": (lambda x: x.take_along_axis(ROWS, 0), lambda x: ops.take_along_axis(x, ROWS, 0)),
+}
+ROWS = np.array([[1, 0, 1]])
+WITHOUT_DERIVATIVES: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
+    "argmax": (lambda x: x.argmax(axis=1), lambda x: ops.argmax(x, 1)),
+    "argmin": (lambda x: x.argmin(), ops.argmin),
+    "all": (lambda x: x.all(axis=0, keepdims=True), lambda x: ops.all(x, 0, True)),
+    "any": (lambda x: (x > 1.0).any(1), lambda x: ops.any(x > 1.0, 1)),
+    "logical_and": (lambda x: (x > 1.0) & (x < 2.0), lambda x: ops.logical_and(x > 1.0, x < 2.0)),
+    "logical_and, reflected": (lambda x: True & (x < 2.0), lambda x: ops.logical_and(True, x < 2.0)),
+    "logical_or": (lambda x: (x < 1.0) | (x > 2.0), lambda x: ops.logical_or(x < 1.0, x > 2.0)),
+    "logical_not": (lambda x: ~(x < 1.0), lambda x: ops.logical_not(x < 1.0)),
 }
 
 
@@ -229,9 +256,63 @@ def test_methods_are_the_operations_of_the_same_name(name: str) -> None:
     np.testing.assert_array_equal(grad(ours, x, seed)[0].data, grad(theirs, x, seed)[0].data)
 
 
+@pytest.mark.parametrize("name", WITHOUT_DERIVATIVES)
+def test_so_are_those_without_derivatives(name: str) -> None:
+    method, operation = WITHOUT_DERIVATIVES[name]
+    x = tensor(values(2, 3), requires_grad=True)
+    assert not method(x).requires_grad
+    np.testing.assert_array_equal(method(x).data, operation(x).data)
+    np.testing.assert_array_equal(method(x).data, operation(x.data))
+
+
 def test_every_public_operation_method_is_tested_above() -> None:
     operations = {name for name in ops.__all__ if hasattr(Tensor, name)}
-    assert operations <= {name.split()[0] for name in METHODS}
+    assert operations <= {name.split()[0] for name in METHODS | WITHOUT_DERIVATIVES}
+
+
+def test_logic_is_of_booleans() -> None:
+    x = tensor([1, 2])
+    with pytest.raises(TypeError, match=r"^logical_and: expects booleans, such as x > 0, got int64"):
+        (x > 1) & x
+    with pytest.raises(TypeError, match=r"^logical_or: expects booleans, such as x > 0, got 1"):
+        1 | (x > 1)
+    with pytest.raises(TypeError, match=r"^logical_not: expects booleans"):
+        _ = ~x
+    kept = np.array([True, False]) & (x > 1)  # NumPy leaves it to the tensor
+    assert isinstance(kept, Tensor) and kept.tolist() == [False, False]
+
+
+# -- names of NumPy and PyTorch --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "here"),
+    [
+        ("view", "reshape"),
+        ("unsqueeze", "expand_dims"),
+        ("clamp", "clip"),
+        ("permute", "permute_dims"),
+        ("cat", "concat"),
+    ],
+)
+def test_a_name_of_pytorch_is_told_ours(name: str, here: str) -> None:
+    x = tensor([1.0])
+    with pytest.raises(AttributeError, match=f"^a tensor has no attribute '{name}'; here: `{here}`$"):
+        getattr(x, name)
+    with pytest.raises(AttributeError, match=f"^module 'minigen.ops' has no attribute '{name}'; here: `{here}`$"):
+        getattr(ops, name)
+
+
+def test_every_name_that_is_told_is_one_here_and_there_is_no_second_one() -> None:
+    assert set(OTHER_NAMES.values()) <= {*ops.__all__}
+    assert not [name for name in OTHER_NAMES if hasattr(ops, name) or hasattr(Tensor, name)]
+
+
+def test_a_name_that_is_nobodys_is_refused() -> None:
+    with pytest.raises(AttributeError, match=r"^a tensor has no attribute 'shap'$"):
+        _ = tensor([1.0]).shap
+    with pytest.raises(AttributeError, match=r"^module 'minigen.ops' has no attribute 'conv3d'$"):
+        _ = ops.conv3d
 
 
 # -- indexing and iteration ------------------------------------------------------------------------------------------
@@ -301,6 +382,15 @@ def test_iteration_and_length() -> None:
 
 
 # -- conversions -----------------------------------------------------------------------------------------------------
+
+
+def test_values_as_lists_and_as_text() -> None:
+    x = tensor([[1.0, 2.0], [3.0, 4.5]])
+    assert x.tolist() == [[1.0, 2.0], [3.0, 4.5]] and type(x.tolist()[0][0]) is float
+    assert tensor(3).tolist() == 3
+    assert f"{x.max():.3f} {tensor([2]):>3} {tensor(2.0)}" == f"4.500   2 {tensor(2.0)!r}"
+    with pytest.raises(TypeError, match=r"^format: expects a tensor of one element for '.2f', got \(2, 2\)"):
+        f"{x:.2f}"
 
 
 def test_numbers_and_truth() -> None:
@@ -445,6 +535,49 @@ def test_detach_shares_the_array_and_nothing_else() -> None:
         assert cut._node is None
     (x.detach() * x).sum().backward()
     np.testing.assert_array_equal(x.grad.data, x.data)
+
+
+# -- copy and pickle -------------------------------------------------------------------------------------------------
+
+COPIES: dict[str, Callable[[Any], Any]] = {
+    "copy": copy.copy,
+    "deepcopy": copy.deepcopy,
+    "pickle": lambda x: pickle.loads(pickle.dumps(x)),
+}
+
+
+@pytest.mark.parametrize("way", COPIES)
+def test_a_copy_of_a_leaf_has_its_values_and_shares_nothing(way: str, device: Device) -> None:
+    x = tensor([1.0, 2.0], requires_grad=True)
+    (x * x).sum().backward()
+    parameter = Parameter(tensor(np.ones((2, 3)).T).data, requires_grad=False)
+    for source in (x, parameter, tensor([1, 2]), x.detach()):
+        twin = COPIES[way](source)
+        assert type(twin) is type(source) and twin.requires_grad == source.requires_grad
+        assert (twin.dtype, twin.device) == (source.dtype, device)
+        np.testing.assert_array_equal(twin.numpy(), source.numpy())
+    twin = COPIES[way](x)
+    np.testing.assert_array_equal(twin.grad.numpy(), [2, 4])
+    (twin * twin).sum().backward()  # added to its own gradient
+    np.testing.assert_array_equal(twin.grad.numpy(), [4, 8])
+    np.testing.assert_array_equal(x.grad.numpy(), [2, 4])
+    twin.data += 1
+    np.testing.assert_array_equal(x.numpy(), [1, 2])
+
+
+def test_a_tensor_that_occurs_twice_is_copied_once() -> None:
+    x = tensor([1.0], requires_grad=True)
+    for way in ("deepcopy", "pickle"):
+        a, b = COPIES[way]([x, x])
+        assert a is b and a is not x
+
+
+@pytest.mark.parametrize("way", COPIES)
+def test_a_result_is_not_copied_with_its_record(way: str) -> None:
+    x = tensor([1.0], requires_grad=True)
+    with pytest.raises(TypeError, match=r"^a result of multiply cannot be copied or pickled .*: use `x\.detach\(\)`$"):
+        COPIES[way](x * 2)
+    assert COPIES[way]((x * 2).detach()).item() == 2
 
 
 # -- devices ---------------------------------------------------------------------------------------------------------

@@ -95,14 +95,22 @@ def test_errors_name_the_file_and_what_is_wrong(folder: Path, tmp_path: Path) ->
 
     has_no = r"^load_attributes: .*a\.txt has no attribute 'Hat'; it has Bangs Eyeglasses Male 5_o_Clock_Shadow$"
     refused(good, has_no, which=("Male", "Hat"))
-    refused(good, r"^load_attributes: split is \"train\" or \"test\", got 'validation'$", "validation")
+    refused(good, r"^load_attributes: split must be \"train\" or \"test\", got 'validation'$", "validation")
     line = r"^load_attributes: .*a\.txt: the line of '3\.png' is not a name and 4 times 1 or -1$"
     refused(good.replace("3.png  1  1", "3.png  1"), line)
     refused(good.replace("3.png  1  1", "3.png  1  1  1"), line)
     refused(good.replace("3.png  1  1", "3.png yes 1"), line)
     for text in ("", "10\n", "10\nBangs Male\n", "Bangs Male\n"):
         refused(text, r"^load_attributes: .*a\.txt lists no images$")
-    refused(good.replace("3.png", "33.png"), r"33\.png: not an image that can be read \(FileNotFoundError")
+    refused(
+        good.replace("3.png", "33.png"),
+        r"a\.txt lists an image .* damaged: .*33\.png: not an image .* \(FileNotFoundError",
+    )
+    for claim in ("9", "11", "010"):
+        refused(good.replace("10\n", f"{claim}\n", 1), rf"a\.txt lists 10 images, but its first line says {claim}$")
+    (tmp_path / "a.txt").write_bytes(good.encode() + b"\xff")
+    with pytest.raises(ValueError, match=r"^load_attributes: .*a\.txt is not a text file in UTF-8 \(.*0xff"):
+        load_attributes(folder, tmp_path / "a.txt", ("Bangs", "Male"))
     nine = written(tmp_path / "a.txt", values[:9]).read_text()
     refused(nine, r"^load_attributes: .*a\.txt lists 9 images, of which none is for 'test'$", "test")
     with pytest.raises(FileNotFoundError, match="nowhere"):

@@ -21,7 +21,7 @@ def test_an_unknown_name_is_answered_with_those_there_are() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_unknown_split_is_refused(name: str) -> None:
-    with pytest.raises(ValueError, match='load: split is "train" or "test", got \'validation\''):
+    with pytest.raises(ValueError, match='load: split must be "train" or "test", got \'validation\''):
         load(name, "validation")
 
 
@@ -53,11 +53,17 @@ def test_only_numpy_is_imported() -> None:
 
 
 def test_a_folder_without_splits_keeps_every_tenth_image_for_the_test(tmp_path: Path) -> None:
-    from PIL import Image
-
     for i in range(25):
         Image.new("L", (4, 4), color=10 * i).save(tmp_path / f"{i:02d}.png")
     train, test = (load(tmp_path, split, size=4) for split in ("train", "test"))
     assert test.images[:, 0, 0, 0].tolist() == [90, 190]
     assert sorted([*train.images[:, 0, 0, 0].tolist(), 90, 190]) == [10 * i for i in range(25)]
     assert train.image_shape == (3, 4, 4) and (train.split, test.split) == ("train", "test")
+
+
+def test_a_folder_with_too_few_images_for_a_test_says_so(tmp_path: Path) -> None:
+    for i in range(9):
+        Image.new("L", (4, 4)).save(tmp_path / f"{i}.png")
+    assert len(load(tmp_path, size=4)) == 9
+    with pytest.raises(ValueError, match=r"load: .* has too few images: every tenth is for the test, and there are 9"):
+        load(tmp_path, "test", size=4)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import tarfile
+import tracemalloc
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,7 +18,7 @@ from minigen.data import cifar10, load
 from minigen.data.cifar10 import read_cifar10
 
 NAMES = [*(f"data_batch_{i}.bin" for i in range(1, 6)), "test_batch.bin"]
-COUNT = 2  # images in a file
+COUNT = 10  # images in a file, one of each class
 
 
 def record(label: int, file: int, i: int) -> bytes:
@@ -68,11 +70,12 @@ def test_reads_both_forms(tmp_path: Path, files: dict[str, bytes], write: object
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda content: content[:-1], "data_batch_3.bin has 6145 bytes; 2 images .* take 6146"),
-        (lambda content: content + b"\0", "data_batch_3.bin has 6147 bytes"),
-        (lambda content: content[:3073], "data_batch_3.bin has 3073 bytes"),
-        (lambda content: b"", "data_batch_3.bin has 0 bytes"),
+        (lambda content: content[:-1], r"data_batch_3.bin must have 30730 bytes \(10 images\), but it has fewer"),
+        (lambda content: content + b"\0", "data_batch_3.bin must have 30730 bytes .*, but it has more"),
+        (lambda content: content[:3073], "data_batch_3.bin must have 30730 bytes .*, but it has fewer"),
+        (lambda content: b"", "data_batch_3.bin must have 30730 bytes .*, but it has fewer"),
         (lambda content: content[:3073] + b"\x0a" + content[3074:], "data_batch_3.bin is damaged.* a label 10"),
+        (lambda content: b"\0" + content[1:], r"a label in data_batch_1.bin, .* 5 images each, .* \[6, 5, 4, 5, 5,"),
         (None, "cifar: has no file cifar-10-batches-bin/data_batch_3.bin"),
     ],
 )
@@ -104,8 +107,37 @@ def test_a_link_in_the_archive_is_not_followed(tmp_path: Path, files: dict[str, 
 def test_a_damaged_archive_is_named(tmp_path: Path, files: dict[str, bytes], damage: object) -> None:
     path = write_archive(tmp_path / "cifar-10-binary.tar.gz", files)
     path.write_bytes(damage(path.read_bytes()))  # type: ignore[operator]
-    with pytest.raises(ValueError, match=r"cifar-10-binary\.tar\.gz: not a gzipped tar archive, or damaged"):
+    with pytest.raises(ValueError, match=r"cifar-10-binary\.tar\.gz: (the gzip file is corrupted|not a tar archive)"):
         read_cifar10(path, "train", COUNT)
+
+
+def test_the_checksum_at_the_end_of_an_archive_is_compared(tmp_path: Path, files: dict[str, bytes]) -> None:
+    path = write_archive(tmp_path / "archive", files)
+    content = path.read_bytes()
+    path.write_bytes(content[:-8] + bytes(4) + content[-4:])
+    with pytest.raises(ValueError, match=r"archive: the gzip file is corrupted or cut short .CRC check failed"):
+        read_cifar10(path, "test", COUNT)
+
+
+def test_an_archive_takes_no_more_memory_than_cifar10s(tmp_path: Path, files: dict[str, bytes]) -> None:
+    (tmp_path / "zeros").write_bytes(gzip.compress(bytes(100_000_000), 1))
+    large = write_archive(tmp_path / "large", {"test_batch.bin": bytes(100_000_000)})
+    folder = write_folder(tmp_path / "folder", {"test_batch.bin": bytes(100_000_000)})
+    with tarfile.open(tmp_path / "sparse", "w:gz") as archive:  # a hole of 100 MB that takes no byte in the archive
+        member = tarfile.TarInfo("cifar-10-batches-bin/test_batch.bin")
+        member.pax_headers = {"GNU.sparse.map": "0,0", "GNU.sparse.size": "100000000"}
+        archive.addfile(member)
+    for path, fault in [
+        (tmp_path / "zeros", "must have at most"),
+        (large, "must have at most"),
+        (tmp_path / "sparse", "test_batch.bin must have"),
+        (folder, "test_batch.bin must have"),
+    ]:
+        tracemalloc.start()
+        with pytest.raises(ValueError, match=f"{path.name}: {fault}"):
+            read_cifar10(path, "test", COUNT)
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("place", ["", "cifar10"])
@@ -122,9 +154,9 @@ def test_loads_by_name(
     checksum = hashlib.sha256(archive.read_bytes()).hexdigest()
     monkeypatch.setattr(cifar10, "ARCHIVE", replace(cifar10.ARCHIVE, sha256=checksum, mirrors=(mirror[0],)))
     downloaded = load("cifar10")
-    assert len(downloaded) == 10 and downloaded.classes[6] == "frog" and downloaded.image_shape == (3, 32, 32)
+    assert len(downloaded) == 5 * COUNT and downloaded.classes[6] == "frog" and downloaded.image_shape == (3, 32, 32)
     assert (empty_cache / "cifar10" / "cifar-10-binary.tar.gz").is_file()
     files = {name: content[:1] + bytes(3072) + content[3073:] for name, content in files.items()}
     write_folder(tmp_path / place / "cifar-10-batches-bin", files)  # an unpacked folder comes first
     dataset = load("cifar10", "test", data_dir=tmp_path)
-    assert len(dataset) == 2 and (dataset.images[0] == 0).all() and dataset.images[1].any()
+    assert len(dataset) == COUNT and (dataset.images[0] == 0).all() and dataset.images[1].any()

@@ -37,20 +37,44 @@ def test_chooses_images_with_all_their_labels() -> None:
         assert (part.name, part.split, part.classes) == ("numbers", "train", ("even", "odd"))
     assert len(dataset) == 6 and dataset.image_shape == (3, 1, 1)
     assert dataset.take(4).labels.tolist() == dataset[:4].labels.tolist() == [0, 1, 0, 1]
-    assert repr(dataset) == "<numbers train: (6, 3, 1, 1) images, 2 classes>"
+    assert repr(dataset) == "<numbers train: (6, 3, 1, 1) images, 2 classes, 3 colours>"
 
 
 @pytest.mark.parametrize("n", [0, -1, 7])
 def test_take_takes_no_other_number(n: int) -> None:
-    with pytest.raises(ValueError, match=rf"take: got {n}, but .* has 6 images"):
+    with pytest.raises(ValueError, match=rf"take: n must be 1 ... 6, the number of images in .*, got {n}"):
         make().take(n)
 
 
-def test_an_integer_is_no_index() -> None:
-    with pytest.raises(TypeError, match="takes a slice or an array as index, got 0"):
-        make()[0]
-    with pytest.raises(TypeError):
-        list(make())  # type: ignore[call-overload]
+def test_an_integer_chooses_an_image_and_its_label() -> None:
+    dataset = make()
+    for index in (1, np.int64(1), -5):
+        image, label = dataset[index]
+        assert image.shape == (3, 1, 1) and (image == 1).all() and (type(label), label) == (int, 1)
+    assert [(int(image[0, 0, 0]), label) for image, label in dataset] == [(i, i % 2) for i in range(6)]
+    with pytest.raises(IndexError):
+        dataset[6]
+    for index in (True, "a", 1.0, None):
+        with pytest.raises(TypeError, match=f"an index must be an integer, a slice or an array, got {index!r}"):
+            dataset[index]  # type: ignore[call-overload]
+
+
+def test_from_arrays() -> None:
+    images = np.zeros((3, 1, 2, 2), np.uint8)
+    dataset = Dataset.from_arrays(images, [2, 0, 2])
+    assert dataset.images is images and dataset.labels.dtype == np.int64 and dataset.labels.tolist() == [2, 0, 2]
+    assert dataset.classes == ("0", "1", "2") and (dataset.name, dataset.split) == ("arrays", "train")
+    without = Dataset.from_arrays(images, name="mine", split="test")
+    assert without.labels.tolist() == [0, 0, 0] and without.classes == ("0",)
+    assert repr(without) == "<mine test: (3, 1, 2, 2) images, 1 classes>"
+    with pytest.raises(ValueError, match="from_arrays: labels must be integers, got float64"):
+        Dataset.from_arrays(images, [0.0, 1.0, 2.0])
+    with pytest.raises(ValueError, match=r"labels must lie in 0 ... 0, got -1 ... 0"):
+        Dataset.from_arrays(images, [0, -1, 0])
+    with pytest.raises(ValueError, match=r"labels must be \(3,\) int64, got \(2,\)"):
+        Dataset.from_arrays(images, [0, 1])
+    with pytest.raises(ValueError, match=r"images must be \(N, C, H, W\) uint8, got \(3, 1, 2, 2\) float64"):
+        Dataset.from_arrays(images / 255)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import math
+import struct
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from minigen.data import idx
 from minigen.data.idx import read_idx, read_images_and_labels, write_idx
 
 # Written out by hand after the format's description: 2 x 3 bytes.
@@ -51,8 +55,8 @@ def test_reads_what_it_wrote(tmp_path_factory: pytest.TempPathFactory, shape: li
         (b"", "0 bytes are too few"),
         (SMALL[:3], "3 bytes are too few"),
         (SMALL[:9], "the header of 2 axes is cut short"),
-        (SMALL[:-1], r"cut short: \(2, 3\) takes 6 bytes after the header, but there are 5"),
-        (SMALL + b"\0", r"too long: \(2, 3\) takes 6 bytes after the header, but there are 7"),
+        (SMALL[:-1], r"\(2, 3\) takes 6 bytes after the header, but the file is cut short: there are 5"),
+        (SMALL + b"\0", r"\(2, 3\) takes 6 bytes after the header, but the file is too long: there are more"),
         (b"\x89PNG" + SMALL, "starts with 89 50 4e 47"),
         (b"\1" + SMALL[1:], "starts with 01 00 08 02"),
         (b"\0\0\x0d\2" + SMALL[4:], "starts with 00 00 0d 02"),  # floats
@@ -77,9 +81,42 @@ def test_sizes_beyond_64_bits_do_not_wrap_around(tmp_path: Path) -> None:
         read_idx(path)
 
 
+@pytest.mark.parametrize("sizes", [[1] * 100, [0, 2**32 - 1, 2**32 - 1]])
+def test_a_shape_that_no_array_has_is_refused_by_name(tmp_path: Path, sizes: list[int]) -> None:
+    path = tmp_path / "odd"
+    path.write_bytes(struct.pack(f">HBB{len(sizes)}I", 0, 8, len(sizes), *sizes) + bytes(math.prod(sizes)))
+    with pytest.raises(ValueError, match="odd: no array has the shape in the header"):
+        read_idx(path)
+
+
+@pytest.mark.parametrize("gzipped", [False, True])
+@pytest.mark.parametrize(("claim", "found"), [(6, 100_000_000), (2**31, 6)])
+def test_takes_no_more_memory_than_the_claim_and_the_content(
+    tmp_path: Path, gzipped: bool, claim: int, found: int
+) -> None:
+    content = struct.pack(">HBBI", 0, 8, 1, claim) + bytes(found)
+    path = tmp_path / "bomb"
+    path.write_bytes(gzip.compress(content, 1) if gzipped else content)
+    tracemalloc.start()
+    with pytest.raises(ValueError, match=r"bomb: .* bytes after the header, but the file is (too long|cut short)"):
+        read_idx(path)
+    assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    tracemalloc.stop()
+
+
+def test_contents_that_do_not_fit_into_memory_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def too_much(*args: object) -> None:
+        raise MemoryError
+
+    write_idx(tmp_path / "large", np.zeros(3, np.uint8))
+    monkeypatch.setattr(idx, "read_at_most", too_much)
+    with pytest.raises(ValueError, match="large: the contents do not fit into memory"):
+        read_idx(tmp_path / "large")
+
+
 @pytest.mark.parametrize("array", [np.zeros(3), np.uint8(3)])
 def test_writes_only_bytes_with_an_axis(tmp_path: Path, array: np.ndarray) -> None:
-    with pytest.raises(ValueError, match="write_idx: takes a uint8 array with an axis"):
+    with pytest.raises(ValueError, match="write_idx: expects a uint8 array with at least one axis"):
         write_idx(tmp_path / "x", array)
 
 
@@ -91,9 +128,9 @@ def test_images_and_labels(tmp_path: Path) -> None:
     read, labels = read_images_and_labels(tmp_path / "images", tmp_path / "labels")
     np.testing.assert_array_equal(read, images.reshape(2, 1, 2, 3))
     assert labels.dtype == np.int64 and labels.tolist() == [4, 2]
-    with pytest.raises(ValueError, match=r"images has 2 images, but .*three 3 labels"):
+    with pytest.raises(ValueError, match=r"images has 2 images, but .*three has 3 labels"):
         read_images_and_labels(tmp_path / "images", tmp_path / "three")
-    with pytest.raises(ValueError, match=r"labels: images are \(N, H, W\), this is \(2,\)"):
+    with pytest.raises(ValueError, match=r"labels: images must be \(N, H, W\), got \(2,\)"):
         read_images_and_labels(tmp_path / "labels", tmp_path / "labels")
-    with pytest.raises(ValueError, match=r"images: labels are \(N,\), this is \(2, 2, 3\)"):
+    with pytest.raises(ValueError, match=r"images: labels must be \(N,\), got \(2, 2, 3\)"):
         read_images_and_labels(tmp_path / "images", tmp_path / "images")

@@ -105,13 +105,33 @@ def test_splits(tmp_path: Path) -> None:
         assert (dataset.name, dataset.split) == (tmp_path.name, split)
 
 
+def test_a_png_with_a_wrong_checksum_is_refused(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.png", np.random.default_rng(0).integers(0, 256, (8, 8), np.uint8), compress_level=0)
+    content = path.read_bytes()
+    end = content.index(b"IDAT") + 4 + int.from_bytes(content[content.index(b"IDAT") - 4 :][:4])
+    path.write_bytes(content[: end + 3] + bytes([content[end + 3] ^ 1]) + content[end + 4 :])  # of the pixels' chunk
+    with pytest.raises(ValueError, match=r"a\.png: not an image that can be read .*checksum"):
+        read_image(path, 8)
+
+
+def test_an_image_with_too_many_pixels_is_refused_before_it_is_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = save(tmp_path / "large.png", np.zeros((100, 120), np.uint8))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 11_999)
+    with pytest.raises(ValueError, match=r"large\.png: not an image that can be read .*12000 pixels"):
+        read_image(path, 8)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 12_000)
+    assert read_image(path, 8).shape == (3, 8, 8)
+
+
 def test_errors(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"load_folder: .* has no image"):
         load_folder(tmp_path)
     with pytest.raises(ValueError, match=r"load_folder: .*absent is not a folder"):
         load_folder(tmp_path / "absent")
     for options in ({"channels": 2}, {"size": 0}):
-        with pytest.raises(ValueError, match="takes channels=1 or 3 and size >= 1"):
+        with pytest.raises(ValueError, match="expects channels=1 or 3 and size >= 1"):
             load_folder(tmp_path, **options)
     whole = save(tmp_path / "whole.png", np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8))
     (tmp_path / "short.png").write_bytes(whole.read_bytes()[:1000])

@@ -111,6 +111,22 @@ def test_a_gpu_gives_the_cpus_batches(options: dict[str, Any], device: str) -> N
             np.testing.assert_array_equal(to_numpy(ours), theirs)
 
 
+def test_each_loop_goes_through_the_next_epoch() -> None:
+    loader = Loader(dataset(), 5)
+    for e in range(3):
+        epoch(loader, 7)  # which has no influence
+        for (images, labels), (expected, expected_labels) in zip(loader, epoch(loader, e), strict=True):
+            np.testing.assert_array_equal(images, expected)
+            np.testing.assert_array_equal(labels, expected_labels)
+
+
+def test_a_loader_says_what_it_gives() -> None:
+    assert repr(Loader(dataset(), 5)) == (
+        "<Loader of <random train: (23, 1, 6, 6) images, 23 classes>: 5 batches of 5, binary, shuffled>"
+    )
+    assert repr(Loader(dataset(), 5, pixels="unit", shuffle=False)).endswith(": 5 batches of 5, unit, in order>")
+
+
 def test_epochs_and_seeds_differ() -> None:
     def labels(seed: int, e: int) -> list[int]:
         return np.concatenate([labels for _, labels in epoch(Loader(dataset(), 5, seed=seed), e)]).tolist()
@@ -247,14 +263,17 @@ def test_binary_images_are_flipped_with_their_probabilities() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"pixels": "grey"}, "pixels is one of 'binary', 'levels', 'unit', 'signed', got 'grey'"),
-        ({"binarization": "static"}, "binarization is one of 'dynamic', 'fixed', got 'static'"),
-        ({"levels": 2}, "levels is 2 ... 256, with pixels=\"levels\"; got 2 with 'binary'"),
-        ({"pixels": "levels", "levels": 257}, "levels is 2 ... 256"),
-        ({"pixels": "levels", "levels": 1}, "levels is 2 ... 256"),
-        ({"batch_size": 0}, "no batch of 0 in 23 images"),
-        ({"batch_size": 24, "drop_last": True}, "no batch of 24 in 23 images with drop_last"),
-        ({"seed": -1}, "seed must not be negative, got -1"),
+        ({"pixels": "grey"}, "pixels must be one of 'binary', 'levels', 'unit', 'signed', got 'grey'"),
+        ({"binarization": "static"}, "binarization must be one of 'dynamic', 'fixed', got 'static'"),
+        ({"levels": 2}, "levels must be 2 ... 256, with pixels=\"levels\"; got 2 with 'binary'"),
+        ({"pixels": "levels", "levels": 257}, "levels must be 2 ... 256"),
+        ({"pixels": "levels", "levels": 1}, "levels must be 2 ... 256"),
+        ({"batch_size": 0}, "expects batch_size >= 1 and seed >= 0, got 0 and 0"),
+        (
+            {"batch_size": 24, "drop_last": True},
+            r"too few images: expects at least 24 \(a whole batch\), got <random train: \(23,",
+        ),
+        ({"seed": -1}, "expects batch_size >= 1 and seed >= 0, got 128 and -1"),
         ({"device": "tpu"}, "device: got 'tpu'"),
     ],
 )
@@ -263,7 +282,19 @@ def test_refuses_bad_arguments(options: dict[str, Any], message: str) -> None:
         Loader(dataset(), **options)
 
 
+def test_too_few_images_are_counted() -> None:
+    with pytest.raises(
+        ValueError, match=r"^Loader: too few images: expects at least 1, got <random train: \(0, 1, 6, 6\)"
+    ):
+        Loader(dataset()[:0], 500)
+
+
+def test_an_array_is_no_data_set() -> None:
+    with pytest.raises(TypeError, match=r"Loader: expects a Dataset \(Dataset.from_arrays makes one\), got ndarray"):
+        Loader(dataset().images)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(("e", "start"), [(-1, 0), (0, -1), (0, 6)])
 def test_refuses_a_place_that_is_not_in_the_epoch(e: int, start: int) -> None:
-    with pytest.raises(ValueError, match=f"Loader: epoch {e}, start {start}; takes .* start 0 ... 5"):
+    with pytest.raises(ValueError, match=f"Loader: expects epoch >= 0 and start 0 ... 5, got {e} and {start}"):
         Loader(dataset(), 5).epoch(e, start)  # at once, not at the first batch

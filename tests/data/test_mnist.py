@@ -62,6 +62,25 @@ def write(folder: Path, value: int, monkeypatch: pytest.MonkeyPatch, name: str) 
             monkeypatch.setitem(mnist.SHA256[name], file, hashlib.sha256(content).hexdigest())
 
 
+@pytest.mark.parametrize(
+    ("shape", "label", "message"),
+    [
+        ((2, 28, 14), 0, "idx3.*: images must be 28 x 28, got 28 x 14"),
+        ((2, 28, 28), 10, "idx1.*: labels must be 0 ... 9, got 10"),
+    ],
+)
+def test_files_of_another_shape_are_refused_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shape: tuple[int, ...], label: int, message: str
+) -> None:
+    write_idx(tmp_path / "idx3", np.zeros(shape, np.uint8))
+    write_idx(tmp_path / "idx1", np.array([0, label], np.uint8))
+    monkeypatch.setattr(
+        mnist, "fetch", lambda name, file, data_dir: tmp_path / ("idx3" if "idx3" in file.name else "idx1")
+    )
+    with pytest.raises(ValueError, match=message):
+        load("mnist")
+
+
 def test_both_data_sets_side_by_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path / "mnist", 1, monkeypatch, "mnist")
     write(tmp_path / "fashion-mnist", 2, monkeypatch, "fashion-mnist")
@@ -78,5 +97,5 @@ def test_one_is_never_taken_for_the_other(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setitem(mnist.MIRRORS, "mnist", (dead_mirror,))
     write(tmp_path / "data", 2, monkeypatch, "fashion-mnist")
     assert (load("fashion-mnist", data_dir=tmp_path / "data").images == 2).all()
-    with pytest.raises(FileNotFoundError, match=r"data/train-images-idx3-ubyte\.gz: its content has the SHA-256"):
+    with pytest.raises(FileNotFoundError, match=r"data/train-images-idx3-ubyte\.gz: its SHA-256 is"):
         load("mnist", data_dir=tmp_path / "data")

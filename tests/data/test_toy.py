@@ -145,7 +145,7 @@ def test_draws_are_fresh_and_of_the_density(device: Device) -> None:
 
 @pytest.mark.parametrize(("batch_size", "batches", "seed"), [(0, 1, 0), (1, 0, 0), (1, 1, -1)])
 def test_draws_that_cannot_be(batch_size: int, batches: int, seed: int) -> None:
-    with pytest.raises(ValueError, match=rf"^Draws: takes .*, got {batch_size}, {batches}, {seed}$"):
+    with pytest.raises(ValueError, match=rf"^Draws: expects .*, got {batch_size}, {batches}, {seed}$"):
         toy.Draws(toy.ring(), batch_size, batches, seed)
 
 

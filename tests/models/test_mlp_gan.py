@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 
 from minigen import nn
-from minigen.autograd import tensor
+from minigen.autograd import one_hot, tensor
 from minigen.backend import Device
 from minigen.models import GAN, Maxout, MLPDiscriminator, MLPGenerator
-from minigen.models.labels import one_hot
 
 
 def points(n: int) -> np.ndarray:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from collections.abc import Callable
 from typing import Any
 
@@ -211,3 +213,8 @@ def test_a_critic_without_slope() -> None:
     penalty = gradient_penalty(linear(w), *images(0))
     penalty.backward()
     assert penalty.item() == pytest.approx(1, abs=1e-5) and np.isfinite(w.grad.numpy()).all()
+
+
+def test_objectives_are_pickled_and_copied() -> None:
+    for objective in OBJECTIVES.values():
+        assert pickle.loads(pickle.dumps(objective)) == copy.deepcopy(objective) == objective

@@ -24,8 +24,14 @@ from minigen.backend import Device, manual_seed, to_numpy
         (nn.LeakyReLU(0.2), lambda x: x if x > 0 else 0.2 * x),
         (nn.Tanh(), math.tanh),
         (nn.Sigmoid(), lambda x: 1 / (1 + math.exp(-x))),
+        (nn.Identity(), lambda x: x),
+        (nn.Softplus(), lambda x: math.log(1 + math.exp(x))),
+        (nn.Softplus(beta=2.0), lambda x: math.log(1 + math.exp(2 * x)) / 2),
+        (nn.SiLU(), lambda x: x / (1 + math.exp(-x))),
+        (nn.ELU(), lambda x: x if x > 0 else math.exp(x) - 1),
+        (nn.ELU(0.3), lambda x: x if x > 0 else 0.3 * (math.exp(x) - 1)),
     ],
-    ids=["ReLU", "LeakyReLU", "LeakyReLU 0.2", "Tanh", "Sigmoid"],
+    ids=lambda x: repr(x) if isinstance(x, nn.Module) else "",
 )
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("mode", [True, False])
@@ -33,11 +39,33 @@ def test_values(layer: nn.Module, oracle: Callable[[float], float], dtype: str, 
     x = np.array([[-3.0, -0.5, 0.0], [0.25, 1.0, 3.0]], dtype)
     leaf = tensor(x, requires_grad=True)
     y = layer.train(mode)(leaf)
-    tolerance = 1e-6 if dtype == "float32" else 1e-14
+    tolerance = 1e-6 if dtype == "float32" else 1e-13
     np.testing.assert_allclose(y.numpy(), [[oracle(float(v)) for v in row] for row in x], rtol=tolerance)
     y.sum().backward()
     assert y.dtype == leaf.grad.dtype == dtype and y.device == device
     assert not list(layer.parameters()) and not layer.state_dict()
+
+
+def test_elu_and_silu_do_not_overflow(device: Device) -> None:
+    x = tensor([-1e4, 0.0, 1e4], requires_grad=True)
+    with np.errstate(all="raise", under="ignore"):
+        for layer, values, slopes in [(nn.ELU(2.0), [-2, 0, 1e4], [0, 2, 1]), (nn.SiLU(), [0, 0, 1e4], [0, 0.5, 1])]:
+            y = layer(x)
+            (g,) = grad(y.sum(), x)
+            np.testing.assert_allclose(y.numpy(), values)
+            np.testing.assert_allclose(g.numpy(), slopes)
+
+
+def test_elu_keeps_small_values() -> None:
+    np.testing.assert_allclose(nn.ELU()(tensor([-1e-5, -1e-12])).numpy(), [math.expm1(-1e-5), -1e-12], rtol=1e-6)
+
+
+@pytest.mark.parametrize("axis", [0, 1, -1])
+def test_softmax_is_along_one_axis(axis: int, device: Device) -> None:
+    x = np.random.default_rng(0).normal(size=(2, 3, 4))
+    y = nn.Softmax(axis)(tensor(x)).numpy()
+    np.testing.assert_allclose(y, np.exp(x) / np.exp(x).sum(axis, keepdims=True), rtol=1e-12)
+    assert repr(nn.Softmax(axis)) == f"Softmax(axis={axis})"
 
 
 @given(n=st.integers(1, 3), rest=shapes(), seed=SEEDS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -160,3 +161,36 @@ def test_parameters_have_the_default_dtype(dtype: str, device: Device) -> None:
     with default_dtype(dtype):
         layers = every_kind_of_layer()
     assert {p.dtype for p in layers.apply(init.dcgan).parameters()} == {np.dtype(dtype)}
+
+
+# -- sizes -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: nn.Linear(0, 3), "Linear: expects in_features to be an integer from 1 up, got 0"),
+        (lambda: nn.Linear(3, -1), "Linear: expects out_features to be an integer from 1 up, got -1"),
+        (lambda: nn.Linear(3, 2.0), "Linear: expects out_features to be an integer from 1 up, got 2.0"),
+        (lambda: nn.Embedding(0, 3), "Embedding: expects num_embeddings to be"),
+        (lambda: nn.Embedding(3, 0), "Embedding: expects embedding_dim to be"),
+        (lambda: nn.Conv2d(0, 4, 3), "Conv2d: expects in_channels to be"),
+        (lambda: nn.Conv2d(2, 4, 3, groups=0), "Conv2d: expects groups to be"),
+        (lambda: nn.ConvTranspose2d(2, 0, 3), "ConvTranspose2d: expects out_channels to be"),
+        (lambda: nn.ConvTranspose2d(2, 4, 3, groups=0), "ConvTranspose2d: expects groups to be"),
+        (lambda: nn.MaskedConv2d(2, 4, 3, "A", colours=0), "MaskedConv2d: expects colours to be"),
+        (lambda: nn.MaskedConv2d(2, 4, 3, "A", splits=0), "MaskedConv2d: expects splits to be"),
+        (lambda: nn.LSTM(0, 3), "LSTM: expects input_size to be"),
+        (lambda: nn.LSTM(3, 3, num_layers=0), "LSTM: expects num_layers to be"),
+        (lambda: nn.LSTMCell(3, 0), "LSTMCell: expects hidden_size to be"),
+        (lambda: nn.BatchNorm1d(0), "BatchNorm1d: expects num_features to be"),
+        (lambda: nn.InstanceNorm2d(0), "InstanceNorm2d: expects num_features to be"),
+        (lambda: nn.LayerNorm((3, 0)), "LayerNorm: expects normalized_shape to be"),
+        (lambda: nn.MaxPool2d(0), "MaxPool2d: kernel_size takes an int from 1 up"),
+        (lambda: nn.Upsample(scale_factor=0), "Upsample: scale_factor takes an int from 1 up"),
+        (lambda: nn.Upsample(scale_factor=1.5), "Upsample: scale_factor takes an int from 1 up"),
+    ],
+)
+def test_a_layer_without_size_is_refused(make: Callable[[], nn.Module], message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{message}"):
+        make()

@@ -25,6 +25,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from collections.abc import Callable
 from functools import reduce
 from pathlib import Path
@@ -50,6 +52,7 @@ from safetensors.numpy import load_file, save_file
 from minigen import nn, ops
 from minigen.autograd import Tensor, tensor
 from minigen.backend import Device, default_dtype, device_of, manual_seed, to_numpy
+from minigen.gradcheck import gradcheck
 from minigen.nn.module import frozen
 from minigen.optim import SGD, Adam, RMSprop
 
@@ -154,6 +157,21 @@ def batch_norm(draw: st.DrawFn, layer: Callable[..., nn.Module], *lengths: int) 
 
 
 @st.composite
+def layer_norm(draw: st.DrawFn) -> Case:
+    shape = draw(shapes(min_dims=1))
+    normalized = shape[draw(st.integers(0, len(shape) - 1)) :]
+    affine, bias = draw(st.booleans()), draw(st.booleans())
+    return layer_case(lambda: nn.LayerNorm(normalized, 0.01, affine, bias), draw(well_separated(shape)))
+
+
+@st.composite
+def images(draw: st.DrawFn, make: Make, least: int = 1) -> Case:
+    """Images with 2 channels, of a size from `least` up."""
+    sides = st.integers(least, 3)
+    return layer_case(make, draw(well_separated((draw(sizes(2)), 2, draw(sides), draw(sides)))))
+
+
+@st.composite
 def lstm_cell(draw: st.DrawFn) -> Case:
     n, inputs, hidden = draw(st.permutations([1, 1, 2]))
     bias = draw(st.booleans())
@@ -206,6 +224,16 @@ def sequential(draw: st.DrawFn) -> Case:
 
 
 CASES: dict[str, st.SearchStrategy[Case]] = {
+    "AvgPool2d": images(lambda: nn.AvgPool2d(2, 1), 2) | images(lambda: nn.AvgPool2d(2, padding=1)),
+    "MaxPool2d": images(lambda: nn.MaxPool2d(2, 1), 2) | images(lambda: nn.MaxPool2d(2, padding=1)),
+    "Upsample": sizes(3).flatmap(lambda s: images(lambda: nn.Upsample(scale_factor=s))),
+    "InstanceNorm2d": st.booleans().flatmap(lambda affine: images(lambda: nn.InstanceNorm2d(2, 0.01, affine=affine))),
+    "LayerNorm": layer_norm(),
+    "ELU": st.floats(0.1, 2).flatmap(lambda alpha: elementwise(lambda: nn.ELU(alpha))),
+    "Identity": elementwise(nn.Identity),
+    "SiLU": elementwise(nn.SiLU),
+    "Softmax": elementwise(nn.Softmax),
+    "Softplus": st.floats(0.5, 2).flatmap(lambda beta: elementwise(lambda: nn.Softplus(beta))),
     "BatchNorm1d": batch_norm(nn.BatchNorm1d, 1) | batch_norm(nn.BatchNorm1d, 2, 2),
     "BatchNorm2d": batch_norm(nn.BatchNorm2d, 2, 1, 2),
     "Conv2d": convolution(nn.Conv2d),
@@ -300,6 +328,10 @@ def test_names_order_and_shapes_are_pytorchs(device: Device) -> None:
         (nn.Linear(2, 3, bias=False), ["weight"]),
         (nn.Conv2d(2, 3, 1, bias=False), ["weight"]),
         (nn.BatchNorm1d(2, affine=False), ["running_mean", "running_var", "num_batches_tracked"]),
+        (nn.BatchNorm1d(2, track_running_stats=False), ["weight", "bias"]),
+        (nn.LayerNorm(3), ["weight", "bias"]),
+        (nn.InstanceNorm2d(3), []),
+        (nn.InstanceNorm2d(3, affine=True), ["weight", "bias"]),
         (nn.Embedding(2, 3), ["weight"]),
         (nn.MaskedConv2d(2, 3, 1, "B"), ["weight", "bias"]),
         (nn.LSTMCell(2, 3), ["weight_ih", "weight_hh", "bias_ih", "bias_hh"]),
@@ -346,6 +378,69 @@ def test_parameters_buffers_and_the_rest(device: Device) -> None:
     assert module.offset.grad is None
     module.zero_grad()
     assert all(p.grad is None for p in module.parameters())
+
+
+def test_a_registered_buffer_is_an_attribute(device: Device) -> None:
+    module, buffer = Scaled(), tensor([3.0])
+    module.register_buffer("shift", buffer)
+    assert module.shift is buffer
+    assert "shift" in module.state_dict() and "shift" not in dict(module.named_parameters())
+    for wrong in (module.scale, np.ones(2), None):
+        with pytest.raises(TypeError, match="register_buffer: expects a tensor that is no parameter, got"):
+            module.register_buffer("other", wrong)  # type: ignore[arg-type]
+    for taken in ("shift", "inner", "forward"):
+        with pytest.raises(ValueError, match=f"register_buffer: Scaled has an attribute '{taken}' already"):
+            module.register_buffer(taken, buffer)
+
+
+def test_a_module_remembers_its_arguments() -> None:
+    layer = nn.MaskedConv2d(2, 4, kernel_size=3, mask="A")
+    assert layer.arguments() == {
+        "in_channels": 2,
+        "out_channels": 4,
+        "kernel_size": 3,
+        "mask": "A",
+        "colours": 1,
+        "splits": 1,
+        "bias": True,  # the defaults
+    }
+    assert nn.Tanh().arguments() == Scaled().arguments() == {}
+    net = nn.Sequential(layer, ops.relu)
+    assert net.arguments() == {"layers": (layer, ops.relu)}
+    assert list(net.modules()) == [net, layer, net[1]] and list(net.state_dict()) == ["0.weight", "0.bias"]
+    with pytest.raises(TypeError):
+        nn.Tanh(3)  # type: ignore[call-arg]
+
+
+def everything() -> nn.Module:
+    """Every kind of module: with lists, with functions, with options, trained and not."""
+    model = nn.ModuleList([nn.Sequential(make(), ops.relu) for make in (Scaled, small_model, lambda: nn.LSTM(2, 3))])
+    model.append(nn.Sequential(nn.MaskedConv2d(2, 2, 3, "A"), nn.Embedding(2, 3), nn.Dropout(0.2)))
+    for p in model[0].parameters():
+        p.grad = tensor(np.ones(p.shape, "float32"))
+    return model
+
+
+@pytest.mark.parametrize("way", [copy.deepcopy, lambda module: pickle.loads(pickle.dumps(module))])
+def test_copies_and_pickles(way: Callable[[nn.Module], nn.Module], device: Device) -> None:
+    """The twin has the same values, modes and gradients, and no memory in common."""
+    model = everything()
+    model[1].eval()
+    model[2].requires_grad_(False)
+    twin = way(model)
+    assert repr(twin) == repr(model) and as_bytes(twin) == as_bytes(model)
+    assert [m.training for m in twin.modules()] == [m.training for m in model.modules()]
+    for (_, p), (_, q) in zip(twin.named_tensors(), model.named_tensors(), strict=True):
+        assert p is not q and type(p) is type(q) and (p.grad is None) == (q.grad is None)
+        assert p.requires_grad == q.requires_grad and p.device == device
+        p.data += 1
+    assert as_bytes(way(model)) == as_bytes(model) != as_bytes(twin)
+
+
+def test_a_copy_shares_within_what_was_shared() -> None:
+    layer = nn.Linear(2, 2)
+    twin = copy.deepcopy(nn.Sequential(layer, nn.Tanh(), layer))
+    assert twin[0] is twin[2] is not layer and len(list(twin.parameters())) == 2
 
 
 def test_state_dict_is_the_arrays_themselves(device: Device) -> None:
@@ -579,6 +674,26 @@ def test_new_layers_are_on_the_current_device(device: Device) -> None:
     assert nn.Tanh().device == device  # no parameters: the current one
 
 
+def test_astype_converts_every_float_and_no_integer(device: Device) -> None:
+    model = small_model()
+    before, parameters = model.state_dict(), list(model.parameters())
+    parameters[0].grad = tensor(np.ones(parameters[0].shape, "float32"))
+    assert model.astype("float64") is model
+    for name, x in model.state_dict().items():
+        assert x.dtype == ("int64" if name.endswith("num_batches_tracked") else "float64") and device_of(x) == device
+        np.testing.assert_array_equal(to_numpy(x), to_numpy(before[name]))
+    assert all(p is q and p.grad is None for p, q in zip(model.parameters(), parameters, strict=True))
+    for wrong in ("int32", bool):
+        with pytest.raises(TypeError, match=r"^Sequential.astype: expects a floating-point dtype, got (int32|bool)$"):
+            model.astype(wrong)
+
+
+def test_astype_makes_a_layer_ready_for_gradcheck() -> None:
+    layer = nn.Linear(3, 2).astype(np.float64)
+    assert gradcheck(layer, np.random.default_rng(0).normal(size=(4, 3)))
+    assert gradcheck(lambda weight: ops.linear(np.ones((4, 3)), weight, layer.bias), layer.weight)
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_the_dtype_stays(dtype: str, device: Device) -> None:
     """Training steps with every kind of layer: values, gradients, parameters, buffers and optimizer state."""
@@ -663,6 +778,33 @@ def test_load_refuses_what_does_not_fit(change: Callable[[dict], Any], message: 
     before, state = as_bytes(model), {name: x + 1 for name, x in small_model().state_dict().items()}
     change(state)
     with pytest.raises(ValueError, match=rf"^Sequential: the state does not fit \(1 problems\).*: {message}"):
+        model.load_state_dict(state)
+    assert as_bytes(model) == before
+
+
+def test_load_into_memory_that_cannot_be_written_changes_nothing() -> None:
+    model = small_model()
+    model[5].bias.data.flags.writeable = False
+    before, state = as_bytes(model), {name: x + 1 for name, x in model.state_dict().items()}
+    with pytest.raises(ValueError, match=r"^Sequential: .*, nothing was changed: 5\.bias is in memory that cannot be"):
+        model.load_state_dict(state)
+    assert as_bytes(model) == before
+
+
+def test_load_that_runs_out_of_memory_changes_nothing(device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything is converted to the module's device and dtypes before the first value is written."""
+    model = small_model()
+    before, state = as_bytes(model), {name: x + 1 for name, x in model.state_dict().items()}
+    asarray, calls = Device.asarray, []
+
+    def full(self: Device, *args: Any, **options: Any) -> Any:
+        calls.append(args)
+        if len(calls) == len(state):
+            raise MemoryError
+        return asarray(self, *args, **options)
+
+    with monkeypatch.context() as patch, pytest.raises(MemoryError):
+        patch.setattr(Device, "asarray", full)
         model.load_state_dict(state)
     assert as_bytes(model) == before
 

@@ -294,11 +294,3 @@ def test_the_mask_is_not_saved_and_the_layer_moves(gpu_standin: Device) -> None:
 def test_masked_conv2d_errors(arguments: tuple, message: str) -> None:
     with pytest.raises(ValueError, match=f"^MaskedConv2d: {message}"):
         nn.MaskedConv2d(*arguments)
-
-
-def test_zero_groups_are_refused() -> None:
-    for layer in (nn.Conv2d, nn.ConvTranspose2d):
-        with pytest.raises(ValueError, match=f"^{layer.__name__}: groups=0 must divide 2 and 4 channels"):
-            layer(2, 4, 3, groups=0)
-    with pytest.raises(ValueError, match="0 equal splits"):
-        nn.MaskedConv2d(2, 4, 3, "A", splits=0)

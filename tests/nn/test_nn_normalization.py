@@ -1,4 +1,4 @@
-"""Batch normalisation as a layer: which statistics it uses, and how the running ones move."""
+"""Normalising layers; of batch normalisation, which statistics it uses, and how the running ones move."""
 
 from __future__ import annotations
 
@@ -107,6 +107,28 @@ def test_statistics_move_in_place_and_under_no_grad(device: Device) -> None:
     assert to_numpy(state["num_batches_tracked"]) == 1
 
 
+def test_without_momentum_the_statistics_are_the_mean_of_all_batches(device: Device) -> None:
+    random = np.random.default_rng(0)
+    with default_dtype("float64"):
+        layer = nn.BatchNorm2d(2, momentum=None)
+    batches = [random.normal(3, 2, size=(3, 2, 2, 2)) for _ in range(4)]
+    for x in batches:
+        layer(tensor(x))
+    means, variances, counts = zip(*map(by_hand, batches), strict=True)
+    np.testing.assert_allclose(layer.running_mean.numpy(), np.mean(means, axis=0), rtol=1e-12)
+    unbiased = [v * n / (n - 1) for v, n in zip(variances, counts, strict=True)]
+    np.testing.assert_allclose(layer.running_var.numpy(), np.mean(unbiased, axis=0), rtol=1e-12)
+
+
+def test_without_running_statistics_evaluation_is_as_training(device: Device) -> None:
+    layer, x = nn.BatchNorm1d(2, track_running_stats=False), tensor([[1.0, 2.0], [3.0, 8.0]])
+    assert list(layer.state_dict()) == ["weight", "bias"]
+    y = layer(x).numpy()
+    np.testing.assert_allclose(y, [[-1, -1], [1, 1]], rtol=1e-4)
+    np.testing.assert_array_equal(layer.eval()(x).numpy(), y)
+    assert nn.BatchNorm1d(2, affine=False, track_running_stats=False).state_dict() == {}
+
+
 @pytest.mark.parametrize(
     ("kind", "shape", "takes"),
     [
@@ -146,3 +168,51 @@ def test_a_refused_batch_changes_nothing(shape: tuple[int, int], device: Device)
     with pytest.raises(ValueError, match=r"^(batch_norm|BatchNorm1d): "):
         layer(tensor(np.ones(shape, "float32")))
     assert {name: to_numpy(b).tobytes() for name, b in layer.state_dict().items()} == before
+
+
+# -- layer and instance normalisation ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", [True, False])
+def test_layer_norm_normalises_each_example(mode: bool, device: Device) -> None:
+    random = np.random.default_rng(0)
+    with default_dtype("float64"):
+        layer, last = nn.LayerNorm((3, 4), eps=1e-3).train(mode), nn.LayerNorm(4, elementwise_affine=False)
+    assert [(name, x.shape) for name, x in layer.state_dict().items()] == [("weight", (3, 4)), ("bias", (3, 4))]
+    weight, bias = random.normal(size=(2, 3, 4))
+    layer.load_state_dict({"weight": weight, "bias": bias})
+    x = random.normal(5, 3, size=(2, 3, 4))
+    y = layer(tensor(x)).numpy()
+    for i in range(2):
+        mean = math.fsum(x[i].ravel()) / 12
+        variance = math.fsum((v - mean) ** 2 for v in x[i].ravel()) / 12
+        np.testing.assert_allclose(y[i], (x[i] - mean) / math.sqrt(variance + 1e-3) * weight + bias, rtol=1e-9)
+    rows = last(tensor(x)).numpy()
+    np.testing.assert_allclose(rows.mean(-1), 0, atol=1e-12)
+    np.testing.assert_allclose(rows.var(-1), 1, rtol=1e-4)
+    assert list(last.state_dict()) == [] and list(nn.LayerNorm(4, bias=False).state_dict()) == ["weight"]
+
+
+@pytest.mark.parametrize("mode", [True, False])
+def test_instance_norm_normalises_each_channel_of_each_image(mode: bool, device: Device) -> None:
+    random = np.random.default_rng(0)
+    with default_dtype("float64"):
+        plain, affine = nn.InstanceNorm2d(3).train(mode), nn.InstanceNorm2d(3, affine=True).train(mode)
+    assert list(plain.state_dict()) == [] and list(affine.state_dict()) == ["weight", "bias"]
+    affine.load_state_dict({"weight": np.array([1.0, 2.0, 3.0]), "bias": np.array([0.0, 1.0, -1.0])})
+    x = random.normal(5, 3, size=(2, 3, 4, 5))
+    y, z = plain(tensor(x)).numpy(), affine(tensor(x)).numpy()
+    for n, c in np.ndindex(2, 3):
+        mean = math.fsum(x[n, c].ravel()) / 20
+        variance = math.fsum((v - mean) ** 2 for v in x[n, c].ravel()) / 20
+        np.testing.assert_allclose(y[n, c], (x[n, c] - mean) / math.sqrt(variance + 1e-5), rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(z[n, c], y[n, c] * (c + 1) + (0.0, 1.0, -1.0)[c], rtol=1e-9, atol=1e-12)
+
+
+def test_other_shapes_are_refused(device: Device) -> None:
+    with pytest.raises(ValueError, match=r"^InstanceNorm2d: expects x \(N, 3, H, W\), got \(2, 4, 5, 5\)"):
+        nn.InstanceNorm2d(3)(tensor(np.ones((2, 4, 5, 5), "float32")))
+    with pytest.raises(
+        ValueError, match=r"^layer_norm: expects x \(\.\.\., \*normalized_shape\) for \(3,\), got \(3, 2\)"
+    ):
+        nn.LayerNorm(3)(tensor(np.ones((3, 2), "float32")))

@@ -150,7 +150,8 @@ def weight_gradient_cases(draw: st.DrawFn) -> Case:
 
 
 CASES: Cases = {
-    "conv2d": st.one_of(conv2d_cases(), masked_cases()),
+    "conv2d": conv2d_cases(),
+    "masked_conv2d": masked_cases(),
     "conv_transpose2d": conv_transpose2d_cases(),
     "conv2d_weight_gradient": weight_gradient_cases(),
 }

@@ -92,6 +92,10 @@ CASES: Cases = {
     "pow": binary(ops.pow, x_range=POSITIVE),
     "abs": kinked(ops.abs),
     "sign": kinked(ops.sign),
+    "floor": unary(ops.floor, 0.1, 0.9) | unary(ops.floor, -1.9, -1.1),
+    "round": unary(ops.round, -0.4, 0.4) | unary(ops.round, 0.6, 1.4),
+    "sin": unary(ops.sin),
+    "cos": unary(ops.cos),
     "square": unary(ops.square),
     "sqrt": unary(ops.sqrt, *POSITIVE),
     "exp": unary(ops.exp),
@@ -106,6 +110,7 @@ CASES: Cases = {
     "relu": kinked(ops.relu),
     "leaky_relu": kinked(ops.leaky_relu, negative_slope=st.sampled_from([0.0, 0.01, 0.2, 0.9])),
     "softplus": unary(ops.softplus),
+    "copy": unary(ops.copy),
     "astype": unary(lambda x: ops.astype(x, x.dtype)),
     "to_device": unary(lambda x: PRIMITIVES["to_device"](x, target=x.device, source=x.device)),
     "identity": unary(PRIMITIVES["identity"]),
@@ -118,6 +123,10 @@ UNARY_ORACLES: dict[str, Callable[[float], float]] = {
     "negative": lambda x: -x,
     "abs": math.fabs,
     "sign": lambda x: 0.0 if x == 0 else math.copysign(1.0, x),
+    "floor": math.floor,
+    "round": round,
+    "sin": math.sin,
+    "cos": math.cos,
     "square": lambda x: math.pow(x, 2),
     "sqrt": math.sqrt,
     "exp": math.exp,
@@ -144,6 +153,11 @@ BINARY_ORACLES: dict[str, Callable[[float, float], Any]] = {
     "greater": lambda x, y: x > y,
     "greater_equal": lambda x, y: x >= y,
 }
+LOGIC: dict[str, Callable[[bool, bool], bool]] = {
+    "logical_and": lambda x, y: x and y,
+    "logical_or": lambda x, y: x or y,
+    "logical_not": lambda x, y: not x,
+}
 
 
 @pytest.mark.parametrize("name", UNARY_ORACLES)
@@ -160,6 +174,18 @@ def test_operations_of_two_numbers_are_those_of_math(name: str, device: Device) 
     result = getattr(ops, name)(tensor(x), tensor(y))
     np.testing.assert_allclose(result.numpy(), expected, rtol=1e-14)
     assert result.dtype == np.asarray(expected).dtype
+
+
+def test_round_goes_to_the_even_one_of_two(device: Device) -> None:
+    assert ops.round(tensor([-1.5, -0.5, 0.5, 1.5, 2.5])).tolist() == [-2, 0, 0, 2, 2]
+
+
+@pytest.mark.parametrize("name", LOGIC)
+def test_logic_is_that_of_python(name: str, device: Device) -> None:
+    x, y = tensor([False, False, True, True]), tensor([False, True, False, True])
+    result = getattr(ops, name)(*((x,) if name == "logical_not" else (x, y)))
+    assert result.dtype == bool
+    assert result.tolist() == [LOGIC[name](a, b) for a, b in zip(x.tolist(), y.tolist(), strict=True)]
 
 
 def test_where_chooses_and_clip_limits(device: Device) -> None:
@@ -230,6 +256,8 @@ def test_equal_values_share_the_gradient(operation: Callable[..., Tensor], devic
     [
         (ops.abs, 0.0),
         (ops.sign, 0.0),
+        (ops.floor, 0.0),
+        (lambda x: ops.round(x + 0.5), 0.0),
         (ops.relu, 0.0),
         (ops.leaky_relu, 0.01),
         (lambda x: ops.clip(x, 0, 1), 1.0),
@@ -240,6 +268,13 @@ def test_the_slope_at_a_kink_is_fixed(operation: Callable[..., Tensor], slope: f
     x = tensor([0.0], requires_grad=True)
     (g,) = grad(operation(x), x)
     np.testing.assert_allclose(g.numpy(), [slope])
+
+
+def test_a_copy_has_its_own_memory(device: Device) -> None:
+    x = tensor([1.0, 2.0])
+    y = x.copy()
+    x[0] = 5.0
+    assert y.tolist() == [1.0, 2.0] and y.device == device
 
 
 def test_comparisons_have_no_gradient() -> None:
@@ -264,9 +299,11 @@ def test_numbers_take_the_dtype_of_the_tensor(name: str, number: Any, device: De
             assert result.dtype == g.dtype == dtype
 
 
-@pytest.mark.parametrize("name", ["exp", "log", "sqrt", "log1p", "tanh", "sigmoid", "softplus"])
-def test_integers_become_the_default_dtype(name: str, device: Device) -> None:
-    x = np.array([1, 2])
+@pytest.mark.parametrize("name", ["exp", "log", "sqrt", "log1p", "sin", "cos", "tanh", "sigmoid", "softplus"])
+@pytest.mark.parametrize("kind", ["int64", "uint8"])
+def test_integers_become_the_default_dtype(name: str, kind: str, device: Device) -> None:
+    """Before anything is computed: float16, which NumPy makes of uint8, has no exp(20)."""
+    x = np.array([1, 2, 20], kind)
     for dtype in ("float32", "float64"):
         with default_dtype(dtype):
             result = getattr(ops, name)(tensor(x))

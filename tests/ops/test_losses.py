@@ -148,6 +148,18 @@ def test_binary_cross_entropy_of_integer_targets_keeps_the_dtype(device: Device)
     assert loss.item() == pytest.approx(math.log(1 + math.exp(-0.5)))
 
 
+@pytest.mark.parametrize("name", ["mse_loss", "binary_cross_entropy_with_logits", "cross_entropy"])
+@pytest.mark.parametrize("kind", ["uint8", "int64"])
+def test_a_loss_of_integers_is_computed_in_the_default_dtype(name: str, kind: str, device: Device) -> None:
+    """uint8 would wrap around: 1 - 2 is 255 there."""
+    x, target = np.array([[1, 0, 200], [2, 255, 0]], kind), np.array([[2, 1, 0], [0, 1, 0]], kind)
+    target = target[:, 0] if name == "cross_entropy" else target
+    result = getattr(ops, name)(tensor(x), tensor(target))
+    labels = target if name == "cross_entropy" else target.astype("float32")
+    assert result.dtype == np.float32
+    assert result.item() == pytest.approx(getattr(ops, name)(tensor(x.astype("float32")), tensor(labels)).item())
+
+
 # -- errors ------------------------------------------------------------------------------------------------------------
 
 

@@ -1,4 +1,4 @@
-"""Batch normalisation and dropout: values against their definitions, edge cases, errors."""
+"""Normalisation and dropout: values against their definitions, edge cases, errors."""
 
 from __future__ import annotations
 
@@ -75,7 +75,26 @@ def sums_per_channel(draw: st.DrawFn) -> Case:
     return Case(lambda x: ops.reductions.sum_per_channel(ops.permute_dims(x, order)), [x])
 
 
+@st.composite
+def layer_norms(draw: st.DrawFn) -> Case:
+    shape = draw(shapes(min_dims=1, max_size=8))
+    normalized = shape[draw(st.integers(0, len(shape) - 1)) :]
+    count, eps = draw(st.integers(0, 2)), draw(st.sampled_from([1e-2, 0.1]))
+    inputs = [*draw(well_separated(shape)), *(draw(uniform(normalized)) for _ in range(count))]
+    return draw(laid_out(lambda x, *parameters: ops.layer_norm(x, normalized, *parameters, eps=eps), inputs))
+
+
+@st.composite
+def instance_norms(draw: st.DrawFn) -> Case:
+    shape = draw(shapes(min_dims=3, max_dims=4, max_size=12))
+    count, eps = draw(st.integers(0, 2)), draw(st.sampled_from([1e-2, 0.1]))
+    inputs = [*draw(well_separated(shape)), *(draw(uniform((shape[1],))) for _ in range(count))]
+    return draw(laid_out(lambda x, *parameters: ops.instance_norm(x, *parameters, eps=eps), inputs))
+
+
 CASES: Cases = {
+    "layer_norm": layer_norms(),  # compositions
+    "instance_norm": instance_norms(),
     "batch_norm": batch_norms(),
     "normalize": batch_norms_in_evaluation(),  # no operation of its own
     "dropout": dropouts(),
@@ -194,6 +213,54 @@ def test_batch_norm_refuses_different_devices(gpu_standin: Device) -> None:
     x = tensor(np.zeros((2, 3), "float32"))
     with pytest.raises(ValueError, match=r"batch_norm.*x is on cpu.*weight is on gpu:0"):
         ops.batch_norm(x, channels(3).to(gpu_standin))
+
+
+# -- layer and instance normalisation ----------------------------------------------------------------------------------
+
+
+def standardized(values: np.ndarray, eps: float) -> list[float]:
+    """Each number less their mean, over the root of their variance."""
+    numbers = [float(v) for v in np.ravel(values)]
+    mean = math.fsum(numbers) / len(numbers)
+    variance = math.fsum((v - mean) ** 2 for v in numbers) / len(numbers)
+    return [(v - mean) / math.sqrt(variance + eps) for v in numbers]
+
+
+@given(data=st.data())
+def test_layer_norm_takes_the_statistics_of_each_example(data: st.DataObject) -> None:
+    shape = data.draw(shapes(min_dims=1, max_size=12))
+    normalized = shape[data.draw(st.integers(0, len(shape) - 1)) :]
+    x, weight, bias = (data.draw(uniform(s)) for s in (shape, normalized, normalized))
+    y = ops.layer_norm(tensor(x), normalized, tensor(weight), tensor(bias), 1e-3).numpy()
+    for place in np.ndindex(shape[: len(shape) - len(normalized)]):
+        expected = np.reshape(standardized(x[place], 1e-3), normalized) * weight + bias
+        np.testing.assert_allclose(y[place], expected, rtol=1e-9, atol=1e-12)
+
+
+@given(data=st.data())
+def test_instance_norm_takes_the_statistics_of_each_channel_of_each_image(data: st.DataObject) -> None:
+    x = data.draw(uniform(data.draw(shapes(min_dims=3, max_dims=4, max_size=12))))
+    weight, bias = (data.draw(uniform((x.shape[1],))) for _ in range(2))
+    y = ops.instance_norm(tensor(x), tensor(weight), tensor(bias), eps=1e-3).numpy()
+    for n, c in np.ndindex(x.shape[:2]):
+        expected = np.reshape(standardized(x[n, c], 1e-3), x.shape[2:]) * weight[c] + bias[c]
+        np.testing.assert_allclose(y[n, c], expected, rtol=1e-9, atol=1e-12)
+
+
+def test_what_does_not_fit_a_layer_norm_is_refused(device: Device) -> None:
+    x = tensor(np.zeros((2, 3, 4), "float32"))
+    for shape in [(4, 3), (3,), (), (1, 2, 3, 4)]:
+        with pytest.raises(ValueError, match=r"^layer_norm: expects x \(\.\.\., \*normalized_shape\) for "):
+            ops.layer_norm(x, shape)
+    with pytest.raises(ValueError, match=r"^layer_norm: expects a bias \(4,\), as normalized_shape, got \(3,\)"):
+        ops.layer_norm(x, (4,), channels(4), channels(3))
+
+
+def test_what_does_not_fit_an_instance_norm_is_refused(device: Device) -> None:
+    with pytest.raises(ValueError, match=r"^instance_norm: expects x \(N, C, \.\.\.\), got \(2, 3\)"):
+        ops.instance_norm(tensor(np.zeros((2, 3), "float32")))
+    with pytest.raises(ValueError, match=r"^instance_norm: x has 3 channels \(2, 3, 4\) but weight is \(2,\)"):
+        ops.instance_norm(tensor(np.zeros((2, 3, 4), "float32")), channels(2))
 
 
 # -- dropout -----------------------------------------------------------------------------------------------------------

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+
+import checks
 import numpy as np
 import pytest
 from checks import Case, Cases, broadcastable_to, laid_out, uniform
@@ -37,7 +40,23 @@ def affine(draw: st.DrawFn) -> Case:
     return draw(laid_out(ops.linear, inputs))
 
 
-CASES: Cases = {"matmul": matrices(), "linear": affine()}
+SUBSCRIPTS = [
+    "ij->ji", "ij->", "ij->i", "i->i", "ik,kj->ij", "bij,bjk->bik", "i,j->ij", "ij,ij->", "ij,k->i", "ij,->ji",
+    "ij,j->", "bhqd,bhkd->bhqk", " i j , k -> k i ",
+]  # fmt: skip
+
+
+@st.composite
+def summed(draw: st.DrawFn) -> Case:
+    """Any of the subscripts above, with axes of length 1 and 2."""
+    subscripts = draw(st.sampled_from(SUBSCRIPTS))
+    lengths = {letter: draw(st.integers(checks.SHORTEST, 2)) for letter in subscripts if letter.isalpha()}
+    parts = subscripts.split("->")[0].split(",")
+    shapes = [tuple(lengths[letter] for letter in part.replace(" ", "")) for part in parts]
+    return draw(laid_out(lambda *arrays: ops.einsum(subscripts, *arrays), [draw(uniform(shape)) for shape in shapes]))
+
+
+CASES: Cases = {"matmul": matrices(), "linear": affine(), "einsum": summed()}
 
 
 # -- values ------------------------------------------------------------------------------------------------------------
@@ -75,6 +94,35 @@ def test_linear_is_x_times_the_transposed_weight_plus_bias(data: st.DataObject) 
     np.testing.assert_allclose(result.numpy(), product + bias, rtol=1e-12, atol=1e-14)
 
 
+def einsum_by_hand(subscripts: str, *arrays: np.ndarray) -> np.ndarray:
+    """A loop over all letters: the product of the numbers at these places is added where the result's letters say."""
+    *inputs, output = subscripts.replace(" ", "").replace("->", ",").split(",")
+    lengths = dict(zip("".join(inputs), [n for x in arrays for n in x.shape], strict=True))
+    out = np.zeros([lengths[letter] for letter in output])
+    for numbers in np.ndindex(*lengths.values()):
+        place = dict(zip(lengths, numbers, strict=True))
+        factors = [x[tuple(place[a] for a in letters)] for letters, x in zip(inputs, arrays, strict=True)]
+        out[tuple(place[a] for a in output)] += math.prod(factors)
+    return out
+
+
+@pytest.mark.parametrize("subscripts", SUBSCRIPTS)
+def test_einsum_is_a_loop_over_its_letters(subscripts: str, device: Device) -> None:
+    lengths = dict(zip("ijkbhqd", (2, 3, 4, 2, 1, 3, 2), strict=True))
+    parts = subscripts.replace(" ", "").split("->")[0].split(",")
+    random = np.random.default_rng(0)
+    arrays = [random.normal(size=[lengths[letter] for letter in part]) for part in parts]
+    result = ops.einsum(subscripts, *map(tensor, arrays))
+    np.testing.assert_allclose(result.numpy(), einsum_by_hand(subscripts, *arrays), rtol=1e-12, atol=1e-14)
+
+
+def test_einsum_of_one_array_is_no_view(device: Device) -> None:
+    x = tensor([[1.0, 2.0]])
+    y = ops.einsum("ij->ji", x)
+    x[0, 0] = 5.0
+    assert y.tolist() == [[1.0], [2.0]]
+
+
 # -- errors ------------------------------------------------------------------------------------------------------------
 
 
@@ -108,3 +156,20 @@ def test_both_refuse_different_devices(gpu_standin: Device) -> None:
     for operation in (ops.matmul, ops.linear):
         with pytest.raises(ValueError, match=rf"{operation.__name__}: .*x is on cpu.*(y|weight) is on gpu:0"):
             operation(x, weight.to(gpu_standin))
+
+
+@pytest.mark.parametrize(
+    "subscripts", ["ij,jk", "...i->i", "ii->i", "ij->ii", "ij->k", "i,j,k->", "i2->i", "", "->->", "ij->ij->i"]
+)
+def test_einsum_says_how_subscripts_are_written(subscripts: str) -> None:
+    with pytest.raises(ValueError, match=r'^einsum: expects subscripts such as "ik,kj->ij", .*, got '):
+        ops.einsum(subscripts, tensor(np.zeros((2, 2))), tensor(np.zeros((2, 2))))
+
+
+def test_einsum_refuses_shapes_that_do_not_fit(device: Device) -> None:
+    x, y = tensor(np.zeros((2, 3))), tensor(np.zeros((1, 2)))
+    with pytest.raises(ValueError, match=r"^einsum: axis j of 'ij,jk->ik' has the lengths 3 and 1 \(got x \(2, 3\)"):
+        ops.einsum("ij,jk->ik", x, y)
+    for subscripts, arrays in (("ijk->i", [x]), ("ij,jk->ik", [x]), ("ij->i", [x, y])):
+        with pytest.raises(ValueError, match=rf"^einsum: '{subscripts}' does not fit \(2, 3\)"):
+            ops.einsum(subscripts, *arrays)

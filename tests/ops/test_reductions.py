@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from checks import Case, Cases, axes_of, axis_of, check_derivatives, laid_out, shapes, uniform, well_separated
-from hypothesis import given
+from checks import SEEDS, Case, Cases, axes_of, axis_of, check_derivatives, laid_out, shapes, uniform, well_separated
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from minigen import ops
@@ -28,17 +28,28 @@ def reduced(draw: st.DrawFn, operation: Callable[..., Any], kink: bool = False) 
 
 
 @st.composite
-def variance(draw: st.DrawFn) -> Case:
+def spread(draw: st.DrawFn, operation: Callable[..., Any]) -> Case:
+    """The variance of one value or more, or the standard deviation of two or more, which is smooth."""
     shape = draw(shapes())
     axis, keepdims = draw(axes_of(len(shape))), draw(st.booleans())
     count = np.empty(shape).size // max(np.empty(shape).sum(axis=axis).size, 1)
+    assume(operation is ops.var or count != 1)
     correction = draw(st.integers(0, 1 if count > 1 else 0))
-    fn = lambda x: ops.var(x, axis, keepdims, correction=correction)
-    return draw(laid_out(fn, [draw(uniform(shape))]))
+    fn = lambda x: operation(x, axis, keepdims, correction=correction)
+    return draw(laid_out(fn, draw(well_separated(shape))))
 
 
 @st.composite
-def normalised_along_one_axis(draw: st.DrawFn, operation: Callable[..., Any]) -> Case:
+def products(draw: st.DrawFn) -> Case:
+    """Of numbers among which there may be zeros."""
+    shape = draw(shapes() | shapes(min_dims=3, max_size=12))  # with three axes, some orders are not their own inverses
+    axis, keepdims, zeros = draw(axes_of(len(shape))), draw(st.booleans()), draw(st.integers(0, 2))
+    x = draw(uniform(shape, 0.5, 1.5)) * np.where(np.random.default_rng(draw(SEEDS)).random(shape) < 0.2 * zeros, 0, 1)
+    return draw(laid_out(lambda x: ops.prod(x, axis, keepdims), [x]))
+
+
+@st.composite
+def along_one_axis(draw: st.DrawFn, operation: Callable[..., Any]) -> Case:
     shape = draw(shapes(min_dims=1))
     axis = draw(axis_of(len(shape)))
     return draw(laid_out(lambda x: operation(x, axis), [draw(uniform(shape))]))
@@ -47,12 +58,15 @@ def normalised_along_one_axis(draw: st.DrawFn, operation: Callable[..., Any]) ->
 CASES: Cases = {
     "sum": reduced(ops.sum),
     "mean": reduced(ops.mean),
-    "var": variance(),
+    "var": spread(ops.var),
+    "std": spread(ops.std),
+    "prod": products(),
+    "cumsum": along_one_axis(ops.cumsum),
     "max": reduced(ops.max, kink=True),
     "min": reduced(ops.min, kink=True),
     "logsumexp": reduced(ops.logsumexp),
-    "softmax": normalised_along_one_axis(ops.softmax),
-    "log_softmax": normalised_along_one_axis(ops.log_softmax),
+    "softmax": along_one_axis(ops.softmax),
+    "log_softmax": along_one_axis(ops.log_softmax),
 }
 
 
@@ -62,6 +76,10 @@ ORACLES: dict[str, Callable[[list[float]], float]] = {
     "sum": math.fsum,
     "mean": lambda v: math.fsum(v) / len(v),
     "var": lambda v: math.fsum((a - math.fsum(v) / len(v)) ** 2 for a in v) / len(v),
+    "std": lambda v: math.sqrt(math.fsum((a - math.fsum(v) / len(v)) ** 2 for a in v) / len(v)),
+    "prod": math.prod,
+    "all": all,
+    "any": any,
     "max": lambda v: sorted(v)[-1],
     "min": lambda v: sorted(v)[0],
     "logsumexp": lambda v: math.log(math.fsum(map(math.exp, v))),
@@ -93,8 +111,67 @@ def test_a_reduction_is_computed_place_by_place(name: str, data: st.DataObject) 
     np.testing.assert_array_equal(getattr(tensor(x), name)(axis=axis, keepdims=keepdims).numpy(), result.numpy())
 
 
+@pytest.mark.parametrize(("name", "sign"), [("argmax", 1), ("argmin", -1)])
+@given(data=st.data())
+def test_the_index_of_the_largest_is_found_value_by_value(name: str, sign: int, data: st.DataObject) -> None:
+    shape = data.draw(shapes(min_dims=1))
+    axis, keepdims = data.draw(st.none() | axis_of(len(shape))), data.draw(st.booleans())
+    x = np.round(data.draw(uniform(shape)))  # some are equal: the first counts
+    first = lambda values: values.index(max(values))
+    result = getattr(ops, name)(tensor(sign * x), axis, keepdims)
+    np.testing.assert_array_equal(result.numpy(), reduce_by_hand(x, axis, keepdims, first))
+    assert result.dtype == np.int64
+
+
+@given(data=st.data())
+def test_all_and_any_of_booleans(data: st.DataObject) -> None:
+    x = data.draw(uniform(data.draw(shapes()))) > 0.5
+    axis = data.draw(axes_of(x.ndim))
+    for operation, oracle in ((ops.all, all), (ops.any, any)):
+        result = operation(tensor(x), axis)
+        assert result.dtype == bool
+        np.testing.assert_array_equal(result.numpy(), reduce_by_hand(x, axis, False, oracle))
+
+
+@given(data=st.data())
+def test_cumsum_adds_one_value_after_the_other(data: st.DataObject) -> None:
+    shape = data.draw(shapes(min_dims=1))
+    axis, x = data.draw(axis_of(len(shape))), data.draw(uniform(shape))
+    expected, total = np.zeros(shape), np.zeros(shape[:axis] + shape[axis % len(shape) + 1 :])
+    for i in range(shape[axis]):
+        total = total + np.take(x, i, axis)
+        np.moveaxis(expected, axis, 0)[i] = total
+    np.testing.assert_allclose(ops.cumsum(tensor(x), axis).numpy(), expected, rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize("zeros", [0, 1, 2, 3])
+def test_the_derivatives_of_a_product_with_zeros_are_exact(zeros: int, device: Device) -> None:
+    """By hand: the product of all others, and of all but two."""
+    values = [*[0.0] * zeros, 2.0, -3.0, 0.5, 7.0]
+    x = tensor(np.array(values), requires_grad=True)
+    (g,) = grad(ops.prod(x), x, create_graph=True)
+    others = lambda *left_out: math.prod(v for i, v in enumerate(values) if i not in left_out)
+    np.testing.assert_allclose(g.numpy(), [others(i) for i in range(x.size)])
+    for i in range(x.size):
+        (row,) = grad(g[i], x, create_graph=True)
+        np.testing.assert_allclose(row.numpy(), [0.0 if i == j else others(i, j) for j in range(x.size)])
+
+
+def test_the_product_of_many_values_needs_no_square_of_memory() -> None:
+    x = tensor(np.full(100_000, 1.0), requires_grad=True)
+    (g,) = grad(ops.prod(x), x)
+    np.testing.assert_array_equal(g.numpy(), np.ones(x.size))
+
+
 def test_the_unbiased_variance_divides_by_one_less() -> None:
     assert ops.var(tensor(np.array([1.0, 2.0, 6.0])), correction=1).item() == pytest.approx((4 + 1 + 9) / 2)
+    assert ops.std(tensor(np.array([1.0, 2.0, 6.0])), correction=1).item() == pytest.approx(math.sqrt((4 + 1 + 9) / 2))
+
+
+def test_the_standard_deviation_of_equal_values_has_the_gradient_0(device: Device) -> None:
+    x = tensor([[1.0, 3.0], [2.0, 2.0]], requires_grad=True)
+    (g,) = grad(ops.std(x, 1), x, tensor([1.0, 1.0]))
+    np.testing.assert_allclose(g.numpy(), [[-0.5, 0.5], [0, 0]])
 
 
 @given(data=st.data())
@@ -160,20 +237,22 @@ def test_winners_share_the_gradient(operation: Callable[..., Any], sign: int, de
 # -- data types --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["mean", "var", "logsumexp", "softmax", "log_softmax"])
-def test_integers_become_the_default_dtype(name: str, device: Device) -> None:
-    x = np.array([1, 2, 4])
+@pytest.mark.parametrize("name", ["mean", "var", "std", "logsumexp", "softmax", "log_softmax"])
+@pytest.mark.parametrize("kind", ["int64", "uint8"])
+def test_integers_become_the_default_dtype(name: str, kind: str, device: Device) -> None:
+    """Before anything is computed: uint8 would wrap around."""
+    x = np.array([1, 2, 4, 255], kind)
     for dtype in ("float32", "float64"):
         with default_dtype(dtype):
             result = getattr(ops, name)(tensor(x))
             assert result.dtype == dtype
             expected = getattr(ops, name)(tensor(x.astype("float64")))
-            np.testing.assert_allclose(result.numpy(), expected.numpy(), rtol=1e-6)
+            np.testing.assert_allclose(result.numpy(), expected.numpy(), rtol=1e-6, atol=1e-30)
 
 
 def test_integers_stay_integers_where_they_can() -> None:
     x = tensor(np.array([1, 2, 4]))
-    assert x.sum().dtype == x.max().dtype == x.min().dtype == np.int64
+    assert x.sum().dtype == x.max().dtype == x.min().dtype == x.prod().dtype == x.cumsum(0).dtype == np.int64
     assert (x > 1).sum().item() == 2
 
 
@@ -188,7 +267,7 @@ def test_an_axis_may_be_an_integer_of_numpy(axis: Any) -> None:
 # -- errors ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", [*CASES, "argmax", "argmin", "all", "any"])
 def test_an_axis_that_is_not_there_is_refused(name: str, device: Device) -> None:
     with pytest.raises((ValueError, IndexError)) as caught:
         getattr(ops, name)(tensor([[1.0, 2.0]]), axis=2)
@@ -205,7 +284,7 @@ def test_the_largest_of_nothing_is_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize("axis", [0, -1])
-@pytest.mark.parametrize("name", ["sum", "mean", "max", "min", "var", "logsumexp", "softmax", "log_softmax"])
+@pytest.mark.parametrize("name", ["sum", "mean", "max", "min", "var", "prod", "logsumexp", "softmax", "log_softmax"])
 def test_an_array_without_axes_is_reduced_over_none(name: str, axis: int, device: Device) -> None:
     operation = getattr(ops, name)
     check_derivatives(Case(lambda x: operation(x, axis), [np.array(0.5)]))

@@ -18,13 +18,13 @@ import mutants
 import numpy as np
 import pytest
 from checks import Case, Cases, check_derivatives, check_float32, check_same_on, everything, first_derivatives
-from hypothesis import Phase, find, given, settings
+from hypothesis import HealthCheck, Phase, find, given, settings
 from hypothesis import strategies as st
 from hypothesis.errors import NoSuchExample
 
 from minigen import ops
 from minigen.autograd import PRIMITIVES as REGISTERED
-from minigen.autograd import Primitive
+from minigen.autograd import Primitive, Tensor, raw
 from minigen.backend import Device
 
 
@@ -41,15 +41,17 @@ def gather() -> Cases:
 
 CASES = gather()
 PRIMITIVES = {name: p for name, p in REGISTERED.items() if p.forward.__module__.startswith("minigen.")}
-WITHOUT_DERIVATIVES = {"equal", "not_equal", "less", "less_equal", "greater", "greater_equal"}
+WITHOUT_DERIVATIVES = {*ops.comparisons.__all__, "argmax", "argmin", "all", "any"}
+STEPS = {"sign", "floor", "round"}
+"""Operations whose derivative is 0."""
 RULES = [(name, argument) for name, p in PRIMITIVES.items() for argument in p.rules]
 FUSED = [name for name, p in PRIMITIVES.items() if p.reference is not None]
 
 # -- no operation is forgotten -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", sorted(PRIMITIVES.keys() - WITHOUT_DERIVATIVES))
-def test_every_primitive_has_cases(name: str) -> None:
+@pytest.mark.parametrize("name", sorted({*PRIMITIVES, *ops.__all__} - WITHOUT_DERIVATIVES))
+def test_every_operation_has_cases(name: str) -> None:
     assert name in CASES, f"{name} is in no CASES table of tests/ops: give it a strategy there"
 
 
@@ -79,6 +81,67 @@ def test_every_public_operation_says_what_it_does_and_is_the_registered_one(name
     assert not isinstance(operation, Primitive) or PRIMITIVES[name] is operation
 
 
+# -- options by position -----------------------------------------------------------------------------------------------
+
+IMAGE, KERNEL = np.random.default_rng(0).normal(size=(1, 2, 6, 6)), np.random.default_rng(1).normal(size=(2, 2, 2, 2))
+TORCH_ORDER: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
+    "leaky_relu": ((IMAGE,), {"negative_slope": 0.2}),
+    "clip": ((IMAGE,), {"min": -0.5, "max": 0.5}),
+    "softmax": ((IMAGE,), {"axis": 1}),
+    "log_softmax": ((IMAGE,), {"axis": 1}),
+    "sum": ((IMAGE,), {"axis": 1, "keepdims": True}),
+    "mean": ((IMAGE,), {"axis": (1, 2), "keepdims": True}),
+    "prod": ((IMAGE,), {"axis": 1, "keepdims": True}),
+    "cumsum": ((IMAGE,), {"axis": 1}),
+    "logsumexp": ((IMAGE,), {"axis": 1, "keepdims": True}),
+    "argmax": ((IMAGE,), {"axis": 1, "keepdims": True}),
+    "all": ((IMAGE,), {"axis": 1, "keepdims": True}),
+    "concat": (([IMAGE, IMAGE],), {"axis": 1}),
+    "stack": (([IMAGE, IMAGE],), {"axis": 1}),
+    "split": ((IMAGE,), {"indices_or_sections": 2, "axis": 2}),
+    "tril": ((IMAGE,), {"k": 1}),
+    "swapaxes": ((IMAGE,), {"axis1": 1, "axis2": 2}),
+    "repeat": ((IMAGE,), {"repeats": 2, "axis": 1}),
+    "conv2d": ((IMAGE, KERNEL[:, :1], None), {"stride": 1, "padding": 2, "dilation": (2, 1), "groups": 2}),
+    "conv_transpose2d": (
+        (IMAGE, KERNEL[:, :1], None),
+        {"stride": 3, "padding": 1, "output_padding": 2, "groups": 2, "dilation": (1, 2)},
+    ),
+    "max_pool2d": ((IMAGE,), {"kernel_size": 3, "stride": 2, "padding": 1}),
+    "avg_pool2d": ((IMAGE,), {"kernel_size": 3, "stride": 2, "padding": 1}),
+    "layer_norm": ((IMAGE,), {"normalized_shape": (6,), "weight": IMAGE[0, 0, 0], "bias": None, "eps": 0.1}),
+    "dropout": ((IMAGE,), {"p": 0.5, "training": False}),
+}
+
+
+@pytest.mark.parametrize("name", TORCH_ORDER)
+def test_options_may_be_given_by_position_in_the_order_of_pytorch(name: str) -> None:
+    """Or by name; on arrays and on tensors."""
+    (first, *others), options = TORCH_ORDER[name]
+    operation = getattr(ops, name)
+    as_tensors = [Tensor(x) for x in first] if isinstance(first, list) else Tensor(first)
+    expected = operation(first, *others, **options)
+    for x in (first, as_tensors):
+        for given_by_position in range(len(options) + 1):
+            names = list(options)
+            positions = [options[key] for key in names[:given_by_position]]
+            result = operation(x, *others, *positions, **{key: options[key] for key in names[given_by_position:]})
+            np.testing.assert_array_equal(np.asarray(raw(result)), np.asarray(expected))
+
+
+def test_too_many_options_are_refused() -> None:
+    for call in (lambda: ops.concat([IMAGE], 1, 2), lambda: ops.stack([IMAGE], 1, axis=1)):
+        with pytest.raises(TypeError, match=r"^(concat|stack): too many arguments; takes \(arrays, axis\)"):
+            call()
+
+
+def test_an_option_of_another_name_is_told_ours() -> None:
+    x = Tensor(IMAGE)
+    for call in (lambda: x.sum(dim=1), lambda: ops.sum(x, dim=1), lambda: ops.prod(x, dim=1)):
+        with pytest.raises(TypeError, match=r"^(sum|prod): .*'dim'; takes \(x, axis, keepdims\)"):
+            call()
+
+
 # -- the laws ----------------------------------------------------------------------------------------------------------
 
 
@@ -90,6 +153,7 @@ def test_first_and_second_derivatives_agree_with_central_differences(name: str, 
 
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")  # NumPy's, about means of nothing
+@settings(suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_what_computes_on_empty_arrays_can_be_differentiated(
     name: str, data: st.DataObject, monkeypatch: pytest.MonkeyPatch
@@ -180,7 +244,7 @@ def some_case_notices(name: str) -> bool:
 @pytest.mark.parametrize(("name", "argument"), RULES)
 def test_a_derivative_that_is_wrong_by_a_thousandth_is_noticed(name: str, argument: str) -> None:
     mutant = mutants.changed_derivative(name, argument, a_thousandth_more)
-    if name == "sign":  # its derivative is 0, and so is 1.001 times that
+    if name in STEPS:  # 1.001 times 0 would be as right
         mutant = mutants.replaced_derivative(name, argument, lambda g: 0.001 * g)
     with mutant:
         assert some_case_notices(name), f"no case of {name} notices that the derivative for {argument} is wrong"

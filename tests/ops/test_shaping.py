@@ -150,8 +150,56 @@ def scattered(draw: st.DrawFn) -> Case:
     )
 
 
+@st.composite
+def flattened(draw: st.DrawFn) -> Case:
+    return draw(laid_out(ops.flatten, [draw(uniform(draw(shapes())))]))
+
+
+@st.composite
+def swapped(draw: st.DrawFn) -> Case:
+    shape = draw(shapes(min_dims=1))
+    axis1, axis2 = draw(axis_of(len(shape))), draw(axis_of(len(shape)))
+    return draw(laid_out(lambda x: ops.swapaxes(x, axis1, axis2), [draw(uniform(shape))]))
+
+
+@st.composite
+def repeated_values(draw: st.DrawFn) -> Case:
+    shape = draw(shapes())
+    axis, repeats = draw(st.none() | axis_of(len(shape)) if shape else st.none()), draw(st.integers(1, 3))
+    return draw(laid_out(lambda x: ops.repeat(x, repeats, axis), [draw(uniform(shape))]))
+
+
+@st.composite
+def choices_along_an_axis(draw: st.DrawFn, shape: tuple[int, ...]) -> tuple[np.ndarray, int]:
+    """Indices for an array of `shape`, some more than once, some counted from the end; and the axis."""
+    axis = draw(axis_of(len(shape)))
+    position, length = axis % len(shape), draw(st.integers(1, 4))
+    lengths = [n if draw(st.booleans()) else 1 for n in shape]
+    lengths[position] = length if shape[position] else 0
+    random = np.random.default_rng(draw(SEEDS))
+    return random.integers(-shape[position], max(shape[position], 1), lengths), axis
+
+
+@st.composite
+def taken_along_an_axis(draw: st.DrawFn) -> Case:
+    shape = draw(shapes(min_dims=1))
+    indices, axis = draw(choices_along_an_axis(shape))
+    return draw(laid_out(lambda x, i: ops.take_along_axis(x, i, axis), [draw(uniform(shape)), indices]))
+
+
+@st.composite
+def triangles(draw: st.DrawFn) -> Case:
+    shape, k = draw(shapes(min_dims=2, max_size=9)), draw(st.integers(-2, 2))
+    return draw(laid_out(lambda x: ops.tril(x, k), [draw(uniform(shape))]))
+
+
 CASES: Cases = {
     "reshape": reshaped(),
+    "flatten": flattened(),
+    "swapaxes": swapped(),
+    "repeat": repeated_values(),
+    "take_along_axis": taken_along_an_axis(),
+    "tril": triangles(),
     "permute_dims": permuted(),
     "squeeze": squeezed(),
     "expand_dims": expanded(),
@@ -188,6 +236,45 @@ def test_permute_dims_moves_the_axes(data: st.DataObject) -> None:
         assert y.numpy()[index] == x[tuple(source[i] for i in range(x.ndim))]
     if axes:
         np.testing.assert_array_equal(tensor(x).permute_dims(*axes).numpy(), y.numpy())
+
+
+@given(data=st.data())
+def test_flatten_and_swapaxes_are_special_cases(data: st.DataObject) -> None:
+    x = data.draw(uniform(data.draw(shapes(min_dims=1))))
+    np.testing.assert_array_equal(ops.flatten(tensor(x)).numpy(), [x[index] for index in np.ndindex(x.shape)])
+    axis1, axis2 = data.draw(axis_of(x.ndim)), data.draw(axis_of(x.ndim))
+    order = list(range(x.ndim))
+    order[axis1], order[axis2] = order[axis2], order[axis1]
+    np.testing.assert_array_equal(ops.swapaxes(tensor(x), axis1, axis2).numpy(), x.transpose(order))
+
+
+def test_repeat_says_each_value_several_times(device: Device) -> None:
+    x = tensor([[1.0, 2.0], [3.0, 4.0]])
+    assert ops.repeat(x, 2).tolist() == [1, 1, 2, 2, 3, 3, 4, 4]
+    assert ops.repeat(x, 2, 0).tolist() == [[1, 2], [1, 2], [3, 4], [3, 4]]
+    assert ops.repeat(x, 3, -1).tolist() == [[1, 1, 1, 2, 2, 2], [3, 3, 3, 4, 4, 4]]
+
+
+@given(data=st.data())
+def test_take_along_axis_takes_for_each_place_what_its_index_says(data: st.DataObject) -> None:
+    x = data.draw(uniform(data.draw(shapes(min_dims=1))))
+    indices, axis = data.draw(choices_along_an_axis(x.shape))
+    shape = list(x.shape)
+    shape[axis] = indices.shape[axis]
+    y = ops.take_along_axis(tensor(x), tensor(indices), axis).numpy()
+    assert y.shape == tuple(shape)
+    for place, number in np.ndenumerate(np.broadcast_to(indices, shape)):
+        source = list(place)
+        source[axis] = number
+        assert y[place] == x[tuple(source)]
+
+
+@given(data=st.data())
+def test_tril_is_zero_above_a_diagonal(data: st.DataObject) -> None:
+    x, k = data.draw(uniform(data.draw(shapes(min_dims=2)))), data.draw(st.integers(-2, 2))
+    y = ops.tril(tensor(x), k).numpy()
+    for *place, i, j in np.ndindex(x.shape):
+        assert y[*place, i, j] == (x[*place, i, j] if j - i <= k else 0.0)
 
 
 @given(data=st.data())
@@ -322,6 +409,7 @@ def test_tensors_are_iterated_over_and_indexed_by_numpy_numbers() -> None:
 def test_rearranging_keeps_the_dtype(dtype: str, device: Device) -> None:
     x = tensor(np.array([[1, 0, 1], [0, 1, 1]], dtype))
     results = [x.reshape(-1), x.T, x[None].squeeze(0), ops.flip(x), x.broadcast_to((2, 2, 3)), ops.concat([x, x])]
+    results += [x.flatten(), x.swapaxes(0, 1), x.repeat(2), x.take_along_axis(tensor([[0]]), 1), ops.tril(x), x.copy()]
     results += [ops.stack([x, x]), *ops.split(x, 3, 1), ops.pad(x, ((0, 1), (1, 0))), x[0], x[0, 1], x[x > 0]]
     for result in results:
         assert result.dtype == dtype
@@ -346,6 +434,12 @@ def test_rearranging_keeps_the_dtype(dtype: str, device: Device) -> None:
         (lambda x: ops.split(x, 2, axis=1), ["split: ", "(2, 3)"]),
         (lambda x: ops.pad(x, ((0, 0), (-1, 0))), ["pad: expects a pair", "-1"]),
         (lambda x: ops.pad(x, ((1, 1),)), ["pad: expects a pair", "for each of 2 axes"]),
+        (lambda x: ops.swapaxes(x, 0, 2), ["swapaxes: ", "(2, 3)"]),
+        (lambda x: ops.repeat(x, 0), ["repeat: expects a number of repeats from 1 up, got 0"]),
+        (lambda x: ops.repeat(x, 2, 2), ["repeat: ", "(2, 3)"]),
+        (lambda x: ops.tril(x[0]), ["tril: expects x with 2 axes or more, got (3,)"]),
+        (lambda x: ops.take_along_axis(x, x), ["take_along_axis: expects integer indices with 2 axes, got float32"]),
+        (lambda x: ops.take_along_axis(x, tensor([0, 1])), ["take_along_axis: expects integer indices", "int64 (2,)"]),
         (lambda x: x[2], ["getitem: ", "(2, 3)"]),
         (lambda x: x[0, 0, 0], ["getitem: ", "(2, 3)"]),
     ],

@@ -465,6 +465,22 @@ def test_a_loss_that_is_not_finite_changes_nothing(player: str) -> None:
     assert step.rounds == 0
 
 
+def test_a_gradient_that_overflowed_changes_nothing() -> None:
+    """The loss is finite; the gradient's squares, which the optimizer averages, are not."""
+    gan = watched()
+    loss = gan.generator_loss
+
+    def steep(batch: Any) -> Any:
+        value, metrics = loss(batch)
+        return value * 1e30 - (value * 1e30).detach(), metrics
+
+    gan.generator_loss = steep  # type: ignore[method-assign]
+    step, before = game(gan), as_bytes(gan.generator.state_dict())
+    with pytest.raises(Diverged, match=r"^gan: the gradient of generator\..* is NaN or infinite, or so large"):
+        step(np.ones((4, 2), "float32"))
+    assert as_bytes(gan.generator.state_dict()) == before and step.optimizers["generator"].steps == 0
+
+
 # -- resuming ----------------------------------------------------------------------------------------------------------
 
 IMAGES = Dataset(

@@ -1,0 +1,111 @@
+"""Writing so that nothing is lost: whole files or none, and one training run at a time in a folder.
+
+A process puts its host and its number into the names of its temporary files and locks. So no two processes share such
+a name, and what a killed process left behind is recognised and removed by the next one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+_numbers = itertools.count()
+
+
+@contextlib.contextmanager
+def atomic_write(path: str | Path) -> Iterator[Path]:
+    """A temporary path to write to: it becomes `path` in one step when the block ends, or vanishes if it fails.
+
+    An `OSError`, such as that of a full disk, names `path`; what was there before is then unchanged.
+    """
+    path = Path(path)
+    temporary = path.with_name(_own_name(f"{next(_numbers)}.tmp"))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_leftovers(path.parent, "*.tmp")
+        yield temporary
+        _sync(temporary)
+        os.replace(temporary, path)
+    except OSError as error:
+        reason = error.strerror or error
+        raise OSError(f"{path}: cannot be written ({reason}); what was there before is unchanged") from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+    with contextlib.suppress(OSError):  # some platforms cannot open a folder
+        _sync(path.parent)  # without this a power cut may undo the renaming
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[Path]:
+    """Inside the block the folder belongs to this process; gives the lock file, which vanishes at the end.
+
+    `RuntimeError` that names the other process if there is one, `OSError` if the folder cannot be written to.
+    A process writes a lock file of its own and then looks for those of others. So of two processes that begin at the
+    same time at least one sees the other.
+    """
+    own = folder / _own_name("run.lock")
+    try:
+        own.touch()
+    except OSError as error:
+        raise OSError(f"{folder}: cannot be written to ({error.strerror})") from None
+    try:
+        _remove_leftovers(folder, "run.lock")
+        locks = set(folder.glob(".minigen-*-run.lock"))
+        for other in locks - {own}:
+            host, process = _owner(other)
+            raise RuntimeError(
+                f"{folder}: process {process} on {host} trains in this folder; choose another folder "
+                f"(or delete {other}, if that process is no training)"
+            )
+        if own not in locks:
+            raise RuntimeError(f"{folder}: another process has just moved this folder; choose another folder")
+        yield own
+    finally:
+        own.unlink(missing_ok=True)
+
+
+def _own_name(kind: str) -> str:
+    """The name of a hidden file that belongs to this process."""
+    return f".minigen-{socket.gethostname()}-{os.getpid()}-{kind}"
+
+
+def _owner(path: Path) -> tuple[str, str]:
+    """The host and the process number in such a name."""
+    host, _, process = path.name.removeprefix(".minigen-").rpartition("-")[0].rpartition("-")
+    return host, process
+
+
+def _remove_leftovers(folder: Path, kind: str) -> None:
+    """Remove such files of processes of this host that have ended."""
+    for path in folder.glob(f".minigen-*-{kind}"):
+        host, process = _owner(path)
+        if host == socket.gethostname() and process.isdecimal() and not _is_running(int(process)):
+            with contextlib.suppress(OSError):  # it may be another user's, or gone
+                path.unlink()
+
+
+def _is_running(process: int) -> bool:
+    """Whether this host has a process of that number; assumed on Windows, where `os.kill` would end it."""
+    if os.name == "nt":
+        return True
+    try:
+        os.kill(process, 0)  # signal 0 only asks
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # it is another user's
+        pass
+    return True
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file's contents, or a folder's names, are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

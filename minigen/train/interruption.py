@@ -1,0 +1,54 @@
+"""Ending a run at the next good moment, when the user or the system asks for it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+from typing import Any, Self
+
+SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C, SIGTERM or SIGHUP ended a run, after everything was saved."""
+
+
+class Interruption:
+    """Inside the block the first Ctrl-C, SIGTERM or SIGHUP sets `asked` and says so; a second one acts as usual.
+
+    If the block ends without an error although one was asked for, that signal acts as usual then.
+
+    asked   the number of the signal, 0 if there was none
+    piece   what the run finishes first, in the words of the message
+    """
+
+    def __init__(self) -> None:
+        self.asked, self.piece = 0, "this step"
+        self.before: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():  # only there can signals be caught
+            self.before = {number: signal.getsignal(number) for number in SIGNALS if not _under_nohup(number)}
+        for number in self.before:
+            signal.signal(number, self._ask)
+        return self
+
+    def __exit__(self, error: object, *details: object) -> None:
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
+        if self.asked and error is None:
+            signal.raise_signal(self.asked)
+
+    def _ask(self, number: int, frame: Any) -> None:
+        self.asked = number
+        signal.signal(number, self.before[number])
+        message = f"\nFinishing {self.piece}, then saving. Once more ends the program at once.\n"
+        with contextlib.suppress(OSError, ValueError, AttributeError):  # stderr may be closed, or None
+            os.write(sys.__stderr__.fileno(), message.encode())  # type: ignore[union-attr]  # `print` may be interrupted
+
+
+def _under_nohup(number: int) -> bool:
+    return number == getattr(signal, "SIGHUP", None) and signal.getsignal(number) is signal.SIG_IGN
