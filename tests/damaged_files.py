@@ -159,7 +159,9 @@ FORMATS = {
     ),
     "safetensors weights": Format(write_weights, read_weights, "*", True),
     "checkpoint": Format(lambda f, rng: train_or_resume(f, resume=False), train_or_resume, "checkpoint*", True),
-    "log.jsonl": Format(lambda f, rng: train_or_resume(f, resume=False), train_or_resume, "log.jsonl", False),
+    "log.jsonl": Format(  # written anew from the checkpoint, which holds its records
+        lambda f, rng: train_or_resume(f, resume=False), train_or_resume, "log.jsonl", True
+    ),
     "samples.npy": Format(write_samples, read_samples, "*", False),
 }
 

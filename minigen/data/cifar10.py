@@ -47,18 +47,10 @@ def read_cifar10(path: Path, split: str, images_per_file: int = 10_000) -> tuple
     """
     names, size = FILES[split], images_per_file * RECORD
     contents = _read_folder(path, names, size) if path.is_dir() else _read_archive(path, names, size)
-    batches = []
     for name in names:
         if name not in contents:
             raise ValueError(f"{path}: has no file {FOLDER}/{name}")
-        if len(contents[name]) != size:
-            fault = "more" if len(contents[name]) > size else "fewer"
-            raise ValueError(f"{path}: {name} must have {size} bytes ({images_per_file} images), but it has {fault}")
-        records = np.frombuffer(contents[name], np.uint8).reshape(-1, RECORD)
-        if records[:, 0].max() >= len(CLASSES):
-            raise ValueError(f"{path}: {name} is damaged: it has a label {records[:, 0].max()}, not 0 ... 9")
-        batches.append(records)
-    records = np.concatenate(batches)
+    records = np.concatenate([_records(path, name, contents[name], size) for name in names])
     labels = records[:, 0].astype(np.int64)
     counts = np.bincount(labels, minlength=len(CLASSES))
     if (counts != len(labels) // len(CLASSES)).any():
@@ -67,6 +59,17 @@ def read_cifar10(path: Path, split: str, images_per_file: int = 10_000) -> tuple
             f"images each, but have {counts.tolist()}"
         )
     return records[:, 1:].reshape(-1, 3, 32, 32), labels
+
+
+def _records(path: Path, name: str, content: bytearray, size: int) -> np.ndarray:
+    """The records of one file, (N, 3073) uint8: the label, then the image."""
+    if len(content) != size:
+        fault = "more" if len(content) > size else "fewer"
+        raise ValueError(f"{path}: {name} must have {size} bytes ({size // RECORD} images), but it has {fault}")
+    records = np.frombuffer(content, np.uint8).reshape(-1, RECORD)
+    if records[:, 0].max() >= len(CLASSES):
+        raise ValueError(f"{path}: {name} is damaged: it has a label {records[:, 0].max()}, not 0 ... 9")
+    return records
 
 
 def _read_folder(folder: Path, names: tuple[str, ...], size: int) -> dict[str, bytearray]:

@@ -67,3 +67,5 @@ def test_a_folder_with_too_few_images_for_a_test_says_so(tmp_path: Path) -> None
     assert len(load(tmp_path, size=4)) == 9
     with pytest.raises(ValueError, match=r"load: .* has too few images: every tenth is for the test, and there are 9"):
         load(tmp_path, "test", size=4)
+    Image.new("L", (4, 4)).save(tmp_path / "9.png")
+    assert len(load(tmp_path, "test", size=4)) == 1

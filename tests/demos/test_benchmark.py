@@ -78,7 +78,7 @@ def test_a_twin_has_the_loss_and_the_gradients(name: str) -> None:
 def test_the_twins_of_the_players_compute_the_same(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     torch = pytest.importorskip("torch")
     monkeypatch.setattr("torch.nn.functional.dropout", lambda x, p: x)
-    monkeypatch.setattr("minigen.ops.dropout", lambda x, *options: x)
+    monkeypatch.setattr("minigen.ops.dropout", lambda x, p, training: x)
     gan: Any
     gan, x = benchmark.example(name, 8, 5)
     twin, flat = torch_twins.Twin(gan), name == "gan"

@@ -153,11 +153,6 @@ BINARY_ORACLES: dict[str, Callable[[float, float], Any]] = {
     "greater": lambda x, y: x > y,
     "greater_equal": lambda x, y: x >= y,
 }
-LOGIC: dict[str, Callable[[bool, bool], bool]] = {
-    "logical_and": lambda x, y: x and y,
-    "logical_or": lambda x, y: x or y,
-    "logical_not": lambda x, y: not x,
-}
 
 
 @pytest.mark.parametrize("name", UNARY_ORACLES)
@@ -178,14 +173,6 @@ def test_operations_of_two_numbers_are_those_of_math(name: str, device: Device) 
 
 def test_round_goes_to_the_even_one_of_two(device: Device) -> None:
     assert ops.round(tensor([-1.5, -0.5, 0.5, 1.5, 2.5])).tolist() == [-2, 0, 0, 2, 2]
-
-
-@pytest.mark.parametrize("name", LOGIC)
-def test_logic_is_that_of_python(name: str, device: Device) -> None:
-    x, y = tensor([False, False, True, True]), tensor([False, True, False, True])
-    result = getattr(ops, name)(*((x,) if name == "logical_not" else (x, y)))
-    assert result.dtype == bool
-    assert result.tolist() == [LOGIC[name](a, b) for a, b in zip(x.tolist(), y.tolist(), strict=True)]
 
 
 def test_where_chooses_and_clip_limits(device: Device) -> None:
@@ -275,14 +262,6 @@ def test_a_copy_has_its_own_memory(device: Device) -> None:
     y = x.copy()
     x[0] = 5.0
     assert y.tolist() == [1.0, 2.0] and y.device == device
-
-
-def test_comparisons_have_no_gradient() -> None:
-    x = tensor([1.0], requires_grad=True)
-    for name in ("equal", "not_equal", "less", "less_equal", "greater", "greater_equal"):
-        result = getattr(ops, name)(x, 0.5)
-        assert result.dtype == bool
-        assert not result.requires_grad
 
 
 # -- data types --------------------------------------------------------------------------------------------------------
