@@ -43,7 +43,7 @@ def line(claim: Claim) -> str:
 
 
 def parser() -> flags.Parser:
-    result = flags.Parser(__doc__, quick={"steps": 300})
+    result = flags.Parser(__doc__, quick={"steps": 500})
     result.add_argument("--out", type=Path, default=Path("runs/gan_theory"), help="folder for the figures")
     result.add_argument("--seed", type=flags.seed, default=0, help="of all random numbers")
     result.add_argument(

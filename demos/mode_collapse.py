@@ -98,7 +98,7 @@ def learn(mixture: GaussianMixture, objective: str, seed: int, args: argparse.Na
 
 
 def parser() -> flags.Parser:
-    result = flags.Parser(__doc__, quick={"iterations": 1500, "seeds": 2})
+    result = flags.Parser(__doc__, quick={"iterations": 3000, "seeds": 1})
     group = result.add_argument_group("the runs")
     group.add_argument("--device", default="cpu", help='"cpu", "gpu" or "gpu:N"')
     group.add_argument("--mixture", choices=MIXTURES, default="ring", help="8 Gaussians on a circle, or 25 on a square")

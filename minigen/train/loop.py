@@ -141,9 +141,7 @@ def _outlook(seconds: float, run: Run, batches: int, epochs: int, next_figures: 
     """How long the training will take, and that of the epochs before the next figures, at so many seconds a step."""
     done = run.epoch * batches + run.batch
     until = lambda epoch: duration(seconds * (epoch * batches - done))
-    return (
-        f"About {until(epochs)} of training here for {epochs} epochs; the next figures in about {until(next_figures)}"
-    )
+    return f"About {until(epochs)} of training for {epochs} epochs; the next figures in about {until(next_figures)}"
 
 
 def _progress_bar(run: Run, epochs: int, batches: int) -> Any:
