@@ -208,7 +208,7 @@ def save_analogies(rows: Sequence[Sequence[tuple[str, Any]]], draw: Callable[[An
     A row holds four pairs (title, points z); `draw` makes images of the points.
     """
     lines = math.ceil(len(rows) / 2)
-    figure = new_figure(9, 2.2 * lines)
+    figure = new_figure(11, 2.5 * lines)
     panels = figure.subplots(lines, 8, squeeze=False, width_ratios=2 * [1, 1, 1, 3]).reshape(-1, 4)
     for axes in panels.flat:
         axes.axis("off")

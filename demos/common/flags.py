@@ -165,9 +165,8 @@ def training_parser(
     )
     either = group.add_mutually_exclusive_group()
     either.add_argument("--resume", action="store_true", help="continue the run in --out exactly where it stopped")
-    either.add_argument(
-        "--weights", type=Path, help="use the model in this weights file (.safetensors), and do not train"
-    )
+    help = "use the model in this weights file, and do not train; an old file also needs the flags of its training"
+    either.add_argument("--weights", type=Path, help=help)
     return parser
 
 
