@@ -126,7 +126,7 @@ def save_checkpoint(path: str | Path, parts: Mapping[str, Any], progress: Mappin
 
 
 def load_progress(path: str | Path) -> dict[str, Any]:
-    """The `progress` of a checkpoint, without loading the rest; errors as those of `load_checkpoint`."""
+    """The `progress` of a checkpoint, for a look before loading it; errors as those of `load_checkpoint`."""
     return _progress(Path(path), read(path)[1])
 
 

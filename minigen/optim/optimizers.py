@@ -1,4 +1,4 @@
-"""Optimizers: how parameters move against their gradients; schedules of the learning rate; averages of weights.
+"""Optimizers: how parameters move against their gradients.
 
 An optimizer's update is written once, for a stretch of any parameter. `step` applies it to blocks that are small enough
 to stay in a CPU's cache, which is more than twice as fast as pass after pass over all numbers.
@@ -13,15 +13,14 @@ to stay in a CPU's cache, which is more than twice as fast as pass after pass ov
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
 from minigen.autograd import Tensor
 from minigen.backend import Array, array_module, blocks
-from minigen.nn.module import Module, Parameter, load_arrays
+from minigen.nn.module import Parameter, load_arrays
 
 Parameters = Iterable[Parameter] | Iterable[dict[str, Any]]
 """Parameters, or groups of them: see `Optimizer`."""
@@ -257,39 +256,6 @@ class RMSprop(Optimizer):
         return f", alpha={self.alpha}"
 
 
-def linear_decay(steps: int) -> Callable[[int], float]:
-    """A schedule: gives the factor of the learning rate from the number of steps made, of `steps` in all.
-
-    The factor is 1 in the first half and then falls to 0 in a straight line.
-
-    >>> schedule = linear_decay(1000)
-    >>> schedule(0), schedule(750), schedule(1000)
-    (1.0, 0.5, 0.0)
-    """
-    return lambda step: min(1.0, max(0.0, 2 * (steps - step) / steps))
-
-
-def cosine_decay(steps: int, warmup: int = 0) -> Callable[[int], float]:
-    """A schedule that falls from 1 to 0 along half a cosine (Loshchilov and Hutter 2017, arXiv 1608.03983, section 3).
-
-    In the first `warmup` of the `steps` the factor rises in a straight line. `ValueError` unless 0 <= warmup < steps.
-
-    >>> schedule = cosine_decay(1000)
-    >>> schedule(0), schedule(500), schedule(1000)
-    (1.0, 0.5, 0.0)
-    """
-    if not 0 <= warmup < steps:
-        raise ValueError(f"cosine_decay: expects 0 <= warmup < steps, got warmup={warmup}, steps={steps}")
-
-    def factor(step: int) -> float:
-        if step < warmup:
-            return (step + 1) / (warmup + 1)
-        done = min(1.0, (step - warmup) / (steps - warmup))
-        return (1 + math.cos(math.pi * done)) / 2
-
-    return factor
-
-
 def clip_grad_norm(parameters: Iterable[Parameter], max_norm: float) -> float:
     """Scale all gradients by one factor so that their common norm is at most `max_norm`; returns the norm before.
 
@@ -303,62 +269,3 @@ def clip_grad_norm(parameters: Iterable[Parameter], max_norm: float) -> float:
         for g in gradients:
             g.data *= max_norm / norm
     return norm
-
-
-class WeightEMA:
-    """An exponential moving average of a module's weights, often better than the last ones (Polyak averaging).
-
-    Running statistics of batch normalisation are averaged with the parameters. The decay warms up: for the n-th update
-    it is at most (1 + n) / (10 + n), so that the average of a short run is not one of its initial weights.
-
-    >>> ema = WeightEMA(generator, decay=0.999)
-    >>> ...                                  # after every optimizer.step():
-    >>> ema.update()
-    >>> with ema.applied():                  # inside, the module has the averaged weights
-    ...     generator.sample(64)
-    """
-
-    def __init__(self, module: Module, decay: float = 0.999) -> None:
-        _check(self, decay=(decay, 0 <= decay < 1, "in [0, 1)"))
-        self.module, self.decay = module, decay
-        self.updates = 0
-        self.average = {name: x.data.copy() for name, x in self._averaged()}
-
-    def _averaged(self) -> Iterator[tuple[str, Tensor]]:
-        return ((name, x) for name, x in self.module.named_tensors() if x.dtype.kind == "f")
-
-    def update(self) -> None:
-        """average = decay average + (1 - decay) weights"""
-        self.updates += 1
-        decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
-        for name, p in self._averaged():
-            average, current = self.average[name].reshape(-1), p.data.reshape(-1)
-            for block in blocks(p.data):
-                average[block] += (1 - decay) * (current[block] - average[block])
-
-    @contextmanager
-    def applied(self) -> Iterator[None]:
-        """The module has the averaged weights inside the block, and its own again afterwards."""
-        self._swap()
-        try:
-            yield
-        finally:
-            self._swap()
-
-    def _swap(self) -> None:
-        for name, p in self._averaged():
-            current = p.data.copy()
-            p.data[...] = self.average[name]
-            p.data = p.data  # tells the tape that it changed
-            self.average[name][...] = current
-
-    def state_dict(self) -> dict[str, Array]:
-        """The averages by name, and "number of updates", a name that no attribute has."""
-        return {**self.average, "number of updates": np.array(self.updates)}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue from a `state_dict`. `ValueError`, with nothing changed, if it does not fit the module."""
-        own = {name: Tensor(x) for name, x in self.state_dict().items()}
-        warmed_up = {"number of updates": np.array(10**9)}  # for states of before there was a warm-up
-        load_arrays(own, warmed_up | dict(state), type(self).__name__)
-        self.updates = own["number of updates"].item()

@@ -1,0 +1,17 @@
+"""Optimizers, schedules of their learning rates, and averages of weights."""
+
+from minigen.optim.average import WeightEMA
+from minigen.optim.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop, clip_grad_norm
+from minigen.optim.schedules import cosine_decay, linear_decay
+
+__all__ = [
+    "SGD",
+    "Adam",
+    "AdamW",
+    "Optimizer",
+    "RMSprop",
+    "WeightEMA",
+    "clip_grad_norm",
+    "cosine_decay",
+    "linear_decay",
+]

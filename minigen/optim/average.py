@@ -1,0 +1,73 @@
+"""Averages of weights (Polyak and Juditsky 1992)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from minigen.autograd import Tensor
+from minigen.backend import Array, blocks
+from minigen.nn.module import Module, load_arrays
+
+
+class WeightEMA:
+    """An exponential moving average of a module's weights, often better than the last ones.
+
+    Running statistics of batch normalisation are averaged with the parameters. The decay warms up: for the n-th update
+    it is at most (1 + n) / (10 + n), so that the average of a short run is not one of its initial weights.
+
+    >>> ema = WeightEMA(generator, decay=0.999)
+    >>> ...                                  # after every optimizer.step():
+    >>> ema.update()
+    >>> with ema.applied():                  # inside, the module has the averaged weights
+    ...     generator.sample(64)
+    """
+
+    def __init__(self, module: Module, decay: float = 0.999) -> None:
+        if not 0 <= decay < 1:
+            raise ValueError(f"WeightEMA: takes decay in [0, 1), got {decay}")
+        self.module, self.decay = module, decay
+        self.updates = 0
+        self.average = {name: x.data.copy() for name, x in self._averaged()}
+
+    def _averaged(self) -> Iterator[tuple[str, Tensor]]:
+        return ((name, x) for name, x in self.module.named_tensors() if x.dtype.kind == "f")
+
+    def update(self) -> None:
+        """average = decay average + (1 - decay) weights"""
+        self.updates += 1
+        decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
+        for name, p in self._averaged():
+            average, current = self.average[name].reshape(-1), p.data.reshape(-1)
+            for block in blocks(p.data):
+                average[block] += (1 - decay) * (current[block] - average[block])
+
+    @contextmanager
+    def applied(self) -> Iterator[None]:
+        """The module has the averaged weights inside the block, and its own again afterwards."""
+        self._swap()
+        try:
+            yield
+        finally:
+            self._swap()
+
+    def _swap(self) -> None:
+        for name, p in self._averaged():
+            current = p.data.copy()
+            p.data[...] = self.average[name]
+            p.data = p.data  # tells the tape that it changed
+            self.average[name][...] = current
+
+    def state_dict(self) -> dict[str, Array]:
+        """The averages by name, and "number of updates", a name that no attribute has."""
+        return {**self.average, "number of updates": np.array(self.updates)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from a `state_dict`. `ValueError`, with nothing changed, if it does not fit the module."""
+        own = {name: Tensor(x) for name, x in self.state_dict().items()}
+        warmed_up = {"number of updates": np.array(10**9)}  # for states of before there was a warm-up
+        load_arrays(own, warmed_up | dict(state), type(self).__name__)
+        self.updates = own["number of updates"].item()
