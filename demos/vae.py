@@ -69,6 +69,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def new_vae(args: argparse.Namespace, images: data.Dataset) -> VAE:
+    """The VAE that the flags describe."""
     return VAE(images.image_shape, args.latent_dim, args.hidden, args.architecture, args.likelihood, beta=args.beta)
 
 

@@ -128,8 +128,8 @@ def test_pairs_are_named_in_every_row(tmp_path: Path) -> None:
     plain, named = read(tmp_path / "plain.png"), read(tmp_path / "named.png")
     left = named.shape[1] - plain.shape[1]
     np.testing.assert_array_equal(named[:, left:], plain)
-    height = len(plain) // 4
-    assert all(is_written(named[i * height : (i + 1) * height, :left]) for i in range(4))
+    written = (named[:, :left] < 128).any(axis=(1, 2))
+    assert (np.diff(written.astype(int)) == 1).sum() == 4  # pieces of text, one below the other
 
 
 LOG: list[dict[str, Any]] = [
