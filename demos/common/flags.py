@@ -52,8 +52,7 @@ def errors_without_traceback() -> Iterator[None]:
         yield
         sys.stdout.flush()
     except KeyboardInterrupt as interrupted:  # `train.Interrupted` says where all is saved
-        if str(interrupted):
-            print(interrupted, file=sys.stderr)
+        print(str(interrupted) or "Interrupted", file=sys.stderr)
         raise SystemExit(130) from None
     except BrokenPipeError:
         os.dup2(
