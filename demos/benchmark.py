@@ -285,8 +285,8 @@ def sample(model: Any, n: int, *, cached: bool, limit: float = math.inf) -> tupl
 SECTIONS = {"steps": steps, "convolutions": convolutions, "sampling": sampling, "growth": growth}
 
 
-def parser() -> argparse.ArgumentParser:
-    result = argparse.ArgumentParser(description=__doc__, formatter_class=flags.Formatter)
+def parser() -> flags.Parser:
+    result = flags.Parser(__doc__, quick={"only": ["steps"], "repeat": 3})
     number = flags.positive
     result.add_argument("--only", nargs="+", choices=SECTIONS, default=[*SECTIONS], help="the tables to print")
     result.add_argument("--models", nargs="+", choices=MODELS, default=[*MODELS], help="the models to time")
@@ -295,7 +295,9 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("--size", type=number, default=28, help="height and width of the images")
     result.add_argument("--sizes", type=number, nargs="+", default=[14, 20, 28, 40], help="growth: heights and widths")
     result.add_argument("--batch-sizes", type=number, nargs="+", default=[4, 16, 64], help="sampling, growth: images")
-    result.add_argument("--naive-seconds", type=float, default=10.0, help="sampling: time for the naive loop's rows")
+    result.add_argument(
+        "--naive-seconds", type=flags.at_least_zero, default=10.0, help="sampling: time for the naive loop's rows"
+    )
     result.add_argument("--full", action="store_true", help="sampling: let the naive loop finish")
     return result
 

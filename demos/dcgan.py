@@ -19,12 +19,10 @@ import argparse
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
 import minigen
-from common import figures, flags, tables
+from common import figures, flags, games, tables
 from common.judge import judge
-from minigen import data, optim, plot, train
+from minigen import data, optim, train
 from minigen.models import DCGAN
 from minigen.models.objectives import OBJECTIVES
 
@@ -37,45 +35,30 @@ def run(args: argparse.Namespace) -> None:
     loader = data.Loader(images, args.batch_size * k, pixels="signed", seed=args.seed, drop_last=True)
     rounds = args.epochs * len(loader)
 
-    classes = len(images.classes) if args.classes else None
-    gan = DCGAN(
+    gan = flags.new_or_loaded(args, images, DCGAN, lambda: new_gan(args, images, k, rounds))
+    history = figures.History(gan, images.classes, args.out, args.seed)
+    if args.weights is None:
+        average = optim.WeightEMA(gan.generator, args.average) if args.average else None
+        optimizers = papers_optimizers(gan, args.lr, args.generator_lr)
+        game = train.Game(gan, optimizers, average=average, schedule=optim.linear_decay(rounds))
+        games.play("DCGAN", game, loader, history, args)
+    history.save_samples()
+    judge(games.pixels_of_samples(gan), images, test_images, args.out, args.beside)
+    tables.print_place(args)
+
+
+def new_gan(args: argparse.Namespace, images: data.Dataset, k: int, rounds: int) -> DCGAN:
+    """A GAN of two convolutional networks."""
+    return DCGAN(
         images.image_shape,
         args.latent_dim,
         args.features,
         args.objective,
         k,
         penalty=args.penalty,
-        classes=classes,
+        classes=len(images.classes) if args.classes else None,
         tricks=flags.tricks(args, rounds),
     )
-    average = optim.WeightEMA(gan.generator, args.average) if args.average else None
-    optimizers = papers_optimizers(gan, args.lr, args.generator_lr)
-    game = train.Game(gan, optimizers, average=average, schedule=optim.linear_decay(rounds))
-
-    table, history = tables.GameTable(gan), figures.History(gan, args.out, args.seed)
-
-    def after_epoch() -> dict[str, float]:
-        with game.averaged():
-            history.save_epoch(game.rounds // len(loader))
-        return {}
-
-    table.print_heading("DCGAN", images, args.dataset)
-    train.train(
-        game,
-        loader,
-        epochs=args.epochs,
-        out=args.out,
-        evaluate=after_epoch,
-        draw=lambda epoch: plot.save_curves(args.out / "log.jsonl", args.out / "curves.png", table.panels()),
-        report=table.row,
-        resume=args.resume,
-        settings=flags.settings_of(args),
-    )
-    history.save_animation()
-    with game.averaged():
-        minigen.save(gan, args.out / "weights.safetensors")
-        samples = gan.sample(1000, np.arange(1000) * classes // 1000 if classes else None)
-    judge(figures.shown(samples.data), images, test_images, args.out, args.beside)
 
 
 def papers_optimizers(gan: DCGAN, lr: float | None, generator_lr: float | None) -> dict[str, optim.Optimizer]:
@@ -108,17 +91,22 @@ def fill_in_defaults(args: argparse.Namespace) -> None:
         args.out = Path(f"runs/dcgan{suffix}")
 
 
-def parser() -> argparse.ArgumentParser:
-    result = flags.training_parser(__doc__, out=None, epochs=None, batch_size=32)
+def parser() -> flags.Parser:
+    quick = {"epochs": 8, "features": 16}
+    result = flags.training_parser(__doc__, out=None, epochs=None, batch_size=32, quick=quick)
     group = result.add_argument_group("the game")
     group.add_argument("--objective", choices=OBJECTIVES, default="non-saturating", help="what the players minimise")
     group.add_argument("--k", type=flags.positive, help="discriminator steps for each of the generator's")
-    group.add_argument("--penalty", type=float, help="weight of the gradient penalty (default: the objective's own)")
-    group.add_argument("--lr", type=float, help="the discriminator's learning rate (default: 5e-4; 5e-5 for RMSprop)")
     group.add_argument(
-        "--generator-lr", type=float, help="the generator's (default: twice as much; with a critic equal)"
+        "--penalty", type=flags.above_zero, help="weight of the gradient penalty (default: the objective's own)"
     )
-    group.add_argument("--average", type=float, default=0.995, help="decay of the generator's weight average; 0: none")
+    group.add_argument(
+        "--lr", type=flags.above_zero, help="the discriminator's learning rate (default: 5e-4; 5e-5 for RMSprop)"
+    )
+    group.add_argument(
+        "--generator-lr", type=flags.above_zero, help="the generator's (default: twice as much; with a critic equal)"
+    )
+    flags.add_average(group)
     flags.add_tricks(result)
     group = result.add_argument_group("the networks")
     group.add_argument("--latent-dim", type=flags.positive, default=64, help="length of z")

@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import argparse
 
-import numpy as np
-
 import minigen
-from common import figures, flags, tables
+from common import figures, flags, games, tables
 from common.judge import judge
-from minigen import data, optim, plot, train
+from minigen import data, optim, train
 from minigen.models import GAN, MLPDiscriminator, MLPGenerator
 from minigen.models.objectives import OBJECTIVES
 
@@ -25,54 +23,39 @@ def run(args: argparse.Namespace) -> None:
     loader = data.Loader(images, args.batch_size * args.k, pixels="signed", seed=args.seed, drop_last=True)
     rounds = args.epochs * len(loader)
 
+    gan = flags.new_or_loaded(args, images, GAN, lambda: new_gan(args, images, rounds))
+    history = figures.History(gan, images.classes, args.out, args.seed)
+    if args.weights is None:
+        generator_lr = 2 * args.lr if args.generator_lr is None else args.generator_lr
+        optimizers = {
+            "discriminator": optim.Adam(gan.discriminator.parameters(), args.lr, betas=(0.5, 0.999)),
+            "generator": optim.Adam(gan.generator.parameters(), generator_lr, betas=(0.5, 0.999)),
+        }
+        average = optim.WeightEMA(gan.generator, args.average) if args.average else None
+        game = train.Game(gan, optimizers, average=average, schedule=optim.linear_decay(rounds))
+        games.play("GAN", game, loader, history, args)
+    history.save_samples()
+    judge(games.pixels_of_samples(gan), images, test_images, args.out, args.beside)
+    tables.print_place(args)
+
+
+def new_gan(args: argparse.Namespace, images: data.Dataset, rounds: int) -> GAN:
+    """A GAN of two fully connected networks."""
     shape, classes = images.image_shape, len(images.classes) if args.classes else None
     generator = MLPGenerator(shape, args.latent_dim, args.hidden, classes=classes)
     discriminator = MLPDiscriminator(shape, args.hidden, classes=classes)
-    gan = GAN(generator, discriminator, args.objective, args.k, tricks=flags.tricks(args, rounds))
-
-    generator_lr = 2 * args.lr if args.generator_lr is None else args.generator_lr
-    optimizers = {
-        "discriminator": optim.Adam(discriminator.parameters(), args.lr, betas=(0.5, 0.999)),
-        "generator": optim.Adam(generator.parameters(), generator_lr, betas=(0.5, 0.999)),
-    }
-    average = optim.WeightEMA(generator, args.average) if args.average else None
-    game = train.Game(gan, optimizers, average=average, schedule=optim.linear_decay(rounds))
-
-    table, history = tables.GameTable(gan), figures.History(gan, args.out, args.seed)
-
-    def after_epoch() -> dict[str, float]:
-        with game.averaged():
-            history.save_epoch(game.rounds // len(loader))
-        return {}
-
-    table.print_heading("GAN", images, args.dataset)
-    train.train(
-        game,
-        loader,
-        epochs=args.epochs,
-        out=args.out,
-        evaluate=after_epoch,
-        draw=lambda epoch: plot.save_curves(args.out / "log.jsonl", args.out / "curves.png", table.panels()),
-        report=table.row,
-        resume=args.resume,
-        settings=flags.settings_of(args),
-    )
-    history.save_animation()
-    with game.averaged():
-        minigen.save(gan, args.out / "weights.safetensors")
-        samples = gan.sample(1000, np.arange(1000) * classes // 1000 if classes else None)
-    judge(figures.shown(samples.data), images, test_images, args.out, args.beside)
+    return GAN(generator, discriminator, args.objective, args.k, tricks=flags.tricks(args, rounds))
 
 
-def parser() -> argparse.ArgumentParser:
-    result = flags.training_parser(__doc__, out="runs/gan", epochs=40, batch_size=64)
+def parser() -> flags.Parser:
+    result = flags.training_parser(__doc__, out="runs/gan", epochs=40, batch_size=64, quick={"epochs": 12})
     probabilities = [name for name, objective in OBJECTIVES.items() if not objective.critic]
     group = result.add_argument_group("the game")
     group.add_argument("--objective", choices=probabilities, default="non-saturating", help="what the players minimise")
     group.add_argument("--k", type=flags.positive, default=1, help="discriminator steps for each of the generator's")
-    group.add_argument("--lr", type=float, default=5e-4, help="the discriminator's learning rate")
-    group.add_argument("--generator-lr", type=float, help="the generator's (default: twice as much)")
-    group.add_argument("--average", type=float, default=0.995, help="decay of the generator's weight average; 0: none")
+    group.add_argument("--lr", type=flags.above_zero, default=5e-4, help="the discriminator's learning rate")
+    group.add_argument("--generator-lr", type=flags.above_zero, help="the generator's (default: twice as much)")
+    flags.add_average(group)
     flags.add_tricks(result)
     group = result.add_argument_group("the networks")
     group.add_argument("--latent-dim", type=flags.positive, default=64, help="length of z")

@@ -9,10 +9,12 @@ is expected, what was measured, and whether it holds.
 from __future__ import annotations
 
 import argparse
+import time
 from pathlib import Path
 
 import minigen
 from common import flags
+from minigen.train.forecast import duration
 from theory import Claim, generator_losses, optimal_discriminator, value_of_the_game, wasserstein
 
 EXPERIMENTS = (optimal_discriminator, value_of_the_game, generator_losses, wasserstein)
@@ -22,11 +24,15 @@ def run(args: argparse.Namespace) -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     print(f"{'claim':65s}  {'expected':>15s}   measured")
     claims: list[Claim] = []
+    start = time.monotonic()
     for experiment in EXPERIMENTS:
         minigen.manual_seed(args.seed)
         claims += (found := experiment.measure(args.steps, args.out))
         for claim in found:
             print(line(claim), flush=True)
+        if experiment is EXPERIMENTS[0]:
+            rest = duration((len(EXPERIMENTS) - 1) * (time.monotonic() - start))
+            print(f"About {rest} for the other experiments; the first figure is in {args.out}/", flush=True)
     checked = [claim for claim in claims if claim.holds is not None]
     print(f"\n{sum(claim.holds for claim in checked)} of {len(checked)} claims hold. Figures are in {args.out}/")
 
@@ -36,10 +42,10 @@ def line(claim: Claim) -> str:
     return f"{claim.text:65s}  {claim.expected:>15s}   {claim.measured:20s}  {mark}".rstrip()
 
 
-def parser() -> argparse.ArgumentParser:
-    result = argparse.ArgumentParser(description=__doc__, formatter_class=flags.Formatter)
+def parser() -> flags.Parser:
+    result = flags.Parser(__doc__, quick={"steps": 500})
     result.add_argument("--out", type=Path, default=Path("runs/gan_theory"), help="folder for the figures")
-    result.add_argument("--seed", type=int, default=0, help="of all random numbers")
+    result.add_argument("--seed", type=flags.seed, default=0, help="of all random numbers")
     result.add_argument(
         "--steps",
         type=flags.positive,

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 import minigen
-from common import figures, flags, tables
+from common import figures, flags, games, tables
 from common.figures import shown
 from common.judge import trained_classifier
 from minigen import data, evaluate, nn, optim, plot, train
@@ -37,42 +37,24 @@ def run(args: argparse.Namespace) -> None:
     images, test_images = (load(args, split) for split in ("train", "test"))
     loader = data.Loader(images, args.batch_size, pixels="signed", seed=args.seed, drop_last=True)
 
-    gan = DCGAN(images.image_shape, args.latent_dim, args.features)
-    optimizers = {
-        "discriminator": optim.Adam(gan.discriminator.parameters(), args.lr, betas=(0.5, 0.999)),
-        "generator": optim.Adam(gan.generator.parameters(), 2 * args.lr, betas=(0.5, 0.999)),
-    }
-    average = optim.WeightEMA(gan.generator, args.average) if args.average else None
-    schedule = optim.linear_decay(args.epochs * len(loader))
-    game = train.Game(gan, optimizers, average=average, schedule=schedule)
-
-    table, history = tables.GameTable(gan), figures.History(gan, args.out, args.seed)
-
-    def after_epoch() -> dict[str, float]:
-        with game.averaged():
-            history.save_epoch(game.rounds // len(loader))
-        return {}
-
-    table.print_heading("DCGAN", images, args.dataset)
-    train.train(
-        game,
-        loader,
-        epochs=args.epochs,
-        out=args.out,
-        evaluate=after_epoch,
-        draw=lambda epoch: plot.save_curves(args.out / "log.jsonl", args.out / "curves.png", table.panels()),
-        report=table.row,
-        resume=args.resume,
-        settings=flags.settings_of(args),
-    )
-    history.save_animation()
-    with game.averaged(), separate_random(args.seed):
-        minigen.save(gan, args.out / "weights.safetensors")
+    gan = flags.new_or_loaded(args, images, DCGAN, lambda: DCGAN(images.image_shape, args.latent_dim, args.features))
+    history = figures.History(gan, images.classes, args.out, args.seed)
+    if args.weights is None:
+        optimizers = {
+            "discriminator": optim.Adam(gan.discriminator.parameters(), args.lr, betas=(0.5, 0.999)),
+            "generator": optim.Adam(gan.generator.parameters(), 2 * args.lr, betas=(0.5, 0.999)),
+        }
+        average = optim.WeightEMA(gan.generator, args.average) if args.average else None
+        schedule = optim.linear_decay(args.epochs * len(loader))
+        game = train.Game(gan, optimizers, average=average, schedule=schedule)
+        games.play("DCGAN", game, loader, history, args)
+    history.save_samples()
+    with separate_random(args.seed):
         draw_paths(gan, args.out)
         draw_projections(gan, test_images, args.out)
         classifier = trained_classifier(joint(images), joint(test_images), args.out / "classifier.safetensors")
         measure_analogies(gan, classifier, images, args)
-    print(f"Figures, log and weights are in {args.out}/")
+    tables.print_place(args)
 
 
 def load(args: argparse.Namespace, split: str) -> data.Dataset:
@@ -118,7 +100,7 @@ def draw_projections(gan: DCGAN, test_images: data.Dataset, out: Path) -> None:
     originals, _ = next(data.Loader(test_images[:24], 24, pixels="signed", shuffle=False).epoch(0))
     with evaluate.evaluating(gan):
         z, errors = latent.project(gan.generator, originals, gan.latent_dim)
-    plot.save_pairs(shown(originals), shown(generate(gan, z)), out / "projections.png")
+    plot.save_pairs(shown(originals), shown(generate(gan, z)), out / "projections.png", ("test image", "projection"))
     error = float(errors.mean())
     print(f"\nProjection of {len(z)} test images: mean squared error of a pixel {error:.4f}, pixels in [-1, 1]")
 
@@ -196,14 +178,15 @@ def draw_analogies(gan: DCGAN, images: data.Dataset, analogies: Any, points: Any
     figures.save_analogies(rows, lambda z: shown(generate(gan, z)), out / "analogies.png")
 
 
-def parser() -> argparse.ArgumentParser:
-    result = flags.training_parser(__doc__, out="runs/latent", epochs=30, batch_size=64)
+def parser() -> flags.Parser:
+    quick = {"epochs": 8, "features": 16, "exemplars": 10}
+    result = flags.training_parser(__doc__, out="runs/latent", epochs=30, batch_size=64, quick=quick)
     result.set_defaults(dataset="coloured_digits")
     group = result.add_argument_group("the GAN")
     group.add_argument(
-        "--lr", type=float, default=5e-4, help="the discriminator's learning rate; the generator's: twice"
+        "--lr", type=flags.above_zero, default=5e-4, help="the discriminator's learning rate; the generator's: twice"
     )
-    group.add_argument("--average", type=float, default=0.995, help="decay of the generator's weight average; 0: none")
+    flags.add_average(group)
     group.add_argument("--latent-dim", type=flags.positive, default=64, help="length of z")
     group.add_argument("--features", type=flags.positive, default=32, help="channels of the widest maps")
     group = result.add_argument_group("the analogies")

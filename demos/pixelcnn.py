@@ -23,52 +23,59 @@ def run(args: argparse.Namespace) -> None:
         raise ValueError("--classes needs --gated")
     minigen.manual_seed(args.seed)
     images, test_images = flags.datasets(args)
-    colours = images.image_shape[0]
-    if args.levels is None:
-        args.levels = 2 if colours == 1 else 256
-    pixels: Any = {"pixels": "binary"} if args.levels == 2 else {"pixels": "levels", "levels": args.levels}
+    model = flags.new_or_loaded(args, images, Autoregressive, lambda: new_model(args, images))
+    pixels: Any = {"pixels": "binary"} if model.levels == 2 else {"pixels": "levels", "levels": model.levels}
     loader = data.Loader(images, args.batch_size, seed=args.seed, **pixels)
     test = data.Loader(test_images, 50, shuffle=False, seed=args.seed, binarization="fixed", **pixels)
 
-    model: Autoregressive
-    hidden, head = colours * args.hidden, colours * args.head
-    if args.gated:
-        classes = len(images.classes) if args.classes else None
-        model = GatedPixelCNN(images.image_shape, args.levels, hidden, args.layers, head=head, classes=classes)
-    else:
-        model = PixelCNN(images.image_shape, args.levels, hidden, args.blocks, head=head)
-    adam = optim.Adam(model.parameters(), args.lr)
-    step = train.MaximumLikelihood(model, adam, schedule=optim.linear_decay(args.epochs * len(loader)))
-    log_prob = lambda x, labels: model.log_prob(x, labels if args.classes else None)
-
-    pictures = figures.PixelFigures(model, args.temperature, args.out)
+    pictures = figures.PixelFigures(model, images.classes, args.temperature, args.out)
+    table = tables.LikelihoodTable(test, model.levels, columns=("nats", "nats"), metric="nats")
+    log_prob = lambda x, labels: model.log_prob(x, labels if model.classes else None)
+    evaluation = lambda: {"nats": -evaluate.mean_over(test, log_prob, model, progress="test images")}
 
     def draw(epoch: int) -> None:
         pictures.save_samples()
         plot.save_curves(args.out / "log.jsonl", args.out / "curves.png", {"nats per image": ["loss", "nats"]})
 
-    table = tables.LikelihoodTable(test, args.levels, columns=("nats", "nats"), metric="nats")
-    table.print_heading(type(model).__name__, images, args.dataset)
-    log = train.train(
-        step,
-        loader,
-        epochs=args.epochs,
-        out=args.out,
-        evaluate=lambda: {"nats": -evaluate.mean_over(test, log_prob, model)},
-        draw=draw,
-        report=table.row,
-        resume=args.resume,
-        settings=flags.settings_of(args),
-    )
-    minigen.save(model, args.out / "weights.safetensors")
-    table.print_result({"-log p(x | class)" if args.classes else "-log p(x)": log[-1]["test"]["nats"]})
+    if args.weights is None:
+        schedule = optim.linear_decay(args.epochs * len(loader))
+        step = train.MaximumLikelihood(model, optim.Adam(model.parameters(), args.lr), schedule=schedule)
+        table.print_heading(type(model).__name__, images, args.dataset)
+        log = train.train(
+            step,
+            loader,
+            epochs=args.epochs,
+            out=args.out,
+            evaluate=evaluation,
+            draw=draw,
+            report=table.row,
+            resume=args.resume,
+            settings=flags.settings_of(args),
+        )
+        minigen.save(model, args.out / "weights.safetensors")
+        found = log[-1]["test"]
+    else:
+        pictures.save_samples()
+        found = evaluation()
+    table.print_result({"-log p(x | class)" if model.classes else "-log p(x)": found["nats"]})
     pictures.save_appearance()
     pictures.save_completions(test)
-    print(f"Figures, log and weights are in {args.out}/")
+    tables.print_place(args)
 
 
-def parser() -> argparse.ArgumentParser:
-    result = flags.training_parser(__doc__, out="runs/pixelcnn", epochs=3, batch_size=16)
+def new_model(args: argparse.Namespace, images: data.Dataset) -> Autoregressive:
+    """A PixelCNN, gated or not; its widths grow with the number of colours."""
+    shape, colours = images.image_shape, images.image_shape[0]
+    levels, hidden, head = args.levels or (2 if colours == 1 else 256), colours * args.hidden, colours * args.head
+    if not args.gated:
+        return PixelCNN(shape, levels, hidden, args.blocks, head=head)
+    classes = len(images.classes) if args.classes else None
+    return GatedPixelCNN(shape, levels, hidden, args.layers, head=head, classes=classes)
+
+
+def parser() -> flags.Parser:
+    quick = {"epochs": 1, "hidden": 8}
+    result = flags.training_parser(__doc__, out="runs/pixelcnn", epochs=3, batch_size=16, quick=quick)
     group = flags.add_pixel_flags(result)
     group.add_argument("--gated", action="store_true", help="the Gated PixelCNN, which has no blind spot")
     group.add_argument("--classes", action="store_true", help="model p(image | class), with --gated")

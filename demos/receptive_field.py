@@ -4,7 +4,7 @@ PixelCNN and PixelRNN (van den Oord et al. 2016, arXiv 1601.06759, figure 4) and
 figure 1) predict a pixel from those before it, but not each model sees all of them. Here, models with random weights
 get random images, and the gradient of one pixel's logit with respect to every pixel of the image says which ones matter
 and how much. What comes after the pixel must have a gradient of exactly zero; what comes before it and has none is a
-blind spot. Prints the counts and draws the four receptive fields in --out.
+blind spot. Prints the counts and draws the four receptive fields in --out, which takes some seconds.
 """
 
 from __future__ import annotations
@@ -68,8 +68,8 @@ def influence(make: Callable[[], Autoregressive], row: int, column: int, tries: 
     return np.asarray(total)
 
 
-def parser() -> argparse.ArgumentParser:
-    result = argparse.ArgumentParser(description=__doc__, formatter_class=flags.Formatter)
+def parser() -> flags.Parser:
+    result = flags.Parser(__doc__, quick={"tries": 1})
     result.add_argument("--size", type=flags.positive, default=28, help="height and width of the image")
     result.add_argument(
         "--pixel", type=int, nargs=2, metavar=("ROW", "COLUMN"), help="whose logit (default: the one in the centre)"
@@ -78,7 +78,7 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("--layers", type=flags.positive, default=15, help="3x3 layers after it")
     result.add_argument("--recurrent-layers", type=flags.positive, default=3, help="LSTM layers after it")
     result.add_argument("--tries", type=flags.positive, default=2, help="draws of the weights, which are added")
-    result.add_argument("--seed", type=int, default=0, help="of weights and images")
+    result.add_argument("--seed", type=flags.seed, default=0, help="of weights and images")
     result.add_argument("--out", type=Path, default=Path("runs/receptive_field"), help="folder for the figure")
     return result
 

@@ -8,12 +8,13 @@ nats per image and in bits per dimension, and at the end the tighter importance-
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from statistics import NormalDist
 
 import numpy as np
 
 import minigen
-from common import flags, judge, tables
+from common import figures, flags, judge, tables
 from minigen import data, evaluate, no_grad, optim, plot, train
 from minigen.backend import to_numpy
 from minigen.models import VAE
@@ -25,40 +26,37 @@ def run(args: argparse.Namespace) -> None:
     minigen.manual_seed(args.seed)
     images, test_images = flags.datasets(args)
 
-    vae = VAE(images.image_shape, args.latent_dim, args.hidden, args.architecture, args.likelihood, beta=args.beta)
-    step = train.MaximumLikelihood(vae, optim.Adam(vae.parameters(), args.lr))
+    vae = flags.new_or_loaded(args, images, VAE, lambda: new_vae(args, images))
     elbo = lambda x, labels: vae.elbo(x)
     bound = lambda x, labels: vae.log_prob(x, args.importance_samples)
 
     pixels = vae.likelihood.pixels
     loader = data.Loader(images, args.batch_size, pixels=pixels, seed=args.seed)
     test = data.Loader(test_images, 500, pixels=pixels, shuffle=False, seed=args.seed, binarization="fixed")
-
+    table = tables.LikelihoodTable(test, levels=256, columns=("loss, nats", "-ELBO"), metric="-elbo")
     scale = 1 / 255 if pixels == "levels" else 1  # from the decoder's units to pixels in [0, 1]
-    originals = next(test.epoch(0))[0][:48]
 
     def draw(epoch: int) -> None:
-        plot.save_grid(vae.sample(100, mean=True).numpy() * scale, args.out / "samples.png")
-        reconstructions = vae.reconstruct(originals).numpy()
-        plot.save_pairs(to_numpy(originals) * scale, reconstructions * scale, args.out / "reconstructions.png")
-        if args.latent_dim == 2:
-            plot.save_grid(manifold(vae) * scale, args.out / "manifold.png", columns=20, scale=1)
+        draw_samples(vae, test, scale, args.out)
         plot.save_curves(args.out / "log.jsonl", args.out / "curves.png", {"nats per image": ["loss", "-elbo"]})
 
-    table = tables.LikelihoodTable(test, levels=256, columns=("loss, nats", "-ELBO"), metric="-elbo")
-    table.print_heading("VAE", images, args.dataset)
-    train.train(
-        step,
-        loader,
-        epochs=args.epochs,
-        out=args.out,
-        evaluate=lambda: {"-elbo": -evaluate.mean_over(test, elbo, vae)},
-        draw=draw,
-        report=table.row,
-        resume=args.resume,
-        settings=flags.settings_of(args),
-    )
-    minigen.save(vae, args.out / "weights.safetensors")
+    if args.weights is None:
+        step = train.MaximumLikelihood(vae, optim.Adam(vae.parameters(), args.lr))
+        table.print_heading("VAE", images, args.dataset)
+        train.train(
+            step,
+            loader,
+            epochs=args.epochs,
+            out=args.out,
+            evaluate=lambda: {"-elbo": -evaluate.mean_over(test, elbo, vae)},
+            draw=draw,
+            report=table.row,
+            resume=args.resume,
+            settings=flags.settings_of(args),
+        )
+        minigen.save(vae, args.out / "weights.safetensors")
+    else:
+        draw_samples(vae, test, scale, args.out)
     judge.save_samples(vae.sample(1000, mean=True).numpy() * scale, args.out)
 
     k = args.importance_samples
@@ -67,26 +65,37 @@ def run(args: argparse.Namespace) -> None:
         f"importance-weighted bound, K = {k}": -evaluate.mean_over(test, bound, vae, progress=f"bound, K={k}"),
     }
     table.print_result(results)
-    print(f"Figures, log and weights are in {args.out}/")
+    tables.print_place(args)
+
+
+def new_vae(args: argparse.Namespace, images: data.Dataset) -> VAE:
+    """The VAE that the flags describe."""
+    return VAE(images.image_shape, args.latent_dim, args.hidden, args.architecture, args.likelihood, beta=args.beta)
 
 
 @no_grad()
-def manifold(vae: VAE, side: int = 20) -> np.ndarray:
-    """Mean images for codes on a square grid of quantiles of the prior, so that equal steps are equally likely."""
-    quantiles = [NormalDist().inv_cdf((i + 0.5) / side) for i in range(side)]
-    z = np.array([(a, b) for b in reversed(quantiles) for a in quantiles], dtype=np.float32)
-    return vae.decode(minigen.Tensor(vae.device.asarray(z))).mean.numpy()
+def draw_samples(vae: VAE, test: data.Loader, scale: float, out: Path) -> None:
+    """Samples; test images and their reconstructions; of a code of two numbers, the images of all codes."""
+    plot.save_grid(vae.sample(100, mean=True).numpy() * scale, out / "samples.png")
+    originals = next(test.epoch(0))[0][:48]
+    pairs = to_numpy(originals) * scale, vae.reconstruct(originals).numpy() * scale
+    plot.save_pairs(*pairs, out / "reconstructions.png", names=("original", "reconstruction"))
+    if vae.latent_dim == 2:  # codes at quantiles of the prior, so that equal steps are equally likely
+        quantiles = [NormalDist().inv_cdf((i + 0.5) / 20) for i in range(20)]
+        z = np.array([(a, b) for b in reversed(quantiles) for a in quantiles], dtype=np.float32)
+        manifold = vae.decode(minigen.Tensor(vae.device.asarray(z))).mean.numpy() * scale
+        figures.save_manifold(manifold, quantiles, out / "manifold.png")
 
 
-def parser() -> argparse.ArgumentParser:
-    result = flags.training_parser(__doc__, out="runs/vae", epochs=40, batch_size=128)
+def parser() -> flags.Parser:
+    result = flags.training_parser(__doc__, out="runs/vae", epochs=40, batch_size=128, quick={"epochs": 8})
     group = result.add_argument_group("the model")
     group.add_argument("--latent-dim", type=flags.positive, default=20, help="length of the code z; 2 draws a manifold")
     group.add_argument("--hidden", type=flags.positive, default=400, help="units of the hidden layers (mlp)")
     group.add_argument("--architecture", choices=ARCHITECTURES, default="mlp", help="fully connected or convolutional")
     group.add_argument("--likelihood", choices=LIKELIHOODS, default="bernoulli", help="what a pixel is; see VAE")
-    group.add_argument("--beta", type=float, default=1.0, help="weight of the KL term")
-    group.add_argument("--lr", type=float, default=2e-3, help="Adam's learning rate")
+    group.add_argument("--beta", type=flags.at_least_zero, default=1.0, help="weight of the KL term")
+    group.add_argument("--lr", type=flags.above_zero, default=2e-3, help="Adam's learning rate")
     group.add_argument("--importance-samples", type=flags.positive, default=100, help="K of the final bound")
     return result
 

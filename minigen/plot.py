@@ -40,11 +40,32 @@ def mosaic(images: Any, columns: int | None = None, gap: int = 2, scale: int = 2
     return canvas.repeat(scale, axis=0).repeat(scale, axis=1)
 
 
-def save_grid(images: Any, path: str | Path, columns: int | None = None, scale: int = 2) -> None:
-    """Write images (N, C, H, W) as one PNG, side by side in rows: see `mosaic`."""
+def titled(picture: np.ndarray, rows: Sequence[str] = (), caption: str = "") -> np.ndarray:
+    """A picture (height, width, 3) of bytes with a title on the left of each of its rows, and a caption above it."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    height, width, _ = picture.shape
+    size = max(13, width // 60)  # of the text, in pixels; wide pictures are often shown smaller
+    font = ImageFont.load_default(size)
+    left = size + math.ceil(max(font.getlength(title) for title in rows)) if any(rows) else 0
+    top = 2 * size if caption else 0
+    canvas = Image.new("RGB", (left + width, top + height), "white")
+    canvas.paste(Image.fromarray(picture), (left, top))
+    draw = ImageDraw.Draw(canvas)
+    draw.text((left + size // 2, top / 2), caption, "black", font, anchor="lm")
+    for i, title in enumerate(rows):
+        middle = top + (i + 0.5) * height / len(rows)
+        draw.text((left - size // 2, middle), title, "black", font, anchor="rm")
+    return np.asarray(canvas)
+
+
+def save_grid(
+    images: Any, path: str | Path, columns: int | None = None, scale: int = 2, rows: Sequence[str] = ()
+) -> None:
+    """Write images (N, C, H, W) as one PNG, side by side in rows: see `mosaic`; `rows` has a title for each of them."""
     from PIL import Image
 
-    picture = Image.fromarray(mosaic(images, columns, scale=scale))
+    picture = Image.fromarray(titled(mosaic(images, columns, scale=scale), rows))
     with atomic_write(path) as temporary:
         (picture.convert("L") if images.shape[1] == 1 else picture).save(temporary, format="png")
 
@@ -64,10 +85,12 @@ def save_animation(frames: Sequence[np.ndarray], path: str | Path, milliseconds:
         pictures[0].save(temporary, format="gif", save_all=True, append_images=pictures[1:], duration=durations, loop=0)
 
 
-def save_pairs(originals: Any, others: Any, path: str | Path, columns: int = 12, scale: int = 2) -> None:
+def save_pairs(
+    originals: Any, others: Any, path: str | Path, names: tuple[str, str] = ("", ""), columns: int = 12, scale: int = 2
+) -> None:
     """Write images (N, C, H, W) and, below each, its other version, such as a reconstruction, as one PNG.
 
-    `ValueError` if the two have different shapes.
+    `names` are the titles of the two kinds of rows. `ValueError` if the two have different shapes.
     """
     both = [to_numpy(raw(x)) for x in (originals, others)]
     if both[0].shape != both[1].shape:
@@ -79,16 +102,17 @@ def save_pairs(originals: Any, others: Any, path: str | Path, columns: int = 12,
             row = x[start : start + columns]
             white = np.ones((columns - len(row), *x.shape[1:]), x.dtype)  # so that the next row begins on the left
             rows += [row, white]
-    save_grid(np.concatenate(rows), path, columns, scale)
+    save_grid(np.concatenate(rows), path, columns, scale, rows=names * (len(rows) // 4))
 
 
 def save_curves(log: str | Path, path: str | Path, panels: Mapping[str, Sequence[str]]) -> None:
     """Write the curves of a training log (JSON lines, see `train.train`) over the epochs as a PNG.
 
     `panels` has the metrics that each panel shows, by the label of its axis. Dashed lines are of the training set, the
-    others of the test set.
+    others of the test set. Every epoch has a point.
     """
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     records = [json.loads(line) for line in Path(log).read_text().splitlines()]
     figure = Figure(figsize=(6 * len(panels), 4), layout="constrained")
@@ -97,8 +121,9 @@ def save_curves(log: str | Path, path: str | Path, panels: Mapping[str, Sequence
             for split, style in (("train", "--"), ("test", "-")):
                 points = [(r["epoch"], r[split][key]) for r in records if key in r.get(split, {})]
                 if points:
-                    axes.plot(*zip(*points, strict=True), style, color=f"C{color}", label=f"{split}: {key}")
+                    axes.plot(*zip(*points, strict=True), f"o{style}", ms=3, color=f"C{color}", label=f"{split}: {key}")
         axes.set_xlabel("epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.set_ylabel(label)
         axes.grid(alpha=0.3)
         axes.legend()

@@ -151,7 +151,7 @@ NAMES = {
     "minigen.models": "VAE Likelihood BernoulliLikelihood GaussianLikelihood DiscretizedLogisticLikelihood",
     "minigen.data": "load Loader Dataset NAMES load_folder toy",
     "minigen.evaluate": "bits_per_dim mean_over Classifier trained_classifier report_on frechet_distance latent",
-    "minigen.plot": "mosaic save_figure save_grid save_pairs save_curves",
+    "minigen.plot": "mosaic titled save_figure save_grid save_pairs save_curves",
     "minigen.train": "train MaximumLikelihood Diverged Interrupted",
 }
 

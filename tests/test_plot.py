@@ -104,6 +104,34 @@ def test_save_pairs_puts_each_below_its_original(tmp_path: Path) -> None:
         plot.save_pairs(originals, others[:4], tmp_path / "pairs.png")
 
 
+def is_written(area: np.ndarray) -> bool:
+    """Whether there is text, which is black on white."""
+    return bool((area < 128).any())
+
+
+def test_titles_stand_before_their_rows_and_a_caption_above() -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (60, 40, 3), np.uint8)
+    image = plot.titled(picture, rows=("original", "", "x"))
+    left = image.shape[1] - 40
+    np.testing.assert_array_equal(image[:, left:], picture)
+    assert [is_written(image[top : top + 20, :left]) for top in (0, 20, 40)] == [True, False, True]
+    image = plot.titled(picture, caption="epoch 7")
+    np.testing.assert_array_equal(image[-60:], picture)
+    assert len(image) > 70 and image.shape[1] == 40 and is_written(image[:-60])
+    np.testing.assert_array_equal(plot.titled(picture), picture)
+
+
+def test_pairs_are_named_in_every_row(tmp_path: Path) -> None:
+    x = random_images(5, height=20, width=20)
+    plot.save_pairs(x, x, tmp_path / "plain.png", columns=3, scale=1)
+    plot.save_pairs(x, x, tmp_path / "named.png", names=("a", "b"), columns=3, scale=1)
+    plain, named = read(tmp_path / "plain.png"), read(tmp_path / "named.png")
+    left = named.shape[1] - plain.shape[1]
+    np.testing.assert_array_equal(named[:, left:], plain)
+    written = (named[:, :left] < 128).any(axis=(1, 2))
+    assert (np.diff(written.astype(int)) == 1).sum() == 4  # pieces of text, one below the other
+
+
 LOG: list[dict[str, Any]] = [
     {"epoch": 1, "train": {"loss": 3.0}, "test": {"-elbo": 4.0}, "seconds": 1.0},
     {"epoch": 2, "train": {"loss": 2.0}, "test": {}, "seconds": 2.0},
@@ -125,6 +153,22 @@ def test_save_curves_draws_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert [text.get_text() for text in axes.get_legend().get_texts()] == list(lines)
     assert read(tmp_path / "curves.png").shape == (400, 600, 3)
     assert sorted(os.listdir(tmp_path)) == ["curves.png", "log.jsonl"]
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 3, 40])
+def test_epochs_are_whole_numbers_and_one_is_a_point(
+    epochs: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[Axes] = []
+    savefig = Figure.savefig
+    monkeypatch.setattr(Figure, "savefig", lambda self, *a, **k: (savefig(self, *a, **k), drawn.extend(self.axes))[0])
+    records = [{"epoch": i, "train": {"loss": 1.0}} for i in range(1, epochs + 1)]
+    (tmp_path / "log.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    plot.save_curves(tmp_path / "log.jsonl", tmp_path / "curves.png", {"nats": ["loss"]})
+    low, high = drawn[0].get_xlim()
+    ticks = [tick for tick in drawn[0].get_xticks() if low <= tick <= high]
+    assert ticks and all(tick == round(tick) for tick in ticks)
+    assert drawn[0].get_lines()[0].get_marker() == "o"
 
 
 def test_save_curves_in_panels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

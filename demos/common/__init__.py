@@ -1,1 +1,1 @@
-"""What the demos share: flags, printed tables and drawn figures. Each demo builds and trains its model itself."""
+"""What the demos share: flags, printed tables, drawn figures, and the training of GANs on images."""

@@ -17,6 +17,20 @@ from minigen.models import GAN
 from minigen.models.autoregressive import Autoregressive
 
 
+def row_titles(classes: Sequence[str], labels: np.ndarray) -> list[str]:
+    """The classes that each row of images shows, from their labels (rows, columns)."""
+    return [", ".join(classes[label] for label in np.unique(row)) for row in labels]
+
+
+def save_small(figure: Any, path: Path, colours: int = 128) -> None:
+    """Write a Matplotlib figure as a PNG of few colours, which needs a third of the bytes."""
+    from PIL import Image
+
+    figure.savefig(file := BytesIO(), dpi=100, format="png")
+    with atomic_write(path) as temporary:
+        Image.open(file).convert("RGB").quantize(colours).save(temporary, format="png")
+
+
 def new_figure(width: float, height: float) -> Any:
     """An empty Matplotlib figure of that size in inches."""
     from matplotlib.figure import Figure
@@ -24,18 +38,38 @@ def new_figure(width: float, height: float) -> Any:
     return Figure(figsize=(width, height), layout="constrained")
 
 
+# -- variational autoencoders ------------------------------------------------------------------------------------------
+
+
+def save_manifold(images: np.ndarray, values: Sequence[float], path: Path) -> None:
+    """Images of codes (z1, z2) on a square grid, z1 growing to the right and z2 upwards; `values` are those of both."""
+    side = len(values)
+    figure = new_figure(7, 7)
+    axes = figure.subplots()
+    axes.imshow(plot.mosaic(images, side, gap=0, scale=1), extent=(0, side, 0, side))
+    places = range(1, side, 3)
+    ticks = {"ticks": [i + 0.5 for i in places], "labels": [f"{values[i]:.2f}" for i in places]}
+    axes.set_xticks(**ticks)
+    axes.set_yticks(**ticks)
+    axes.set_xlabel("$z_1$", fontsize=13)
+    axes.set_ylabel("$z_2$", fontsize=13)
+    save_small(figure, path, colours=32)
+
+
 # -- autoregressive models ---------------------------------------------------------------------------------------------
 
 
 class PixelFigures:
-    """Samples and completions by an autoregressive model, into the folder `out`."""
+    """Samples and completions by an autoregressive model, into the folder `out`; `classes` are the names of classes."""
 
-    def __init__(self, model: Autoregressive, temperature: float, out: Path) -> None:
-        self.model, self.temperature, self.out = model, temperature, out
+    def __init__(self, model: Autoregressive, classes: Sequence[str], temperature: float, out: Path) -> None:
+        self.model, self.classes, self.temperature, self.out = model, classes, temperature, out
 
     def save_samples(self) -> None:
-        """100 samples; of a model with classes, one class after the other."""
-        plot.save_grid(self._shown(self._sample(100)), self.out / "samples.png")
+        """100 samples in rows of ten; of a model with classes, one class after the other."""
+        labels = self._labels(100)
+        rows = [] if labels is None else row_titles(self.classes, labels.reshape(10, 10))
+        plot.save_grid(self._shown(self._sample(100)), self.out / "samples.png", columns=10, rows=rows)
 
     def save_appearance(self) -> None:
         """36 samples as an animation in which they appear row by row."""
@@ -53,13 +87,18 @@ class PixelFigures:
         given = {"image": originals, "mask": mask, "labels": labels if model.classes else None}
         completions = [self._shown(model.sample(**given, **self._options()).data) for _ in range(4)]
         whole = self._shown(originals)
-        rows = [np.where(mask, whole, 0.5), *completions, whole]
-        plot.save_grid(np.concatenate(rows), self.out / "completions.png", columns=len(originals))
+        images = {"covered": np.where(mask, whole, 0.5)}
+        images |= {f"completion {i}": x for i, x in enumerate(completions, start=1)} | {"original": whole}
+        path = self.out / "completions.png"
+        plot.save_grid(np.concatenate([*images.values()]), path, columns=len(originals), rows=[*images])
+
+    def _labels(self, n: int) -> np.ndarray | None:
+        """Of n samples of a model with classes, one class after the other; otherwise None."""
+        classes = self.model.classes
+        return np.arange(n) * classes // n if classes else None
 
     def _sample(self, n: int, **options: Any) -> Any:
-        classes = self.model.classes
-        labels = np.arange(n) * classes // n if classes else None
-        return self.model.sample(n, labels, **self._options(), **options).data
+        return self.model.sample(n, self._labels(n), **self._options(), **options).data
 
     def _options(self) -> dict[str, Any]:
         return {"temperature": self.temperature, "progress": True}
@@ -72,7 +111,6 @@ def save_receptive_fields(fields: dict[str, np.ndarray], row: int, column: int, 
     """The influence of each pixel on one, (H, W) for each model, relative to its largest, on a logarithmic scale."""
     from matplotlib.colors import LinearSegmentedColormap, LogNorm
     from matplotlib.patches import Patch, Rectangle
-    from PIL import Image
 
     colours = {
         "the pixel": "#111111",
@@ -101,9 +139,7 @@ def save_receptive_fields(fields: dict[str, np.ndarray], row: int, column: int, 
     bar.outline.set_visible(False)
     handles = [Patch(facecolor=colour, edgecolor="#bbbbbb", label=text) for text, colour in colours.items()]
     figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False, fontsize=12)
-    figure.savefig(file := BytesIO(), dpi=100, format="png")
-    with atomic_write(path) as temporary:
-        Image.open(file).convert("RGB").quantize(128).save(temporary, format="png")  # a third of the bytes
+    save_small(figure, path)
 
 
 def before_pixel(shape: tuple[int, ...], row: int, column: int) -> np.ndarray:
@@ -123,41 +159,45 @@ def shown(x: Any) -> np.ndarray:
 class History:
     """What a GAN makes of the same z after every epoch: a picture each, and in the end all of them as an animation.
 
-    Ten samples in a row; of a model with classes, a row for each class.
+    Ten samples in a row; of a model with classes, whose names are `classes`, a row for each class.
     """
 
-    def __init__(self, gan: GAN, out: Path, seed: int) -> None:
+    def __init__(self, gan: GAN, classes: Sequence[str], out: Path, seed: int) -> None:
         self.gan, self.out = gan, out
         rows = 10 if gan.classes is None else gan.classes
         self.labels = None if gan.classes is None else np.arange(rows).repeat(10)
+        self.titles = [] if gan.classes is None else list(classes)
         with separate_random(seed):
             self.z = gan.noise(10 * rows)
 
+    def save_samples(self, name: str = "samples.png") -> None:
+        """What the model makes of z now."""
+        samples = shown(self.gan.sample(labels=self.labels, z=self.z).data)
+        plot.save_grid(samples, self.out / name, columns=10, rows=self.titles)
+
     def save_epoch(self, epoch: int) -> None:
         """The samples after so many epochs."""
-        path = self.out / "epochs" / f"{epoch:04d}.png"
-        path.parent.mkdir(exist_ok=True)
-        plot.save_grid(shown(self.gan.sample(labels=self.labels, z=self.z).data), path, columns=10)
+        self.save_samples(f"epochs/{epoch:04d}.png")
 
     def save_animation(self) -> None:
-        """All epochs as `samples.gif`, and the last one as `samples.png`."""
+        """All epochs as `samples.gif`, each with its number."""
         from PIL import Image
 
         paths = sorted((self.out / "epochs").glob("*.png"))
         frames = [np.asarray(Image.open(path).convert("RGB")) for path in paths]
+        frames = [plot.titled(x, caption=f"epoch {int(path.stem)}") for x, path in zip(frames, paths, strict=True)]
         plot.save_animation(frames, self.out / "samples.gif", milliseconds=200)
-        (self.out / "samples.png").write_bytes(paths[-1].read_bytes())
 
 
 def save_modes(mixture: data.toy.GaussianMixture, runs: Sequence[Any], columns: int, path: Path) -> None:
     """The samples of every run, `columns` in a row, and a circle around each mode of the mixture."""
     rows = len(runs) // columns
-    figure = new_figure(2.2 * columns, 2.3 * rows)
+    figure = new_figure(2.3 * columns, 2.5 * rows)
     limit = 1.3 * abs(mixture.means).max()
     for axes, run in zip(figure.subplots(rows, columns, squeeze=False).flat, runs, strict=True):
         axes.plot(*run.samples[:1000].T, ".", markersize=1.5, color="C0", alpha=0.5)
         axes.plot(*mixture.means.T, "o", markersize=9, markerfacecolor="none", color="C1", linewidth=0.7)
-        axes.set_title(f"{run.objective}, seed {run.seed}\n{run.covered} modes, {run.near:.0%} near", fontsize=7)
+        axes.set_title(f"{run.objective}, seed {run.seed}\n{run.covered} modes, {run.near:.0%} near", fontsize=9)
         axes.set(xlim=(-limit, limit), ylim=(-limit, limit), xticks=[], yticks=[], aspect="equal")
     plot.save_figure(figure, path)
 
@@ -168,12 +208,12 @@ def save_analogies(rows: Sequence[Sequence[tuple[str, Any]]], draw: Callable[[An
     A row holds four pairs (title, points z); `draw` makes images of the points.
     """
     lines = math.ceil(len(rows) / 2)
-    figure = new_figure(9, 2.2 * lines)
+    figure = new_figure(11, 2.5 * lines)
     panels = figure.subplots(lines, 8, squeeze=False, width_ratios=2 * [1, 1, 1, 3]).reshape(-1, 4)
     for axes in panels.flat:
         axes.axis("off")
     for row_of_axes, row in zip(panels, rows, strict=False):
         for axes, columns, (title, z) in zip(row_of_axes, (1, 1, 1, 3), row, strict=True):
             axes.imshow(plot.mosaic(draw(z), columns=columns))
-            axes.set_title(title, fontsize=8)
+            axes.set_title(title, fontsize=9)
     plot.save_figure(figure, path)

@@ -3,36 +3,78 @@
 from __future__ import annotations
 
 import argparse
+import errno
+import math
+import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn, TypeVar
 
 import minigen
 from minigen import data
 from minigen.models import Tricks
 from minigen.models.tricks import NOISES
+from minigen.nn import Module
+
+Model = TypeVar("Model", bound=Module)
 
 
-def run(demo: Callable[[argparse.Namespace], None], parser: argparse.ArgumentParser) -> None:
+def run(demo: Callable[[argparse.Namespace], None], parser: Parser) -> None:
     """Parse the command line, then run `demo(args)` on the device that it names."""
     args = parser.parse_args()
     with errors_without_traceback(), minigen.device(getattr(args, "device", "cpu")):
+        if args.quick:
+            print(f"A quick run, for a first look: {parser.quick_values}")
         demo(args)
+
+
+# -- errors ------------------------------------------------------------------------------------------------------------
+
+ADVICE = {
+    errno.ENOSPC: "make room there, or choose --out on another disk",
+    errno.EDQUOT: "make room there, or choose --out on another disk",
+    errno.EROFS: "choose --out on a disk that can be written",
+    errno.EEXIST: "something else has that name: choose another --out",
+    errno.ENOTDIR: "a file is in the place of a folder: choose another --out",
+}
 
 
 @contextmanager
 def errors_without_traceback() -> Iterator[None]:
-    """What the user can correct (a missing file, a flag, no GPU) ends the program with one line, not a traceback."""
+    """What the user can correct (a missing file, a full disk, no GPU) ends the program with one line, not a traceback.
+
+    The exit status is 1 after an error, 130 after Ctrl-C, as in a shell; argparse ends with 2 if a flag is wrong. When
+    the reader of a pipe has gone, as in `... | head`, there is nobody to tell, and the status alone is 1.
+    """
     try:
         yield
+        sys.stdout.flush()
     except KeyboardInterrupt as interrupted:  # `train.Interrupted` says where all is saved
-        if str(interrupted):
-            print(interrupted, file=sys.stderr)
+        print(str(interrupted) or "Interrupted", file=sys.stderr)
         raise SystemExit(130) from None
-    except (ValueError, OSError, RuntimeError) as error:
-        raise SystemExit(f"{Path(sys.argv[0]).name}: {error}") from None
+    except BrokenPipeError:
+        os.dup2(
+            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+        )  # for what Python still wants to write at its end
+        raise SystemExit(1) from None
+    except (ValueError, OSError, RuntimeError, MemoryError) as error:
+        raise SystemExit(f"{Path(sys.argv[0]).name}: {in_one_line(error)}") from None
+
+
+def in_one_line(error: Exception) -> str:
+    """What is wrong, with the name of the file if it is about one, and what to do about it."""
+    if isinstance(error, MemoryError):
+        return f"out of memory ({str(error) or 'no details'}); a smaller --batch-size or a smaller model needs less"
+    text = str(error)
+    if isinstance(error, OSError) and error.filename is not None:
+        text = f"{error.filename}: {error.strerror}"
+    advice = ADVICE.get(getattr(error, "errno", None) or getattr(error.__cause__, "errno", None) or 0)
+    return f"{text}; {advice}" if advice else text
+
+
+# -- parsing -----------------------------------------------------------------------------------------------------------
 
 
 class Formatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
@@ -42,22 +84,69 @@ class Formatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionH
         return action.help if action.default in (None, False) else super()._get_help_string(action)
 
 
-def positive(text: str) -> int:
-    """The `type` of a flag that expects a whole number of 1 or more."""
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"expects a number >= 1, got {text}")
-    return number
+class Parser(argparse.ArgumentParser):
+    """A parser that tells a mistake in one line.
+
+    `quick` are the values of --quick, which other flags get where they are not given.
+    """
+
+    def __init__(self, description: str | None, quick: dict[str, Any]) -> None:
+        super().__init__(description=description, formatter_class=Formatter)
+        self.quick = quick
+        self.quick_values = " ".join(f"--{name.replace('_', '-')} {text(value)}" for name, value in quick.items())
+        help = f"a first look within a minute: {self.quick_values}, where these are not given"
+        self.add_argument("--quick", action="store_true", help=help)
+
+    def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> argparse.Namespace:  # type: ignore[override]
+        """The flags, with the defaults that depend on other flags."""
+        given = super().parse_args(args, namespace)
+        if given.quick:
+            self.set_defaults(**self.quick)
+        if getattr(given, "weights", None):
+            self.set_defaults(out=Path(f"runs/{Path(self.prog).stem}-weights"))
+        return super().parse_args(args, namespace)
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message} (--help explains the flags)\n")
+
+
+def text(value: Any) -> str:
+    """A value, or several, as on a command line."""
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def number(expects: str, convert: Callable[[str], Any], accepts: Callable[[Any], bool]) -> Callable[[str], Any]:
+    """The `type` of a flag with a number that `accepts` allows; `expects` says in words which these are."""
+
+    def parse(given: str) -> Any:
+        try:
+            value = convert(given)
+        except ValueError:
+            value = math.nan  # which no condition accepts
+        if not accepts(value):
+            raise argparse.ArgumentTypeError(f"expects {expects}, got {given}")
+        return value
+
+    return parse
+
+
+positive = number("a whole number >= 1", int, lambda n: n >= 1)
+seed = number("a whole number >= 0", int, lambda n: n >= 0)
+levels = number("a whole number from 2 to 256", int, lambda n: 2 <= n <= 256)
+above_zero = number("a number > 0", float, lambda x: 0 < x < math.inf)
+at_least_zero = number("a number >= 0", float, lambda x: 0 <= x < math.inf)
+share = number("a number from 0 to 1", float, lambda x: 0 <= x <= 1)
+below_one = number("a number >= 0 and < 1", float, lambda x: 0 <= x < 1)
 
 
 # -- a training run ----------------------------------------------------------------------------------------------------
 
 
 def training_parser(
-    description: str | None, *, out: str | None, epochs: int | None, batch_size: int
-) -> argparse.ArgumentParser:
+    description: str | None, *, out: str | None, epochs: int | None, batch_size: int, quick: dict[str, Any]
+) -> Parser:
     """A parser with the flags of every demo that trains on images; the demo fills in a default that is None."""
-    parser = argparse.ArgumentParser(description=description, formatter_class=Formatter)
+    parser = Parser(description, quick)
     group = parser.add_argument_group("the run")
     group.add_argument("--device", default="cpu", help='"cpu", "gpu" or "gpu:N"')
     group.add_argument(
@@ -69,11 +158,14 @@ def training_parser(
     group.add_argument("--data-dir", type=Path, help="where data files are or go (or MINIGEN_DATA; by default a cache)")
     group.add_argument("--epochs", type=positive, default=epochs, help="passes over the training set")
     group.add_argument("--batch-size", type=positive, default=batch_size, help="images in a step")
-    group.add_argument("--seed", type=int, default=0, help="of all random numbers")
+    group.add_argument("--seed", type=seed, default=0, help="of all random numbers")
     group.add_argument(
         "--out", type=Path, default=out and Path(out), help="folder for figures, log, weights and checkpoint"
     )
-    group.add_argument("--resume", action="store_true", help="continue the run in --out exactly where it stopped")
+    either = group.add_mutually_exclusive_group()
+    either.add_argument("--resume", action="store_true", help="continue the run in --out exactly where it stopped")
+    help = "use the model in this weights file, and do not train; an old file also needs the flags of its training"
+    either.add_argument("--weights", type=Path, help=help)
     return parser
 
 
@@ -83,13 +175,37 @@ def datasets(args: argparse.Namespace) -> tuple[data.Dataset, data.Dataset]:
     return load("train"), load("test")
 
 
-NOT_SETTINGS = {"device", "data_dir", "epochs", "out", "resume"} | {
-    *("beside", "objectives", "seeds", "analogies", "exemplars")  # these say what is done with trained models
+def new_or_loaded(args: argparse.Namespace, images: data.Dataset, kind: type[Model], new: Callable[[], Model]) -> Model:
+    """The model of the file --weights if that is given, else `new()`.
+
+    A file that does not name its model is read into a new one, which must have its shapes. `ValueError` if its model is
+    of another kind, or for other images.
+    """
+    if args.weights is None:
+        return new()
+    model: Any = minigen.load(args.weights)
+    if isinstance(model, dict):
+        minigen.load(args.weights, into=(model := new()))
+    if not isinstance(model, kind):
+        raise ValueError(
+            f"{args.weights}: expects the weights of a {kind.__name__}, got those of a {type(model).__name__}"
+        )
+    if (shape := getattr(model, "image_shape", images.image_shape)) != images.image_shape:
+        raise ValueError(f"{args.weights}: expects images {shape}, those of {args.dataset} are {images.image_shape}")
+    if (classes := getattr(model, "classes", None)) not in (None, len(images.classes)):
+        raise ValueError(f"{args.weights}: expects {classes} classes, {args.dataset} has {len(images.classes)}")
+    return model
+
+
+NOT_SETTINGS = {
+    *("device", "data_dir", "epochs", "out", "resume", "quick", "weights"),
+    *("beside", "importance_samples", "temperature"),  # these say what is done with trained models
+    *("objectives", "seeds", "analogies", "exemplars"),
 }
 
 
 def settings_of(args: argparse.Namespace) -> dict[str, Any]:
-    """The flags that define a run, with which it must be resumed: all but `NOT_SETTINGS`."""
+    """The flags that affect training, with which a run must be resumed: all but `NOT_SETTINGS`."""
     chosen = {name: value for name, value in vars(args).items() if name not in NOT_SETTINGS}
     return {name: str(value) if isinstance(value, Path) else value for name, value in chosen.items()}
 
@@ -101,10 +217,10 @@ def add_pixel_flags(parser: argparse.ArgumentParser) -> Any:
     """The flags of every autoregressive model; returns the group for those of one model."""
     group = parser.add_argument_group("the model")
     group.add_argument(
-        "--levels", type=positive, help="values of a pixel and colour, 2 ... 256 (default: 2, with colours 256)"
+        "--levels", type=levels, help="values of a pixel and colour, 2 ... 256 (default: 2, with colours 256)"
     )
-    group.add_argument("--lr", type=float, default=2e-3, help="Adam's rate, which falls to 0 in the second half")
-    group.add_argument("--temperature", type=float, default=1.0, help="of the samples: below 1 likelier ones")
+    group.add_argument("--lr", type=above_zero, default=2e-3, help="Adam's rate, which falls to 0 in the second half")
+    group.add_argument("--temperature", type=above_zero, default=1.0, help="of the samples: below 1 likelier ones")
     group.add_argument("--head", type=positive, default=32, help="features before the output, for each colour")
     return group
 
@@ -112,13 +228,22 @@ def add_pixel_flags(parser: argparse.ArgumentParser) -> Any:
 # -- generative adversarial networks -----------------------------------------------------------------------------------
 
 
+def add_average(group: Any) -> None:
+    """The flag of the generator's running average."""
+    group.add_argument(
+        "--average", type=below_one, default=0.995, help="decay of the generator's weight average; 0: none"
+    )
+
+
 def add_tricks(parser: argparse.ArgumentParser) -> None:
     """The flags that become `Tricks`."""
     group = parser.add_argument_group("folklore that sometimes helps, off by default")
     group.add_argument("--noise", choices=NOISES, default="normal", help="distribution of z")
-    group.add_argument("--label-smoothing", type=float, default=0.0, help="the data's label is 1 minus this")
-    group.add_argument("--label-flips", type=float, default=0.0, help="share of labels that are wrong on purpose")
-    group.add_argument("--instance-noise", type=float, default=0.0, help="std of noise on D's input, which decays")
+    group.add_argument("--label-smoothing", type=below_one, default=0.0, help="the data's label is 1 minus this")
+    group.add_argument("--label-flips", type=share, default=0.0, help="share of labels that are wrong on purpose")
+    group.add_argument(
+        "--instance-noise", type=at_least_zero, default=0.0, help="std of noise on D's input, which decays"
+    )
     group.add_argument("--mixed-batch", action="store_true", help="data and samples in one batch through D, not apart")
 
 

@@ -49,8 +49,9 @@ def judge(
         print_parzen(samples, test_images)
     some = as_bytes(samples[:24])
     indices, _ = evaluate.nearest(some, images.images)
-    plot.save_pairs(some / 255.0, images.images[indices[:, 0]] / 255.0, out / "nearest.png")
-    print(f"Figures, log and weights are in {out}/; nearest.png: samples, and below each the nearest training image")
+    plot.save_pairs(
+        some / 255.0, images.images[indices[:, 0]] / 255.0, out / "nearest.png", names=("sample", "nearest training")
+    )
 
 
 def trained_classifier(images: data.Dataset, test_images: data.Dataset, path: Path) -> evaluate.Classifier:
@@ -66,7 +67,7 @@ def compare(folders: Sequence[Path], images: data.Dataset, test_images: data.Dat
     path = folders[0].parent / "classifier" / f"{images.name}.safetensors"
     classifier = trained_classifier(images, test_images, path)
     real_images, _ = next(data.Loader(test_images, len(test_images), pixels="signed", shuffle=False).epoch(0))
-    print(f"\n{'':24}  Fréchet  sure of  rarest class  shares of the classes, %")
+    print(f"\n{'':24}  Fréchet  diversity  sure of  rarest class  shares of the classes, %")
     for folder in folders:
         file = folder / "samples.npy"
         if not file.exists():
@@ -77,16 +78,33 @@ def compare(folders: Sequence[Path], images: data.Dataset, test_images: data.Dat
             print(f"{folder!s:24}  its samples are of other images, {drawn.shape[1:]}")
             continue
         found = evaluate.report_on(drawn.astype(np.float32) / 127.5 - 1, classifier, real_images)
-        shares = [100 * share for share in found["shares"]]
+        diversity = spread(drawn) / spread(test_images.images)
         print(
-            f"{folder!s:24}  {found['frechet']:7.2f}  {found['confident']:7.1%}  {min(shares):11.1f}%  "
-            + " ".join(f"{share:.0f}" for share in shares)
+            f"{folder!s:24}  {found['frechet']:7.2f}  {diversity:9.2f}  {found['confident']:7.1%}  "
+            f"{min(found['shares']):12.1%}  {' '.join(f'{100 * share:.0f}' for share in found['shares'])}"
         )
-    print(f"{'real test images':24}  {found['floor']:7.2f}  {found['confident_real']:7.1%}")
+        if collapse := signs_of_collapse(diversity, found["shares"], images.classes):
+            print(f"{'':24}  WARNING: {collapse}; how sure the classifier is of them means nothing")
+    print(f"{'real test images':24}  {found['floor']:7.2f}  {1:9.2f}  {found['confident_real']:7.1%}")
     print(
         f"Fréchet: distance in the classifier's features to {found['compared']} test images; of others, the floor. "
-        "Sure: probability over 0.9."
+        "Diversity: standard deviation of a pixel beside that of test images. Sure: probability over 0.9."
     )
+
+
+def spread(images: np.ndarray) -> float:
+    """The standard deviation of a pixel over images (N, C, H, W), averaged over the pixels."""
+    return float(images.std(axis=0).mean())
+
+
+def signs_of_collapse(diversity: float, shares: Sequence[float], classes: Sequence[str]) -> str:
+    """How samples hardly differ from each other, if they do: a classifier may be sure even of fog."""
+    largest = int(np.argmax(shares))
+    if diversity < 0.25:
+        return f"the samples hardly differ (diversity {diversity:.2f})"
+    if shares[largest] > 0.9:
+        return f"{shares[largest]:.0%} of the samples look like one class ({classes[largest]})"
+    return ""
 
 
 def print_parzen(samples: np.ndarray, test_images: data.Dataset) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+
 import numpy as np
 
 from minigen import data, evaluate
@@ -72,3 +74,9 @@ class GameTable:
             "norm of the gradient": gradients,
             "what the discriminator says": self.verdicts,
         }
+
+
+def print_place(args: argparse.Namespace) -> None:
+    """Where the files of the run are."""
+    files = "Figures, log and weights" if args.weights is None else "The figures"
+    print(f"{files} are in {args.out}/")

@@ -22,6 +22,7 @@ import numpy as np
 
 from minigen import backend
 from minigen.train.divergence import Diverged
+from minigen.train.forecast import Forecast, duration
 from minigen.train.interruption import Interrupted, Interruption
 from minigen.train.run import Metrics, Run
 
@@ -63,7 +64,8 @@ def train(
 
     evaluate    gives the metrics of the test set, after every epoch
     draw        called with the number of finished epochs, about 12 times in the run: writes figures
-    report      turns a record of the log into the line that is printed as often
+    report      turns a record of the log into the line that is printed as often; then a line is also printed after the
+                first steps, which says how long the run will take
     resume      continue the run in `out`; otherwise an earlier run there is moved aside
     settings    what affects training (not how samples are drawn from the trained model, for example); resuming with
                 another value of one is an error
@@ -102,11 +104,15 @@ def train(
             _say(bar, f"The earlier run in {out} is now in {moved}.")
         if run.log and run.batch == 0 and run.epoch in shown:
             show(run.log[-1])
+        forecast = Forecast()
         while run.epoch < epochs:
             bar.set_description(f"epoch {run.epoch + 1}/{epochs}")
             interruption.piece = "this step"
             for images, labels in loader.epoch(run.epoch, start=run.batch):
                 _one_step(run, step, images, labels, bar)
+                if (seconds := forecast.after_step()) and report:
+                    next_figures = min(epoch for epoch in shown if epoch > run.epoch)
+                    _say(bar, _outlook(seconds, run, len(loader), epochs, next_figures))
                 end_if_asked()
                 run.save_if_older_than(checkpoint_seconds)
             interruption.piece = "the evaluation"
@@ -129,6 +135,13 @@ def _one_step(run: Run, step: Step, images: Any, labels: Any, bar: Any) -> None:
         raise run.diverged(run.batch + 1, str(error)) from None
     bar.update()
     bar.set_postfix({name: f"{value:.4g}" for name, value in run.averages().items()}, refresh=False)
+
+
+def _outlook(seconds: float, run: Run, batches: int, epochs: int, next_figures: int) -> str:
+    """How long the training will take, and that of the epochs before the next figures, at so many seconds a step."""
+    done = run.epoch * batches + run.batch
+    until = lambda epoch: duration(seconds * (epoch * batches - done))
+    return f"About {until(epochs)} of training for {epochs} epochs; the next figures in about {until(next_figures)}"
 
 
 def _progress_bar(run: Run, epochs: int, batches: int) -> Any:

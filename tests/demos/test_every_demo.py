@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import functools
+import importlib
+import io
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +22,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from common import flags as common_flags
 from minigen import plot, train
 
 DEMOS = Path(__file__).parents[2] / "demos"
@@ -61,23 +68,90 @@ def is_blank(path: Path) -> bool:
         return len(np.unique(np.asarray(image.convert("L")))) < 2
 
 
+@pytest.fixture(scope="module")
+def finished(photographs: Path, run_demo: Callable, tmp_path_factory: pytest.TempPathFactory) -> Callable:
+    """The folder of a finished run of each, and what it printed."""
+
+    @functools.cache
+    def run(name: str) -> tuple[Path, str]:
+        demo, flags = small(name, photographs)
+        out = tmp_path_factory.mktemp("finished") / "run"
+        with contextlib.redirect_stdout(io.StringIO()) as text:
+            run_demo(demo, *flags, "--out", out)
+        return out, text.getvalue()
+
+    return run
+
+
+def files_in(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
 @each_training
-def test_it_trains_prints_a_table_and_draws(
-    name: str, photographs: Path, tmp_path: Path, run_demo: Callable, capsys: pytest.CaptureFixture
-) -> None:
-    demo, flags = small(name, photographs)
-    run_demo(demo, *flags, "--out", tmp_path / "run")
-    text = capsys.readouterr().out
-    found = {path.relative_to(tmp_path / "run").as_posix() for path in (tmp_path / "run").rglob("*") if path.is_file()}
-    assert found == {*TRAINING[name][2], "checkpoint.safetensors", "log.jsonl"}
-    assert not [file for file in found if file.endswith(("png", "gif")) and is_blank(tmp_path / "run" / file)]
+def test_it_trains_prints_a_table_and_draws(name: str, photographs: Path, finished: Callable) -> None:
+    out, text = finished(name)
+    found = files_in(out)
+    assert found.keys() == {*TRAINING[name][2], "checkpoint.safetensors", "log.jsonl"}
+    assert not [file for file in found if file.endswith(("png", "gif")) and is_blank(out / file)]
     assert f" on {photographs}, 22 training " in text
-    log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    log = [json.loads(line) for line in found["log.jsonl"].splitlines()]
     rows = [line.split() for line in re.findall(r"^ +[12]  .*$", text, re.MULTILINE)]
     assert [row[0] for row in rows] == ["1", "2"] == [str(record["epoch"]) for record in log]
     for row, record in zip(rows, log, strict=True):
         assert any(float(row[1]) == pytest.approx(value, abs=0.006) for value in record["train"].values())
     assert log[0]["train"] != log[1]["train"]  # it learns
+
+
+@each_training
+def test_a_finished_run_draws_what_is_missing(
+    name: str, photographs: Path, tmp_path: Path, finished: Callable, run_demo: Callable
+) -> None:
+    """As after a kill while the last figures are drawn."""
+    demo, flags = small(name, photographs)
+    shutil.copytree(finished(name)[0], out := tmp_path / "run")
+    before = files_in(out)
+    for file in before:
+        if not file.startswith(("checkpoint", "log", "epochs")):
+            (out / file).unlink()
+    run_demo(demo, *flags, "--out", out, "--resume")
+    assert files_in(out) == before
+
+
+@each_training
+def test_weights_are_used_without_training(
+    name: str,
+    photographs: Path,
+    tmp_path: Path,
+    finished: Callable,
+    run_demo: Callable,
+    capsys: pytest.CaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Into a folder of its own, by default."""
+    out, text = finished(name)
+    demo, flags = small(name, photographs)
+    monkeypatch.setattr(train, "train", lambda *arguments, **options: pytest.fail("trained"))
+    monkeypatch.chdir(tmp_path)
+    run_demo(demo, *flags, "--weights", out / "weights.safetensors")
+    drawn = files_in(tmp_path / "runs" / f"{demo}-weights")
+    trained_only = {"weights.safetensors", "curves.png"}
+    if "epochs/0001.png" in TRAINING[name][2]:
+        trained_only |= {"epochs/0001.png", "epochs/0002.png", "samples.gif"}
+    assert drawn.keys() == {*TRAINING[name][2]} - trained_only
+    if name != "vae":  # whose bound is drawn anew
+        line = re.compile(r"^  -log p.*$", re.MULTILINE)
+        assert line.findall(capsys.readouterr().out) == line.findall(text)
+    if "epochs/0001.png" in trained_only:
+        assert drawn["samples.png"] == (out / "samples.png").read_bytes()  # of the same z
+
+
+def test_weights_that_do_not_fit(finished: Callable, error_of: Callable, tmp_path: Path) -> None:
+    weights = finished("gated pixelcnn")[0] / "weights.safetensors"
+    error = lambda name, file=weights: error_of(name, "--weights", file, "--out", tmp_path / "out")
+    assert f"{weights}: expects the weights of a VAE, got those of a GatedPixelCNN" in error("vae")
+    assert f"{weights}: expects images (3, 8, 8), those of digits are (1, 28, 28)" in error("pixelcnn")
+    assert "no such file" in error("gan", tmp_path / "none")
+    assert not (tmp_path / "out").exists()
 
 
 @each_training
@@ -164,18 +238,47 @@ def test_mistakes_are_told_in_one_line(
     assert "no data set 'nonsense'; there are digits," in error_of(name, "--dataset", "nonsense", *out)
     assert "nowhere is not a folder" in error_of(name, "--dataset", tmp_path / "nowhere", *out)
     assert "there is no run to resume" in error_of(name, "--resume", *out)
-    assert re.search(r"takes lr > 0, got 0", error_of(name, "--lr", 0, *out))  # and not the default
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_numbers_that_make_no_sense(name: str, run_demo: Callable, capsys: pytest.CaptureFixture) -> None:
-    """Of the flags that count something; the library refuses the others."""
-    flag = {"receptive_field": "--size", "gan_theory": "--steps", "benchmark": "--repeat", "mode_collapse": "--seeds"}
-    for value, message in (("0", "expects a number >= 1, got 0"), ("many", "invalid")):
+WRONG = [  # demos, a flag, a value, and what the flag expects
+    (["vae", "gan", "dcgan", "latent", "pixelcnn", "pixelrnn"], "--epochs", "0", "a whole number >= 1"),
+    (["vae", "gan", "dcgan", "latent", "pixelcnn", "pixelrnn"], "--epochs", "abc", "a whole number >= 1"),
+    (["vae", "gan", "dcgan", "latent", "pixelcnn", "mode_collapse"], "--lr", "0", "a number > 0"),
+    (["vae", "gan_theory", "receptive_field", "mode_collapse"], "--seed", "-1", "a whole number >= 0"),
+    (["gan", "dcgan", "mode_collapse"], "--generator-lr", "inf", "a number > 0"),
+    (["gan", "dcgan", "latent", "mode_collapse"], "--average", "1", "a number >= 0 and < 1"),
+    (["dcgan", "mode_collapse"], "--penalty", "-3", "a number > 0"),
+    (["gan", "mode_collapse"], "--label-flips", "1.5", "a number from 0 to 1"),
+    (["gan", "mode_collapse"], "--instance-noise", "nan", "a number >= 0"),
+    (["vae"], "--beta", "-1", "a number >= 0"),
+    (["pixelcnn", "pixelrnn"], "--temperature", "0", "a number > 0"),
+    (["pixelcnn", "pixelrnn"], "--levels", "257", "a whole number from 2 to 256"),
+    (["receptive_field"], "--size", "2.5", "a whole number >= 1"),
+    (["benchmark"], "--naive-seconds", "-1", "a number >= 0"),
+]
+
+
+@pytest.mark.parametrize(("demos", "flag", "value", "expects"), WRONG)
+def test_numbers_that_make_no_sense(
+    demos: list, flag: str, value: str, expects: str, tmp_path: Path, run_demo: Callable, capsys: pytest.CaptureFixture
+) -> None:
+    """They are refused in one line, before anything starts."""
+    for name in demos:
         with pytest.raises(SystemExit, match=r"^2$"):
-            run_demo(name, flag.get(name, "--epochs"), value)
-        assert f"argument {flag.get(name, '--epochs')}: {message}" in capsys.readouterr().err
+            run_demo(name, flag, value)
+        line = f"{name}.py: argument {flag}: expects {expects}, got {value} (--help explains the flags)\n"
+        assert capsys.readouterr() == ("", line)
+
+
+def test_flags_that_a_demo_does_not_have(run_demo: Callable, capsys: pytest.CaptureFixture) -> None:
+    for name, flag in (("mode_collapse", "--classes"), ("vae", "--layers"), ("benchmark", "--epochs=3")):
+        with pytest.raises(SystemExit, match=r"^2$"):
+            run_demo(name, flag)
+        assert f"{name}.py: unrecognized arguments: {flag}" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match=r"^2$"):
+        run_demo("gan", "--weights", "x.safetensors", "--resume")
+    assert "argument --resume: not allowed with argument --weights" in capsys.readouterr().err
 
 
 def test_resume_refuses_other_flags(photographs: Path, tmp_path: Path, run_demo: Callable, error_of: Callable) -> None:
@@ -183,3 +286,63 @@ def test_resume_refuses_other_flags(photographs: Path, tmp_path: Path, run_demo:
     run_demo(demo, *flags, "--out", tmp_path)
     message = error_of(demo, *flags, "--latent-dim", 3, "--lr", 0.5, "--resume", "--out", tmp_path)
     assert "cannot resume with other settings (the run has latent_dim=2, now 3, lr=0.002, now 0.5)" in message
+
+
+def test_only_what_affects_training_is_a_setting(photographs: Path, tmp_path: Path, run_demo: Callable) -> None:
+    demo, flags = small("vae", photographs)
+    run_demo(demo, *flags, "--out", tmp_path / "vae")
+    run_demo(demo, *flags, "--out", tmp_path / "vae", "--resume", "--importance-samples", 3)
+    demo, flags = small("pixelcnn", photographs)
+    run_demo(demo, *flags, "--out", tmp_path / "pixelcnn")
+    run_demo(demo, *flags, "--out", tmp_path / "pixelcnn", "--resume", "--temperature", 0.5)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_quick_run_changes_the_defaults_and_says_so(
+    name: str, run_demo: Callable, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = importlib.import_module(name)
+    usual, quick = (vars(module.parser().parse_args(given)) for given in ([], ["--quick"]))
+    changed = {key for key in usual if usual[key] != quick[key]}
+    assert changed == {"quick", *module.parser().quick}
+    flag = sorted(changed - {"quick", "only"})[0]  # what is given counts
+    given = vars(module.parser().parse_args(["--quick", f"--{flag}", "7"]))
+    assert given == {**quick, flag: 7}
+    monkeypatch.setattr(sys, "argv", [f"{name}.py", "--quick"])
+    seen: list[Any] = []
+    common_flags.run(seen.append, parser := module.parser())
+    assert seen[0].quick and capsys.readouterr().out == f"A quick run, for a first look: {parser.quick_values}\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (
+            OSError(errno.ENOSPC, "No space left on device", "/x/log.jsonl"),
+            "/x/log.jsonl: No space left on device; make room there, or choose --out on another disk",
+        ),
+        (
+            FileExistsError(errno.EEXIST, "File exists", "runs"),
+            "runs: File exists; something else has that name: choose another --out",
+        ),
+        (FileNotFoundError("x.png: no such file"), "x.png: no such file"),
+        (MemoryError("Unable to allocate 2 TiB"), "out of memory (Unable to allocate 2 TiB); a smaller --batch-size"),
+        (MemoryError(), "out of memory (no details); a smaller --batch-size"),
+    ],
+)
+def test_errors_say_what_to_do(error: Exception, line: str) -> None:
+    with pytest.raises(SystemExit) as ended, common_flags.errors_without_traceback():
+        raise error
+    assert str(ended.value).startswith(f"{Path(sys.argv[0]).name}: {line}")
+    if isinstance(error, OSError) and error.errno:  # `atomic_write` names the file in an error of its own
+        with pytest.raises(SystemExit, match=re.escape(line.split("; ")[1])), common_flags.errors_without_traceback():
+            raise OSError("out.png: cannot be written") from error
+
+
+def test_a_closed_pipe_ends_a_demo_quietly(tmp_path: Path) -> None:
+    """As after `| head`: what is left to print cannot be printed."""
+    command = [sys.executable, DEMOS / "receptive_field.py", "--size", "5", "--layers", "1", "--out", tmp_path]
+    environment = {**os.environ, "PYTHONPATH": str(DEMOS.parent)}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()  # type: ignore[union-attr]
+        assert process.stderr.read() == b"" and process.wait() == 1  # type: ignore[union-attr]

@@ -91,19 +91,21 @@ def test_the_samples_that_are_judged_come_from_the_averaged_weights(
 
     def spy(gan: GAN, n: int | None = None, labels: Any = None, *, z: Any = None) -> Tensor:
         z = gan.noise(n) if n is not None else z
-        drawn.append((gan, labels, z.numpy().copy(), (x := sample(gan, labels=labels, z=z)).numpy()))
+        drawn.append((labels, z.numpy().copy(), (x := sample(gan, labels=labels, z=z)).numpy()))
         return x
 
     monkeypatch.setattr(GAN, "sample", spy)
     run_demo("dcgan", *small, "--features", 2, "--classes", "--epochs", 1, "--beside")
-    trained, labels, z, x = drawn[-1]
+    labels, z, x = drawn[-1]
     np.testing.assert_array_equal(labels, np.repeat([0, 1], 500))
     samples = np.load(tmp_path / "samples.npy")
     assert samples.dtype == np.uint8 and np.abs(samples - (x + 1) * 127.5).max() <= 0.501
     gan = DCGAN((3, 8, 8), 3, 2, classes=2)
     minigen.load(tmp_path / "weights.safetensors", into=gan)
     np.testing.assert_array_equal(sample(gan, labels=labels, z=Tensor(z)).numpy(), x)
-    assert np.abs(sample(trained, labels=labels, z=Tensor(z)).numpy() - x).max() > 0  # by the last weights
+    checkpoint = minigen.load(tmp_path / "checkpoint.safetensors").items()
+    gan.load_state_dict({name.removeprefix("gan/"): value for name, value in checkpoint if name.startswith("gan/")})
+    assert np.abs(sample(gan, labels=labels, z=Tensor(z)).numpy() - x).max() > 0  # by the last weights
 
 
 # -- the judgement -----------------------------------------------------------------------------------------------------
@@ -148,12 +150,31 @@ def test_every_folder_has_its_row(
     real = lambda images: images[:, 0, 0, 0] / 127.5 - 1
     distance = lambda a, b: (a.mean() - b.mean()) ** 2 + (a.std(ddof=1) - b.std(ddof=1)) ** 2  # of normals on a line
     own, of_test = real(samples.images), real(test.images)
-    assert by_folder["run"] == [f"{distance(own[:8], of_test[0::2]):.2f}", "90.0%", "40.0%", "40 60"]
-    assert by_folder["half"][1:] == ["100.0%", "50.0%", "50 50"]
+    diversity = lambda images: f"{images.std() / of_test.std():.2f}"
+    assert by_folder["run"] == [f"{distance(own[:8], of_test[0::2]):.2f}", diversity(own), "90.0%", "40.0%", "40 60"]
+    assert by_folder["half"][1:] == [diversity(np.array([30, 200]) / 127.5), "100.0%", "50.0%", "50 50"]
     assert by_folder["nothing"] == ["no samples.npy there: run its demo to compare"]
     assert by_folder["digits"] == ["its samples are of other images, (1, 28, 28)"]
     floor = distance(of_test[0::2], of_test[1::2])
-    assert by_folder["real test images"] == [f"{floor:.2f}", f"{(np.abs(of_test) > 0.1).mean():.1%}"]
+    assert by_folder["real test images"] == [f"{floor:.2f}", "1.00", f"{(np.abs(of_test) > 0.1).mean():.1%}"]
+
+
+@pytest.mark.parametrize(
+    ("greys", "said"),
+    [
+        ([120] * 19 + [121], "the samples hardly differ (diversity 0.00)"),
+        ([255] * 10 + [160] * 9 + [0], "95% of the samples look like one class (bright)"),
+        ([255] * 18 + [0] * 2, ""),
+    ],
+)
+def test_the_certainty_about_samples_that_collapsed_means_nothing(
+    greys: list, said: str, tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(judging, "trained_classifier", lambda *arguments: Reads())
+    test = images_of([20, 235] * 10, "test")
+    judging.judge(images_of(greys).images / 255, images_of(np.arange(30)), test, tmp_path, [])
+    warnings = re.findall("WARNING: (.*); how sure the classifier", capsys.readouterr().out)
+    assert warnings == ([said] if said else [])
 
 
 def test_the_parzen_window_is_as_wide_as_is_best_for_other_images(capsys: pytest.CaptureFixture) -> None:
@@ -183,7 +204,7 @@ def test_without_classes_or_test_images_there_is_less_to_say(
 
 
 def rows_of(text: str) -> list[tuple[str, ...]]:
-    return re.findall(r"^(\S+) +(\d+) +(\d+) of +\d+ +(\S+)%$", text, re.MULTILINE)
+    return re.findall(r"^(\S+) +(\d+) +(\d+) of +\d+ +(\S+)%(  missed)?$", text, re.MULTILINE)
 
 
 def test_more_seeds_need_no_more_training_of_the_first(
@@ -222,14 +243,25 @@ def test_modes_and_seeds_are_counted(
     flags = ["--seed", 4, "--seeds", 4, "--out", tmp_path, "--objectives", "minimax", "hinge"]
     mode_collapse.run(mode_collapse.parser().parse_args([*map(str, flags)]))
     text = capsys.readouterr().out
+    missed = "  missed"
     assert rows_of(text) == [
-        *(("minimax", "4", "0", "0.8"), ("minimax", "5", "0", "1.0"), ("minimax", "6", "0", "1.2")),
-        *(("minimax", "7", "0", "1.4"), ("hinge", "4", "1", "100.0"), ("hinge", "5", "8", "90.0")),
-        *(("hinge", "6", "8", "90.0"), ("hinge", "7", "8", "100.0")),
+        *(("minimax", "4", "0", "0.8", missed), ("minimax", "5", "0", "1.0", missed)),
+        *(("minimax", "6", "0", "1.2", missed), ("minimax", "7", "0", "1.4", missed)),
+        *(("hinge", "4", "1", "100.0", missed), ("hinge", "5", "8", "90.0", "")),
+        *(("hinge", "6", "8", "90.0", missed), ("hinge", "7", "8", "100.0", "")),
     ]
+    assert "for the other 7 runs" in text
     assert "minimax          all modes, and 90 % of the samples near one: 0 of 4 seeds" in text
     assert "hinge            all modes, and 90 % of the samples near one: 2 of 4 seeds" in text
     assert (tmp_path / "ring.png").exists()
+
+
+def test_flags_that_an_objective_does_not_take_are_refused_before_the_first_run(
+    tmp_path: Path, error_of: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(minigen.train, "train", lambda *arguments, **options: pytest.fail("trained"))
+    message = error_of("mode_collapse", "--label-smoothing", 0.1, "--out", tmp_path)
+    assert "objective='wasserstein-gp' has no labels that could be smoothed" in message
 
 
 def test_a_penalty_is_for_the_objective_that_has_one(tmp_path: Path, untrained: Callable) -> None:

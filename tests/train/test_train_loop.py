@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from minigen.data import Loader
 from minigen.models import VAE
 from minigen.optim import SGD, Adam
 from minigen.train import Interrupted, MaximumLikelihood, train
+from minigen.train.loop import _outlook
 
 # -- the loop ----------------------------------------------------------------------------------------------------------
 
@@ -107,10 +109,18 @@ def test_figures_and_lines_come_about_twelve_times(tmp_path: Path, capsys: pytes
     options = {"evaluate": lambda: {"score": 5.0}, "draw": drawn.append, "report": report}
     _, _, log = run(tmp_path, epochs=24, **options)
     assert drawn == [1, *range(2, 25, 2)] and len(log) == 24
-    assert capsys.readouterr().out.splitlines() == [f"epoch {epoch}: 5.0" for epoch in drawn]
+    lines = capsys.readouterr().out.splitlines()
+    assert lines.pop(2).startswith("About ")  # in epoch 3, after the 11th step of 4 an epoch
+    assert lines == [f"epoch {epoch}: 5.0" for epoch in drawn]
     drawn.clear()
     run(tmp_path / "short", epochs=3, **options)
     assert drawn == [1, 2, 3]
+
+
+def test_the_outlook_counts_the_steps_that_are_left() -> None:
+    """After 11 steps of a second, 4 an epoch: 85 are left of 24 epochs, 5 until the figures after epoch 4."""
+    said = _outlook(1.0, SimpleNamespace(epoch=2, batch=3), batches=4, epochs=24, next_figures=4)  # type: ignore[arg-type]
+    assert said == "About 85 s of training for 24 epochs; the next figures in about 5 s"
 
 
 def test_evaluation_and_figures_leave_no_trace(tmp_path: Path, uninterrupted: dict) -> None:
