@@ -1,7 +1,7 @@
-"""Optimizers: how parameters move against their gradients; schedules of the learning rate; averages of weights.
+"""Optimizers, schedules of the learning rate, gradient clipping, and averages of weights.
 
-An optimizer's update is written once, for a stretch of any parameter. `step` applies it to blocks that are small enough
-to stay in a CPU's cache, which is more than twice as fast as pass after pass over all numbers.
+An optimizer's update is written for a block of a flattened parameter. `step` applies it to blocks that are small enough
+to stay in a CPU's cache, which is more than twice as fast as updating a whole parameter at a time.
 
     optimizer = Adam(model.parameters(), lr=1e-3)
     for images, labels in batches:
@@ -28,14 +28,14 @@ Parameters = Iterable[Parameter] | Iterable[dict[str, Any]]
 
 
 class Optimizer:
-    """Base of the optimizers. A subclass names its state arrays in `slots` and writes `update`.
+    """Base class of the optimizers. A subclass names its state arrays in `slots` and writes `update`.
 
     parameters    the parameters to move, or groups of them as dictionaries, which may have their own "lr" and
                   "weight_decay", such as [{"params": weights, "weight_decay": 1e-2}, {"params": biases, "lr": 1e-4}]
     lr            the learning rate; assigning another to `optimizer.lr` changes that of all groups in proportion
     weight_decay  the factor w of the penalty w |p|^2 / 2, whose gradient w p is added to each parameter's gradient
 
-    `ValueError` for numbers out of range, no parameters, or the same one twice; `TypeError` for what is no parameter.
+    `ValueError` for numbers out of range, no parameters, or the same one twice; `TypeError` for other types.
     """
 
     slots: tuple[str, ...] = ()
@@ -47,7 +47,7 @@ class Optimizer:
         if not self.parameters:
             raise ValueError(f"{type(self).__name__}: got no parameters")
         if not all(isinstance(p, Parameter) for p in self.parameters):
-            raise TypeError(f"{type(self).__name__}: takes parameters, such as `module.parameters()`")
+            raise TypeError(f"{type(self).__name__}: expects parameters, such as `module.parameters()`")
         if len({id(p) for p in self.parameters}) < len(self.parameters):
             raise ValueError(f"{type(self).__name__}: got the same parameter twice")
         self.steps = 0
@@ -71,15 +71,15 @@ class Optimizer:
         return [group | {"params": list(group["params"])} for group in groups]
 
     def update(self, p: Array, g: Array, lr: float, *state: Array) -> None:
-        """Move a stretch of a parameter `p` (n,) in place, given its gradient, learning rate and state (n,)."""
+        """Update a block `p` (n,) of a parameter in place, given its gradient g (n,), learning rate and state (n,)."""
         raise NotImplementedError
 
     def decay(self, p: Array, g: Array, lr: float, weight_decay: float) -> Array:
-        """The gradient to follow when weights decay: here that of the loss with the penalty."""
+        """The gradient with weight decay: here, that of the loss plus the penalty."""
         return g + weight_decay * p
 
     def step(self) -> None:
-        """Move every parameter that has a gradient; the others stay, and so does their state."""
+        """Update every parameter that has a gradient; the others and their state do not change."""
         self.steps += 1
         states = iter(self.state)
         for group in self.groups:
@@ -90,7 +90,7 @@ class Optimizer:
         return self.lr * (group["lr"] / self._initial_lr)
 
     def _move(self, parameter: Parameter, state: dict[str, Array], lr: float, weight_decay: float) -> None:
-        """Move one parameter, block by block."""
+        """Update one parameter, block by block."""
         if parameter.grad is None:
             return
         data = parameter.data if parameter.data.flags.c_contiguous else parameter.data.copy()
@@ -98,15 +98,15 @@ class Optimizer:
         for block in blocks(data):
             p, g, *slots = [x[block] for x in arrays]
             self.update(p, self.decay(p, g, lr, weight_decay) if weight_decay else g, lr, *slots)
-        parameter.data = data  # tells the tape that it changed
+        parameter.data = data  # the assignment increases the version that the tape checks
 
     def zero_grad(self) -> None:
-        """Forget the gradients."""
+        """Set the gradients to None."""
         for parameter in self.parameters:
             parameter.grad = None
 
     def state_dict(self) -> dict[str, Array]:
-        """The state as arrays: "steps", and each parameter's by its number and the slot, such as "0.exp_avg"."""
+        """The state as arrays: "steps", and for each parameter by its number and the slot, such as "0.exp_avg"."""
         state = {f"{i}.{slot}": x for i, slots in enumerate(self.state) for slot, x in slots.items()}
         return {"steps": np.array(self.steps), **state}
 
@@ -130,9 +130,9 @@ class Optimizer:
 
 
 def _check(owner: object, **settings: tuple[Any, bool, str]) -> None:
-    for name, (value, holds, takes) in settings.items():
+    for name, (value, holds, expected) in settings.items():
         if not holds:
-            raise ValueError(f"{type(owner).__name__}: takes {name} {takes}, got {value}")
+            raise ValueError(f"{type(owner).__name__}: expects {name} {expected}, got {value}")
 
 
 class SGD(Optimizer):
@@ -162,7 +162,7 @@ class Adam(Optimizer):
 
         m = b1 m + (1 - b1) g        v = b2 v + (1 - b2) g^2        p -= lr m' / (sqrt(v') + eps)
 
-    where m' = m / (1 - b1^t) and v' = v / (1 - b2^t), in step t, correct for their beginning at zero.
+    In step t, m' = m / (1 - b1^t) and v' = v / (1 - b2^t) correct the bias of m and v, which start at zero.
     """
 
     slots = ("exp_avg", "exp_avg_sq")
@@ -189,7 +189,7 @@ class Adam(Optimizer):
         t *= 1 - b2
         v *= b2
         v += t
-        # lr m' / (sqrt(v') + eps), with the two corrections as factors of numbers, not of arrays
+        # lr m' / (sqrt(v') + eps), with both bias corrections applied to numbers instead of arrays
         correction = math.sqrt(1 - b2**self.steps)
         array_module(v).sqrt(v, out=t)
         t += self.eps * correction
@@ -204,8 +204,8 @@ class Adam(Optimizer):
 class AdamW(Adam):
     """Adam with decoupled weight decay (Loshchilov and Hutter 2019, arXiv 1711.05101): p -= lr weight_decay p.
 
-    In `Adam` the decay is a part of the gradient, and dividing by sqrt(v') takes most of it away where gradients are
-    large. Here every weight decays at the same rate.
+    In `Adam`, the decay is a part of the gradient, and the division by sqrt(v') weakens it where gradients are large.
+    Here every weight decays at the same rate.
     """
 
     def __init__(
@@ -219,7 +219,7 @@ class AdamW(Adam):
         super().__init__(parameters, lr, betas, eps, weight_decay)
 
     def decay(self, p: Array, g: Array, lr: float, weight_decay: float) -> Array:
-        """Let the weights themselves decay, and follow the gradient as it is."""
+        """Decay the weights themselves, and leave the gradient as it is."""
         p *= 1 - lr * weight_decay
         return g
 
@@ -258,9 +258,9 @@ class RMSprop(Optimizer):
 
 
 def linear_decay(steps: int) -> Callable[[int], float]:
-    """A schedule: gives the factor of the learning rate from the number of steps made, of `steps` in all.
+    """A schedule: a function from the number of steps taken, of `steps` in all, to a factor of the learning rate.
 
-    The factor is 1 in the first half and then falls to 0 in a straight line.
+    The factor is 1 in the first half and then falls linearly to 0.
 
     >>> schedule = linear_decay(1000)
     >>> schedule(0), schedule(750), schedule(1000)
@@ -272,7 +272,7 @@ def linear_decay(steps: int) -> Callable[[int], float]:
 def cosine_decay(steps: int, warmup: int = 0) -> Callable[[int], float]:
     """A schedule that falls from 1 to 0 along half a cosine (Loshchilov and Hutter 2017, arXiv 1608.03983, section 3).
 
-    In the first `warmup` of the `steps` the factor rises in a straight line. `ValueError` unless 0 <= warmup < steps.
+    In the first `warmup` of the `steps`, the factor rises linearly. `ValueError` unless 0 <= warmup < steps.
 
     >>> schedule = cosine_decay(1000)
     >>> schedule(0), schedule(500), schedule(1000)
@@ -291,12 +291,12 @@ def cosine_decay(steps: int, warmup: int = 0) -> Callable[[int], float]:
 
 
 def clip_grad_norm(parameters: Iterable[Parameter], max_norm: float) -> float:
-    """Scale all gradients by one factor so that their common norm is at most `max_norm`; returns the norm before.
+    """Scale all gradients by one factor so that their total norm is at most `max_norm`; returns the norm before.
 
     Pascanu, Mikolov and Bengio 2013 (arXiv 1211.5063), section 3.2. `ValueError` unless max_norm > 0.
     """
     if max_norm <= 0:
-        raise ValueError(f"clip_grad_norm: takes max_norm > 0, got {max_norm}")
+        raise ValueError(f"clip_grad_norm: expects max_norm > 0, got {max_norm}")
     gradients = [p.grad for p in parameters if p.grad is not None]
     norm = math.sqrt(sum(float((g.data.astype(np.float64) ** 2).sum()) for g in gradients))
     if norm > max_norm:
@@ -306,10 +306,10 @@ def clip_grad_norm(parameters: Iterable[Parameter], max_norm: float) -> float:
 
 
 class WeightEMA:
-    """An exponential moving average of a module's weights, often better than the last ones (Polyak averaging).
+    """An exponential moving average of a module's weights (Polyak averaging), often better than the final weights.
 
-    Running statistics of batch normalisation are averaged with the parameters. The decay warms up: for the n-th update
-    it is at most (1 + n) / (10 + n), so that the average of a short run is not one of its initial weights.
+    Running statistics of batch normalisation are averaged with the parameters. The decay warms up: in the n-th update
+    it is at most (1 + n) / (10 + n), so that the initial weights do not dominate the average of a short run.
 
     >>> ema = WeightEMA(generator, decay=0.999)
     >>> ...                                  # after every optimizer.step():
@@ -338,7 +338,7 @@ class WeightEMA:
 
     @contextmanager
     def applied(self) -> Iterator[None]:
-        """The module has the averaged weights inside the block, and its own again afterwards."""
+        """Give the module the averaged weights inside the block, and its own weights afterwards."""
         self._swap()
         try:
             yield
@@ -349,16 +349,16 @@ class WeightEMA:
         for name, p in self._averaged():
             current = p.data.copy()
             p.data[...] = self.average[name]
-            p.data = p.data  # tells the tape that it changed
+            p.data = p.data  # the assignment increases the version that the tape checks
             self.average[name][...] = current
 
     def state_dict(self) -> dict[str, Array]:
-        """The averages by name, and "number of updates", a name that no attribute has."""
+        """The averages by name, and "number of updates", which cannot be the name of an attribute."""
         return {**self.average, "number of updates": np.array(self.updates)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from a `state_dict`. `ValueError`, with nothing changed, if it does not fit the module."""
         own = {name: Tensor(x) for name, x in self.state_dict().items()}
-        warmed_up = {"number of updates": np.array(10**9)}  # for states of before there was a warm-up
+        warmed_up = {"number of updates": np.array(10**9)}  # for states saved before there was a warm-up
         load_arrays(own, warmed_up | dict(state), type(self).__name__)
         self.updates = own["number of updates"].item()

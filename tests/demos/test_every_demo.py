@@ -164,7 +164,7 @@ def test_mistakes_are_told_in_one_line(
     assert "no data set 'nonsense'; there are digits," in error_of(name, "--dataset", "nonsense", *out)
     assert "nowhere is not a folder" in error_of(name, "--dataset", tmp_path / "nowhere", *out)
     assert "there is no run to resume" in error_of(name, "--resume", *out)
-    assert re.search(r"takes lr > 0, got 0", error_of(name, "--lr", 0, *out))  # and not the default
+    assert re.search(r"expects lr > 0, got 0", error_of(name, "--lr", 0, *out))  # and not the default
     assert not (tmp_path / "run").exists()
 
 
