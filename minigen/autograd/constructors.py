@@ -17,21 +17,21 @@ from minigen import backend
 from minigen.autograd.tensors import Tensor, raw
 from minigen.backend import Device, Shape, current_dtype, is_array
 
-Place = str | Device | None
+DeviceLike = str | Device | None
 
 
-def zeros(*shape: Any, dtype: Any = None, device: Place = None, requires_grad: bool = False) -> Tensor:
+def zeros(*shape: Any, dtype: Any = None, device: DeviceLike = None, requires_grad: bool = False) -> Tensor:
     """A tensor of zeros: `zeros(2, 3)`."""
     return full(_shape("zeros", shape), 0.0, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
-def ones(*shape: Any, dtype: Any = None, device: Place = None, requires_grad: bool = False) -> Tensor:
+def ones(*shape: Any, dtype: Any = None, device: DeviceLike = None, requires_grad: bool = False) -> Tensor:
     """A tensor of ones: `ones(2, 3)`."""
     return full(_shape("ones", shape), 1.0, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
 def full(
-    shape: Any, fill_value: Any, *, dtype: Any = None, device: Place = None, requires_grad: bool = False
+    shape: Any, fill_value: Any, *, dtype: Any = None, device: DeviceLike = None, requires_grad: bool = False
 ) -> Tensor:
     """One value everywhere: `full((2, 3), 0.5)`. Without `dtype`, an integer or a boolean keeps its data type."""
     shape = _shape("full", (shape,))
@@ -46,7 +46,7 @@ def arange(
     step: float = 1,
     *,
     dtype: Any = None,
-    device: Place = None,
+    device: DeviceLike = None,
     requires_grad: bool = False,
 ) -> Tensor:
     """start, start + step, ... before stop; `arange(n)` is 0 ... n - 1. Integers, unless an argument is a float."""
@@ -56,22 +56,22 @@ def arange(
     return Tensor(data, requires_grad)
 
 
-def rand(*shape: Any, dtype: Any = None, device: Place = None, requires_grad: bool = False) -> Tensor:
+def rand(*shape: Any, dtype: Any = None, device: DeviceLike = None, requires_grad: bool = False) -> Tensor:
     """Random numbers, uniform in [0, 1): `rand(2, 3)`."""
     return Tensor(backend.uniform(_shape("rand", shape), dtype=dtype, device=device), requires_grad)
 
 
-def randn(*shape: Any, dtype: Any = None, device: Place = None, requires_grad: bool = False) -> Tensor:
+def randn(*shape: Any, dtype: Any = None, device: DeviceLike = None, requires_grad: bool = False) -> Tensor:
     """Random numbers, normal with mean 0 and standard deviation 1: `randn(2, 3)`."""
     return Tensor(backend.normal(_shape("randn", shape), dtype=dtype, device=device), requires_grad)
 
 
-def zeros_like(x: Tensor, *, dtype: Any = None, device: Place = None, requires_grad: bool = False) -> Tensor:
+def zeros_like(x: Tensor, *, dtype: Any = None, device: DeviceLike = None, requires_grad: bool = False) -> Tensor:
     """Zeros of the shape, dtype and device of x."""
     return zeros(x.shape, dtype=dtype or x.dtype, device=device or x.device, requires_grad=requires_grad)
 
 
-def ones_like(x: Tensor, *, dtype: Any = None, device: Place = None, requires_grad: bool = False) -> Tensor:
+def ones_like(x: Tensor, *, dtype: Any = None, device: DeviceLike = None, requires_grad: bool = False) -> Tensor:
     """Ones of the shape, dtype and device of x."""
     return ones(x.shape, dtype=dtype or x.dtype, device=device or x.device, requires_grad=requires_grad)
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 
 class Mode(NamedTuple):
-    """What operations on tensors do besides computing."""
+    """What operations on tensors do in addition to computing: record, and detect NaN and infinity."""
 
     recording: bool = True
     detecting: bool = False

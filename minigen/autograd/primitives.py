@@ -104,7 +104,7 @@ class Primitive(Generic[P, Result]):
         self._register()
 
     def _register(self) -> None:
-        """Enter minigen's own operations into the registry; their names are taken for all others."""
+        """Enter an operation of minigen into the registry; `ValueError` for another operation with such a name."""
         if self.forward.__module__.startswith("minigen."):
             PRIMITIVES[self.name] = self
         elif self.name in PRIMITIVES:
@@ -287,7 +287,7 @@ class Primitive(Generic[P, Result]):
         names: list[str] = []
         for argument in map(self.argument_at, needed):
             if argument not in self.rules:
-                raise TypeError(f"{self.name}: has no derivative for {argument}; `detach()` it if that is meant")
+                raise TypeError(f"{self.name}: has no derivative for {argument}; `detach()` it if it needs no gradient")
             names += self.rules[argument].names
         getters = {name: self._getter(name) for name in names}
         if self.reference is not None:  # it is called with all arguments

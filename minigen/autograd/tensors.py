@@ -108,7 +108,7 @@ class Tensor(Operators):
         if self._node is not None:
             self._node.backward(self, grad, retain_graph)
         elif self._requires_grad:
-            raise RuntimeError("backward: this tensor is a leaf, nothing was computed on the way to it")
+            raise RuntimeError("backward: this tensor is a leaf, which was not computed from anything")
         else:
             raise RuntimeError("backward: this tensor was not computed from anything that requires gradients")
 
@@ -200,7 +200,7 @@ class Tensor(Operators):
             instead = f"`minigen.ops.{name}`" if name in PRIMITIVES else "`minigen.ops`"
             raise TypeError(
                 f"np.{function.__name__}: cannot be recorded for a tensor that requires gradients; use {instead}, or "
-                "`x.detach()` if that is meant"
+                "`x.detach()` if no gradient is needed"
             )
         return function(*args, **kwargs)
 

@@ -19,12 +19,12 @@ def conv2d_geometry(
     geometry = _geometry(name, x, weight, stride, padding, dilation, groups)
     _check_channels(name, x, weight, bias, weight.shape[1] * groups, weight.shape[0], groups)
     (height, width), span = geometry.padded_size(x.shape[2:]), geometry.span
-    below, beside = height - span[0], width - span[1]  # how far the kernel can move
-    if min(below, beside) < 0:
+    down, across = height - span[0], width - span[1]  # how far the kernel can move
+    if min(down, across) < 0:
         raise ValueError(
             f"{name}: the kernel, which reaches {span}, is larger than x {x.shape} with padding {geometry.padding}"
         )
-    return _extended(geometry, -(below % geometry.stride[0]), -(beside % geometry.stride[1]))
+    return _extended(geometry, -(down % geometry.stride[0]), -(across % geometry.stride[1]))
 
 
 def conv_transpose2d_geometry(
@@ -91,10 +91,10 @@ def _geometry(name: str, x: Any, weight: Any, stride: Any, padding: Any, dilatio
     )
 
 
-def _extended(geometry: Geometry, below: int, beside: int) -> Geometry:
-    """The geometry with more padding: `below` at the bottom, `beside` at the right; negative numbers cut pixels off."""
+def _extended(geometry: Geometry, down: int, across: int) -> Geometry:
+    """More padding, by `down` at the bottom and `across` at the right; negative numbers cut pixels off."""
     (top, bottom), (left, right) = geometry.padding
-    return geometry._replace(padding=((top, bottom + below), (left, right + beside)))
+    return geometry._replace(padding=((top, bottom + down), (left, right + across)))
 
 
 def _check_channels(name: str, x: Any, weight: Any, bias: Any, inputs: int, outputs: int, groups: int) -> None:

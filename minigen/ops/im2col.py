@@ -22,7 +22,7 @@ How the numbers lie in memory decides how fast this is:
 - Channels last, (N, H, W, C). The C numbers of a pixel are then one piece of memory, and the taps side by side in a
   row of the kernel are one longer piece, copied at once: `Run`.
 - A few images at a time. The columns need kh * kw times the memory of the images. On a CPU, they are made for as many
-  images as stay in the cache, where writing and reading them costs little beside the product.
+  images as stay in the cache, where writing and reading them costs little compared to the product.
 
 Chellapilla, Puri & Simard, "High performance convolutional neural networks for document processing" (2006). There each
 column of the matrix belongs to one output, which gave im2col its name; here it is each row.
