@@ -1,10 +1,10 @@
-"""The only file that knows NumPy from CuPy: devices, transfers, data types and random numbers.
+"""The only file that tells NumPy and CuPy apart: devices, transfers, data types and random numbers.
 
 Everything above finds its array module from its arguments (`array_module(x).tanh(x)`), so the same line runs on
 a CPU and on a GPU. CuPy is imported when a GPU is first asked for, and never before.
 
 Random numbers are drawn by one NumPy generator on the CPU and then moved, so the same seed draws the same
-numbers on every device and the generator's state, which a checkpoint keeps, is a handful of integers.
+numbers on every device, and the generator's state, which a checkpoint saves, is a few integers.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ _CUPY_HELP = 'install it with `pip install "minigen[gpu]"` (CUDA 12) or `pip ins
 class Device:
     """A place where arrays live. Made by `device("cpu")`, `device("gpu")` or `device("gpu:1")`.
 
-    As a context manager it is where new tensors and parameters go: `with device("gpu"): model = VAE(...)`.
+    As a context manager it is the current device, on which new tensors and parameters are made:
+    `with device("gpu"): model = VAE(...)`.
     """
 
     def __init__(self, name: str, module: Any, index: int | None) -> None:
@@ -77,7 +78,7 @@ _entered: ContextVar[tuple[tuple[Device, Any], ...]] = ContextVar("devices enter
 def device(name: str | Device | None = None) -> Device:
     """The device called `name`: "cpu", "gpu" or "gpu:1"; without a name, the current default device.
 
-    Raises `ValueError` for another name, `RuntimeError` with what is missing where no GPU can be used.
+    Raises `ValueError` for another name, and `RuntimeError` that says what is missing if no GPU can be used.
     """
     if name is None:
         return _entered.get()[-1][0] if _entered.get() else _CPU
@@ -87,7 +88,7 @@ def device(name: str | Device | None = None) -> Device:
         return _CPU
     match = re.fullmatch(r"gpu(?::(\d+))?", name) if isinstance(name, str) else None
     if match is None:
-        raise ValueError(f'device: got {name!r}; takes "cpu", "gpu" or "gpu:N" with N the number of the card')
+        raise ValueError(f'device: expects "cpu", "gpu" or "gpu:N" with N the number of the card, got {name!r}')
     cupy = _usable_cupy()
     index, count = int(match[1] or 0), cupy.cuda.runtime.getDeviceCount()
     if index >= count:
@@ -132,7 +133,7 @@ def as_array(x: Any) -> Array:
 
 
 def on_host(x: Any) -> bool:
-    """Whether the values of `x` can be looked at at once; on a GPU that would wait until it has computed them."""
+    """Whether the values of `x` can be read without waiting for a GPU to compute them."""
     return array_module(x) is np
 
 
@@ -143,7 +144,7 @@ def arrays_among(values: Iterable[Any]) -> list[Array]:
 
 def on_one_device(arrays: list[Array]) -> bool:
     """Whether all these arrays live on the same device."""
-    on_cpu = [type(x) is np.ndarray for x in arrays]  # quick, since this is asked at every operation
+    on_cpu = [type(x) is np.ndarray for x in arrays]  # fast, since every operation asks this
     return False not in on_cpu or len({device_of(x) for x in arrays}) == 1
 
 
@@ -154,7 +155,7 @@ def device_of(x: Array) -> Device:
 
 
 def to_numpy(x: Any) -> np.ndarray:
-    """`x` as a NumPy array; from a GPU this waits for it and copies."""
+    """`x` as a NumPy array; from a GPU, this waits for the values and copies them."""
     module = array_module(x)
     return np.asarray(x) if module is np else module.asnumpy(x)
 
@@ -171,14 +172,14 @@ def current_dtype() -> np.dtype:
 
 @contextmanager
 def default_dtype(dtype: Any) -> Iterator[None]:
-    """New tensors and parameters are of this floating-point type inside the block.
+    """Make new tensors and parameters of this floating-point type inside the block; `TypeError` for other types.
 
     >>> with default_dtype("float64"):
     ...     model = VAE((1, 28, 28))       # for a gradient check
     """
     dtype = np.dtype(dtype)
     if dtype.kind != "f":
-        raise TypeError(f"default_dtype: takes a floating-point type, got {dtype}")
+        raise TypeError(f"default_dtype: expects a floating-point type, got {dtype}")
     token = _default_dtype.set(dtype)
     try:
         yield
@@ -189,7 +190,7 @@ def default_dtype(dtype: Any) -> Iterator[None]:
 def floating(x: Any) -> Any:
     """Integers and booleans in the default floating-point type, anything else as it is.
 
-    NumPy would take uint8 to float16, where exp(12) is infinite already, and subtract in uint8, where 0 - 1 is 255.
+    NumPy would turn uint8 into float16, where exp(12) is infinite, and would subtract in uint8, where 0 - 1 is 255.
     """
     return x.astype(current_dtype()) if is_array(x) and x.dtype.kind in "biu" else x
 
@@ -200,7 +201,7 @@ _random: ContextVar[np.random.Generator | None] = ContextVar("random numbers", d
 
 
 def manual_seed(seed: int) -> None:
-    """Start this thread's random numbers anew: the same seed gives the same numbers, on every device."""
+    """Seed the random numbers of this thread: the same seed gives the same numbers, on every device."""
     _random.set(np.random.default_rng(seed))
 
 
@@ -214,18 +215,18 @@ def random_generator() -> np.random.Generator:
 
 
 def random_state() -> dict[str, Any]:
-    """The generator's state, of JSON's types, for `set_random_state`."""
+    """The generator's state, of JSON's types, to be restored by `set_random_state`."""
     return dict(random_generator().bit_generator.state)
 
 
 def set_random_state(state: dict[str, Any]) -> None:
-    """Continue the random numbers from a state that `random_state` gave."""
+    """Restore a state that `random_state` gave."""
     random_generator().bit_generator.state = state
 
 
 @contextmanager
 def separate_random(seed: int) -> Iterator[None]:
-    """Random numbers inside the block come from this seed; the sequence outside is not disturbed."""
+    """Draw random numbers from this seed inside the block; the sequence outside is not disturbed."""
     token = _random.set(np.random.default_rng(seed))
     try:
         yield
@@ -261,13 +262,13 @@ def normal(shape: Shape, mean: float = 0.0, std: float = 1.0, *, dtype: Any = No
 
 
 def blocks(x: Array) -> Iterator[slice]:
-    """Slices that cover `x` flattened: on a CPU so short that many passes over one stay in its cache."""
+    """Slices that cover `x` flattened: on a CPU so short that a block stays in its cache."""
     length = 1 << 16 if isinstance(x, np.ndarray) else max(x.size, 1)
     return (slice(start, start + length) for start in range(0, x.size, length))
 
 
 def working_memory(x: Array) -> int:
-    """How many bytes to work on at a time beside `x`: on a CPU what stays in its cache, on a GPU enough to fill it."""
+    """How many bytes to process at a time on the device of `x`: what fits a CPU's cache, or what keeps a GPU busy."""
     return 8 << 20 if isinstance(x, np.ndarray) else 512 << 20
 
 

@@ -1,7 +1,7 @@
-"""Weights and whole states of training as safetensors files.
+"""Saving weights, and checkpoints of a training run, as safetensors files.
 
 A `.safetensors` file holds named arrays and, as its metadata, a dictionary of strings. Loading one runs no code. The
-names of weights are PyTorch's, so the files go both ways.
+names of weights are PyTorch's, so that the files of each library can be loaded by the other.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from minigen.files import atomic_write
 from minigen.nn.module import Module
 
 MODEL = "minigen.model"
-"""The key of the metadata under which a weights file says how to make its model."""
+"""The key in the metadata of a weights file for the description of its model."""
 
 
 def save(what: Module | Mapping[str, Any], path: str | Path, metadata: Mapping[str, str] | None = None) -> None:
     """Write a module's weights, or a dictionary of arrays, to a `.safetensors` file, with `metadata` of strings.
 
-    The file of one of minigen's models also says how to make the model again: see `minigen.load`.
+    The file of one of minigen's models also describes how to make the model again: see `minigen.load`.
 
     >>> minigen.save(vae, "vae.safetensors")
     """
@@ -42,8 +42,8 @@ def save(what: Module | Mapping[str, Any], path: str | Path, metadata: Mapping[s
 
 
 def _with_sorted_metadata(file: bytes) -> bytes:
-    """The same file with its metadata in order: safetensors writes them in a random one, so no two files were equal."""
-    start = 8 + int.from_bytes(file[:8], "little")  # a length, the header as JSON, and the arrays
+    """The same file with its metadata sorted: safetensors writes them in random order, which changes the file."""
+    start = 8 + int.from_bytes(file[:8], "little")  # a file is the header's length, the header as JSON, and the arrays
     header = json.loads(file[8:start])
     header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
     text = json.dumps(header, separators=(",", ":")).encode()
@@ -54,7 +54,7 @@ def _with_sorted_metadata(file: bytes) -> bytes:
 def description(model: Module) -> dict[str, str]:
     """The metadata that name a model's class and arguments, such as {"class": "VAE", "arguments": {"beta": 2.0, ...}}.
 
-    Nothing for other modules, and for a model with an argument that JSON cannot say, such as a network of one's own.
+    Empty for other modules, and for a model with an argument that JSON cannot express, such as a user's own network.
     """
     try:
         return {MODEL: json.dumps(model, default=_as_json)}
@@ -63,7 +63,7 @@ def description(model: Module) -> dict[str, str]:
 
 
 def _as_json(x: Any) -> Any:
-    """What stands in JSON for a model, or for an argument of one that is an object or a NumPy number."""
+    """A model, or an argument that is an object or a NumPy number, in JSON's types."""
     if isinstance(x, np.generic):
         return x.item()
     kind, package = type(x), type(x).__module__.rpartition(".")[0]
@@ -74,7 +74,7 @@ def _as_json(x: Any) -> Any:
 
 
 def fill(module: Module, arrays: Mapping[str, np.ndarray], path: str | Path) -> None:
-    """Put arrays into the module; `ValueError` naming the file they are from, and no change, if they do not fit."""
+    """Load arrays into the module; `ValueError` naming their file, with nothing changed, if they do not fit."""
     try:
         module.load_state_dict(arrays)
     except ValueError as error:
@@ -94,20 +94,20 @@ def read(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     try:
         with safe_open(path, framework="numpy") as file:
             arrays, metadata = {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
-    except (SafetensorError, TypeError, AttributeError) as error:  # the last two: a data type that NumPy has not
+    except (SafetensorError, TypeError, AttributeError) as error:  # the last two: a data type that NumPy does not have
         raise ValueError(f"{path}: not a safetensors file, or a damaged one ({error})") from None
     except MemoryError:
         raise MemoryError(f"{path}: its {path.stat().st_size} bytes do not fit into memory") from None
-    checksum = metadata.pop("crc32", None)  # which files from elsewhere do not have
+    checksum = metadata.pop("crc32", None)  # files from other libraries have none
     if checksum is not None and checksum != _checksum(arrays, metadata):
         raise ValueError(f"{path}: damaged, its contents do not match its checksum")
-    if checksum is None and metadata and "format" not in metadata:  # which the metadata of files from elsewhere has
+    if checksum is None and metadata and "format" not in metadata:  # "format" marks other libraries' files
         raise ValueError(f"{path}: damaged, its metadata has lost the checksum")
     return arrays, metadata
 
 
 def _checksum(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> str:
-    """A CRC-32 of names, shapes, values and metadata: safetensors itself does not notice a changed bit in them."""
+    """A CRC-32 of names, shapes, values and metadata; safetensors itself does not detect a changed bit."""
     names = sorted(arrays)
     shapes = [(name, str(arrays[name].dtype), arrays[name].shape) for name in names]
     crc = zlib.crc32(json.dumps([shapes, metadata], sort_keys=True).encode())
@@ -131,10 +131,10 @@ def load_progress(path: str | Path) -> dict[str, Any]:
 
 
 def load_checkpoint(path: str | Path, parts: Mapping[str, Any]) -> dict[str, Any]:
-    """Put a checkpoint's states back into the parts and return its `progress`.
+    """Load a checkpoint's states into the parts and return its `progress`.
 
-    Raises `FileNotFoundError`, or `ValueError` naming the file if it is damaged or of other parts; then none of them
-    has changed.
+    Raises `FileNotFoundError`, or `ValueError` naming the file if it is damaged or of other parts; no part is then
+    changed.
     """
     path = Path(path)
     arrays, metadata = read(path)

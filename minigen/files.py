@@ -1,7 +1,7 @@
-"""Writing so that nothing is lost: whole files or none, and one training run at a time in a folder.
+"""Safe writing: files are written completely or not at all, and a folder is locked for one training run at a time.
 
-A process puts its host and its number into the names of its temporary files and locks. So no two processes share such
-a name, and what a killed process left behind is recognised and removed by the next one.
+The names of temporary files and locks contain the host and the process number. So no two processes share a name, and
+the next process recognises and removes the files of a killed one.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _numbers = itertools.count()
 
 @contextlib.contextmanager
 def atomic_write(path: str | Path) -> Iterator[Path]:
-    """A temporary path to write to: it becomes `path` in one step when the block ends, or vanishes if it fails.
+    """Give a temporary path to write to, which is renamed to `path` when the block ends, or removed if it fails.
 
     An `OSError`, such as that of a full disk, names `path`; what was there before is then unchanged.
     """
@@ -42,11 +42,11 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[Path]:
-    """Inside the block the folder belongs to this process; gives the lock file, which vanishes at the end.
+    """Lock the folder for this process inside the block; gives the lock file, which is removed at the end.
 
     `RuntimeError` that names the other process if there is one, `OSError` if the folder cannot be written to.
-    A process writes a lock file of its own and then looks for those of others. So of two processes that begin at the
-    same time at least one sees the other.
+    A process writes its own lock file and then looks for those of others. So if two processes begin at the same time,
+    at least one of them sees the other.
     """
     own = folder / _own_name("run.lock")
     try:
@@ -60,7 +60,7 @@ def locked(folder: Path) -> Iterator[Path]:
             host, process = _owner(other)
             raise RuntimeError(
                 f"{folder}: process {process} on {host} trains in this folder; choose another folder "
-                f"(or delete {other}, if that process is no training)"
+                f"(or delete {other}, if that process is not a training run)"
             )
         if own not in locks:
             raise RuntimeError(f"{folder}: another process has just moved this folder; choose another folder")
@@ -75,13 +75,13 @@ def _own_name(kind: str) -> str:
 
 
 def _owner(path: Path) -> tuple[str, str]:
-    """The host and the process number in such a name."""
+    """The host and the process number in the name of such a file."""
     host, _, process = path.name.removeprefix(".minigen-").rpartition("-")[0].rpartition("-")
     return host, process
 
 
 def _remove_leftovers(folder: Path, kind: str) -> None:
-    """Remove such files of processes of this host that have ended."""
+    """Remove the files of this kind whose processes, on this host, have ended."""
     for path in folder.glob(f".minigen-*-{kind}"):
         host, process = _owner(path)
         if host == socket.gethostname() and process.isdecimal() and not _is_running(int(process)):

@@ -1,9 +1,9 @@
-"""Are the derivatives right? Compare them with central differences, along random directions of the output.
+"""Gradient checking: compare derivatives with central differences, along random directions of the output.
 
-For a function f and a random cotangent v, the number L(x) = <f(x), v> has the gradient J(x)^T v that the backward
-pass computes, and the partial derivatives (L(x + h e_i) - L(x - h e_i)) / 2h that need nothing but the forward pass.
-The direction must be random: summing the output (v = 1) hides every error in a function whose outputs sum to a
-constant, such as softmax or batch normalisation.
+For a function f with Jacobian J and a random cotangent v, the number L(x) = <f(x), v> has the gradient J(x)^T v, which
+the backward pass computes. Its entries are approximately the central differences (L(x + h e_i) - L(x - h e_i)) / 2h,
+which need the forward pass only. The direction must be random: summing the output (v = 1) hides every error in a
+function whose outputs sum to a constant, such as softmax or batch normalisation.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ def gradcheck(
 ) -> bool:
     """Check the derivatives of `fn(*inputs)` with respect to every float64 input that requires gradients.
 
-    `fn` returns a tensor or a tuple of them, and gives the same values every time that it is called with the same
-    inputs. `inputs` is one input or a sequence of them. Tensors stay what they are; arrays of floats and numbers become
-    float64 tensors that require gradients; arrays of integers (labels, indices) become tensors that do not.
+    `fn` returns a tensor or a tuple of tensors, the same values for the same inputs. `inputs` is one input or a
+    sequence of them. Tensors are copied as they are; arrays of floats and numbers become float64 tensors that require
+    gradients; arrays of integers (labels, indices) become tensors that do not.
 
     `order=2` checks the first derivatives and then the derivatives of those. An entry passes if the two values differ
     by at most `atol + rtol * s`, with `s` the largest entry of that gradient.
@@ -52,13 +52,13 @@ def gradcheck(
     leaves = [_leaf(i, x) for i, x in enumerate(given)]
     if not any(x.requires_grad for x in leaves):
         raise ValueError("gradcheck: no input requires gradients")
-    with np.errstate(all="ignore"):  # the errors tell of NaN and infinity
+    with np.errstate(all="ignore"):  # NaN and infinity are reported by the errors below
         _check(fn, leaves, order, Precision(step, rtol, atol), seed)
     return True
 
 
 class Precision(NamedTuple):
-    """The step h of the differences, and how far a derivative may be from them."""
+    """The step h of the central differences, and the relative and absolute tolerance of a derivative."""
 
     step: float
     rtol: float
@@ -66,7 +66,7 @@ class Precision(NamedTuple):
 
 
 def _check(fn: Callable[..., Any], leaves: list[Tensor], order: int, precision: Precision, seed: int) -> None:
-    """`gradcheck` for inputs that are leaves, whose entries are moved and put back."""
+    """`gradcheck` for inputs that are leaves."""
     projection = Projection(fn, leaves, np.random.default_rng(seed))
     projection.check()
     _compare(projection, precision, create_graph=False)
@@ -84,7 +84,7 @@ def _check(fn: Callable[..., Any], leaves: list[Tensor], order: int, precision: 
 
 
 class Projection:
-    """L(x) = <f(x), v>: what a function gives along random cotangents v, one of the shape of each of its outputs."""
+    """L(x) = <f(x), v>: a function projected on random cotangents v, one for each of its outputs and of its shape."""
 
     def __init__(self, fn: Callable[..., Any], leaves: list[Tensor], random: np.random.Generator) -> None:
         self.fn, self.leaves = fn, leaves
@@ -102,7 +102,7 @@ class Projection:
         return sum(float((o.data * v.data).sum()) for o, v in zip(outputs, self.cotangents, strict=True))
 
     def check(self) -> None:
-        """`ValueError` unless L is a number, and the same one every time."""
+        """`ValueError` unless L is finite, and the same in every call."""
         value = self.value()
         if not math.isfinite(value):
             raise ValueError(f"gradcheck: the function gives {value} for these inputs{_origin(self.value)}")
@@ -112,7 +112,7 @@ class Projection:
             )
 
     def gradients(self, create_graph: bool) -> list[np.ndarray]:
-        """What the backward pass gives for each of the wanted leaves; zeros for one that f does not depend on."""
+        """The backward pass's gradient for each of the wanted leaves; zeros for one that f does not depend on."""
         outputs = zip(self.outputs(*self.leaves), self.cotangents, strict=True)
         tracked = [(o, v) for o, v in outputs if o.requires_grad]
         wanted = [self.leaves[i] for i in self.wanted]
@@ -123,14 +123,14 @@ class Projection:
         return [np.zeros(x.shape) if g is None else to_numpy(g.data) for x, g in zip(wanted, results, strict=True)]
 
     def first_derivatives(self, *inputs: Tensor) -> tuple[Tensor, ...]:
-        """The gradients of L as a function of x and v, recorded; without those that f does not depend on."""
+        """The recorded gradients of L as a function of x and v, without those of inputs that f does not depend on."""
         xs, vs = inputs[: len(self.leaves)], inputs[len(self.leaves) :]
         wanted = [xs[i] for i in self.wanted]
         results = grad(self.outputs(*xs), wanted, vs, create_graph=True, allow_unused=True)
         return tuple(g for g in results if g is not None)
 
     def moved(self, i: int, index: tuple[int, ...], step: float) -> float:
-        """L with one entry of leaf `i` moved by `step`."""
+        """L with one entry of leaf `i` changed by `step`; the entry is then restored."""
         data = self.leaves[i].data
         original = float(data[index])
         data[index] = original + step
@@ -171,9 +171,9 @@ def _compare(projection: Projection, precision: Precision, create_graph: bool) -
 
 
 def _kink(projection: Projection, i: int, index: tuple[int, ...], step: float, error: float) -> str:
-    """A hint, if the backward pass may have given the slope at one side of a kink such as that of |x| at 0.
+    """A hint for the error if the function seems to have a kink, as |x| has at 0.
 
-    There the slopes at both sides differ, and by at least the error. Beside a wrong derivative they are nearly equal.
+    At a kink, the slopes on both sides differ by the error or more. If only the derivative is wrong, they nearly agree.
     """
     value = projection.value()
     left = (value - projection.moved(i, index, -step)) / step
@@ -184,7 +184,7 @@ def _kink(projection: Projection, i: int, index: tuple[int, ...], step: float, e
 
 
 def _origin(compute: Callable[[], Any]) -> str:
-    """Which operation makes the first NaN or infinity in a computation, if one does."""
+    """A hint for the error: the operation that gives the first NaN or infinity in a computation, if one does."""
     try:
         with detect_anomaly():
             compute()
@@ -194,7 +194,7 @@ def _origin(compute: Callable[[], Any]) -> str:
 
 
 def _leaf(i: int, x: Any) -> Tensor:
-    """Input `i` as a leaf with memory of its own."""
+    """A copy of input `i` as a leaf."""
     if isinstance(x, Tensor):
         if x.requires_grad and x.dtype != np.float64:
             raise TypeError(f"gradcheck: input {i} is {x.dtype}; central differences need float64")

@@ -1,10 +1,10 @@
-"""A weights file knows its model.
+"""Loading weights, and the model that they belong to.
 
-`minigen.save` writes into the metadata of a model's file which class it is and with which arguments it was made:
+`minigen.save` writes the model's class and arguments into the metadata of its file:
 
     {"class": "GAN", "arguments": {"generator": {"class": "MLPGenerator", "arguments": {"shape": [1, 28, 28]}}, ...}}
 
-`minigen.load` makes the model again from that. A class is looked up by its name among those that `minigen.models` and
+`minigen.load` makes the model again from them. A class is looked up by its name among those that `minigen.models` and
 `minigen.evaluate` offer, and called with the arguments; nothing else is imported or run, and nothing is unpickled.
 """
 
@@ -22,9 +22,9 @@ from minigen.nn.module import Module
 def load(path: str | Path, into: Module | None = None) -> Any:
     """Read a `.safetensors` file.
 
-    load(path)               If the file names a model, as those of minigen's models do: that model, in evaluation mode.
-                             Of every other file, such as one of PyTorch or of an older minigen: the arrays by name.
-    load(path, into=module)  Puts the arrays into the module and gives them by name, whatever the file names.
+    load(path)               Returns the model that the file describes, in evaluation mode. For a file without a
+                             description, such as one of PyTorch or of an older minigen, returns the arrays by name.
+    load(path, into=module)  Loads the arrays into the module and returns them by name, whatever the file describes.
 
     The model is on the current device and in the default dtype. Raises `FileNotFoundError`, or `ValueError` naming the
     file if it is damaged, or does not fit the module, which is then unchanged.
@@ -43,19 +43,19 @@ def load(path: str | Path, into: Module | None = None) -> Any:
 
 
 def _made_again(description: str, path: str | Path) -> Module:
-    """The model of that description, with new weights."""
+    """The model of a description, with initial weights."""
     try:
         with separate_random(seed=0):  # the initial weights are not kept, so the user's random numbers are not used
             model = json.loads(description, object_hook=_made)
         if not isinstance(model, Module):
             raise TypeError(f"expects a model, got {model!r}")
-    except Exception as error:  # whatever constructors make of wrong arguments
+    except Exception as error:  # constructors may raise anything for wrong arguments
         raise ValueError(f"{path}: its metadata do not describe a model of minigen: {error}") from error
     return model
 
 
 def _made(x: dict[str, Any]) -> Any:
-    """What an object in JSON stands for: a class with its arguments is what they make; arguments stay by name."""
+    """What an object of JSON describes: an instance of the class that it names, or else the dictionary itself."""
     if "class" not in x:
         return x
     known = _known_classes()
@@ -65,7 +65,7 @@ def _made(x: dict[str, Any]) -> Any:
 
 
 def _known_classes() -> dict[str, Any]:
-    """The models by name, and what can be an argument of theirs."""
+    """The classes of models and of their arguments, by name."""
     from minigen import evaluate, models
 
     offered = [getattr(part, name) for part in (models, evaluate) for name in part.__all__]

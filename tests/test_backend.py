@@ -33,13 +33,13 @@ def test_cpu_is_the_default() -> None:
 
 @pytest.mark.parametrize("name", ["cuda", "gpu:", "gpu:-1", "gpu:x", " gpu", "GPU", "gpu:1 ", "", "cpu:0"])
 def test_other_names_are_refused(name: str, gpu_standin: backend.Device) -> None:
-    with pytest.raises(ValueError, match=r'device: got .*takes "cpu", "gpu" or "gpu:N"'):
+    with pytest.raises(ValueError, match=r'device: expects "cpu", "gpu" or "gpu:N".*, got '):
         backend.device(name)
 
 
 @pytest.mark.parametrize("name", [0, 1.5, b"gpu", ["gpu"]])
 def test_what_is_no_name_is_refused(name: Any) -> None:
-    with pytest.raises(ValueError, match="device: got"):
+    with pytest.raises(ValueError, match=r"device: expects .*got"):
         backend.device(name)
 
 
@@ -161,7 +161,7 @@ def test_default_dtype_holds_inside_its_block() -> None:
 @pytest.mark.parametrize("dtype", ["int64", bool, "complex64"])
 def test_default_dtype_refuses_what_is_not_floating_point(dtype: Any) -> None:
     with (
-        pytest.raises(TypeError, match="default_dtype: takes a floating-point type, got"),
+        pytest.raises(TypeError, match="default_dtype: expects a floating-point type, got"),
         backend.default_dtype(dtype),
     ):
         pass

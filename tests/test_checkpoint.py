@@ -257,12 +257,12 @@ def test_weights_of_another_model_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "weights.safetensors"
     arrays = {name: np.array(x) for name, x in model().state_dict().items()}
     cases: dict[str, dict[str, np.ndarray]] = {
-        r"2.weight is \(5, 3\) float32 but takes \(2, 3\) float32": {
+        r"2.weight: expects \(2, 3\) float32, got \(5, 3\) float32": {
             k: np.array(x) for k, x in model(5).state_dict().items()
         },
         "0.bias is missing": {k: x for k, x in arrays.items() if k != "0.bias"},
         "3.weight is not known": {**arrays, "3.weight": np.zeros(2, np.float32)},
-        r"0.bias is \(3,\) int32 but takes \(3,\) float32": {**arrays, "0.bias": np.zeros(3, np.int32)},
+        r"0.bias: expects \(3,\) float32, got \(3,\) int32": {**arrays, "0.bias": np.zeros(3, np.int32)},
     }
     for message, other in cases.items():
         minigen.save(other, path)
@@ -295,8 +295,8 @@ def test_weights_and_checkpoints_are_not_mixed_up(tmp_path: Path) -> None:
             r"holds the state of \['generator', 'model', 'optimizer'\], but",
         ),
         ({"generator": 2, "optimizer": 2}, r"holds the state of \['generator', 'optimizer'\], but here are"),
-        ({"model": 5, "optimizer": 5}, "Sequential: .*2.weight is"),
-        ({"model": 2, "optimizer": 5}, "Adam: .*4.exp_avg is"),  # the second part fails after the first was loaded
+        ({"model": 5, "optimizer": 5}, "Sequential: .*2.weight: expects"),
+        ({"model": 2, "optimizer": 5}, "Adam: .*4.exp_avg: "),  # the second part fails after the first was loaded
     ],
 )
 def test_checkpoints_of_other_parts_change_nothing(other: dict[str, int], message: str, tmp_path: Path) -> None:

@@ -8,10 +8,10 @@ An operation is a plain function on arrays, with its derivatives under it, one l
 
     tanh.derivatives(x=lambda g, out: g * (1 - out * out))
 
-Called on arrays it just computes. Called on tensors it also leaves a `Node` behind its result: which rules apply,
-the values that those rules name, and where their results go. `backward` walks the nodes from the last made to
-the first and applies the chain rule: `g` is the gradient of the loss with respect to the operation's output, the
-rule returns the one with respect to its argument.
+Called on arrays, it only computes. Called on tensors, it also records a `Node`: the derivatives to apply, the values
+that they name, and where their results go. `backward` visits the nodes from the latest to the earliest and applies the
+chain rule: `g` is the gradient of the loss with respect to the operation's output, and the derivative returns the
+gradient with respect to its argument.
 
 Read in this order: `primitives.py` (what an operation is), `tape.py` (the record and the chain rule), `tensors.py`.
 """

@@ -1,10 +1,10 @@
 """New tensors from a shape, named as in NumPy and PyTorch.
 
-Those that take a shape take it as numbers or as one tuple: `zeros(2, 3)` or `zeros((2, 3))`. For all of them
+A shape is given as numbers or as one tuple: `zeros(2, 3)` or `zeros((2, 3))`. The options are the same everywhere:
 
-    dtype            by default the default floating-point type, or that of the argument that the tensor is like
-    device           by default the current one, or that of the argument that the tensor is like
-    requires_grad    whether gradients are to flow to the tensor
+    dtype            the data type, by default the current floating-point type; for `zeros_like(x)`, that of x
+    device           the device, by default the current one; for `zeros_like(x)`, that of x
+    requires_grad    whether the tensor requires gradients
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ from minigen import backend
 from minigen.autograd.tensors import Tensor, raw
 from minigen.backend import Device, Shape, current_dtype, is_array
 
-Place = str | Device | None
+DeviceLike = str | Device | None
 
 
-def zeros(*shape: Any, dtype: Any = None, device: Place = None, requires_grad: bool = False) -> Tensor:
-    """Zeros: `zeros(2, 3)`."""
+def zeros(*shape: Any, dtype: Any = None, device: DeviceLike = None, requires_grad: bool = False) -> Tensor:
+    """A tensor of zeros: `zeros(2, 3)`."""
     return full(_shape("zeros", shape), 0.0, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
-def ones(*shape: Any, dtype: Any = None, device: Place = None, requires_grad: bool = False) -> Tensor:
-    """Ones: `ones(2, 3)`."""
+def ones(*shape: Any, dtype: Any = None, device: DeviceLike = None, requires_grad: bool = False) -> Tensor:
+    """A tensor of ones: `ones(2, 3)`."""
     return full(_shape("ones", shape), 1.0, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
 def full(
-    shape: Any, fill_value: Any, *, dtype: Any = None, device: Place = None, requires_grad: bool = False
+    shape: Any, fill_value: Any, *, dtype: Any = None, device: DeviceLike = None, requires_grad: bool = False
 ) -> Tensor:
-    """One value everywhere: `full((2, 3), 0.5)`. Without a `dtype`, integers and booleans stay what they are."""
+    """One value everywhere: `full((2, 3), 0.5)`. Without `dtype`, an integer or a boolean keeps its data type."""
     shape = _shape("full", (shape,))
     with backend.device(device) as place:
         data = place.module.full(shape, fill_value, dtype=_dtype(dtype, fill_value))
@@ -46,51 +46,51 @@ def arange(
     step: float = 1,
     *,
     dtype: Any = None,
-    device: Place = None,
+    device: DeviceLike = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """start, start + step, ... up to but without stop; `arange(n)` is 0 ... n - 1. Integers unless one is a float."""
+    """start, start + step, ... before stop; `arange(n)` is 0 ... n - 1. Integers, unless an argument is a float."""
     start, stop = (0, start) if stop is None else (start, stop)
     with backend.device(device) as place:
         data = place.module.arange(start, stop, step, dtype=_dtype(dtype, start + stop + step))
     return Tensor(data, requires_grad)
 
 
-def rand(*shape: Any, dtype: Any = None, device: Place = None, requires_grad: bool = False) -> Tensor:
+def rand(*shape: Any, dtype: Any = None, device: DeviceLike = None, requires_grad: bool = False) -> Tensor:
     """Random numbers, uniform in [0, 1): `rand(2, 3)`."""
     return Tensor(backend.uniform(_shape("rand", shape), dtype=dtype, device=device), requires_grad)
 
 
-def randn(*shape: Any, dtype: Any = None, device: Place = None, requires_grad: bool = False) -> Tensor:
+def randn(*shape: Any, dtype: Any = None, device: DeviceLike = None, requires_grad: bool = False) -> Tensor:
     """Random numbers, normal with mean 0 and standard deviation 1: `randn(2, 3)`."""
     return Tensor(backend.normal(_shape("randn", shape), dtype=dtype, device=device), requires_grad)
 
 
-def zeros_like(x: Tensor, *, dtype: Any = None, device: Place = None, requires_grad: bool = False) -> Tensor:
+def zeros_like(x: Tensor, *, dtype: Any = None, device: DeviceLike = None, requires_grad: bool = False) -> Tensor:
     """Zeros of the shape, dtype and device of x."""
     return zeros(x.shape, dtype=dtype or x.dtype, device=device or x.device, requires_grad=requires_grad)
 
 
-def ones_like(x: Tensor, *, dtype: Any = None, device: Place = None, requires_grad: bool = False) -> Tensor:
+def ones_like(x: Tensor, *, dtype: Any = None, device: DeviceLike = None, requires_grad: bool = False) -> Tensor:
     """Ones of the shape, dtype and device of x."""
     return ones(x.shape, dtype=dtype or x.dtype, device=device or x.device, requires_grad=requires_grad)
 
 
 def one_hot(labels: Any, classes: int) -> Tensor:
-    """Integers (N,) as rows (N, classes) with a single 1. `ValueError` for other labels than 0 ... classes - 1."""
+    """Integer labels (N,) as rows (N, classes) with a single 1; `ValueError` for labels outside 0 ... classes - 1."""
     labels = raw(labels)
     labels = labels if is_array(labels) else backend.device().asarray(labels)
     integers = labels.ndim == 1 and labels.dtype.kind in "iu"
     if not integers or (labels.size and not 0 <= int(labels.min()) <= int(labels.max()) < classes):
-        raise ValueError(f"one_hot: takes integers (N,) in 0 ... {classes - 1}, got {labels.dtype} {labels.shape}")
+        raise ValueError(f"one_hot: expects integers (N,) in 0 ... {classes - 1}, got {labels.dtype} {labels.shape}")
     xp = backend.array_module(labels)
     return Tensor((labels[:, None] == xp.arange(classes)).astype(current_dtype()))
 
 
 def _dtype(dtype: Any, value: Any) -> Any:
-    """The dtype that was asked for; else the default one for a float, and for an integer or boolean its own."""
-    own = np.asarray(value).dtype
-    return dtype or (current_dtype() if own.kind == "f" else own)
+    """`dtype` if it is given; otherwise the current one for a float, and NumPy's for an integer or a boolean."""
+    natural = np.asarray(value).dtype
+    return dtype or (current_dtype() if natural.kind == "f" else natural)
 
 
 def _shape(name: str, shape: tuple[Any, ...]) -> Shape:

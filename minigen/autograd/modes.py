@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 
 class Mode(NamedTuple):
-    """What operations on tensors do besides computing."""
+    """What operations on tensors do in addition to computing: record, and detect NaN and infinity."""
 
     recording: bool = True
     detecting: bool = False
@@ -21,7 +21,7 @@ MODE: ContextVar[Mode] = ContextVar("mode", default=Mode())  # noqa: B039
 
 @contextmanager
 def changed_mode(**changes: bool) -> Iterator[None]:
-    """The mode with these changes, inside the block."""
+    """Change the mode inside the block."""
     token = MODE.set(MODE.get()._replace(**changes))
     try:
         yield
@@ -30,14 +30,14 @@ def changed_mode(**changes: bool) -> Iterator[None]:
 
 
 def no_grad() -> Any:
-    """Nothing is recorded inside: `with no_grad(): ...`, or `@no_grad()` above a function."""
+    """Record no operations inside the block: `with no_grad(): ...`, or `@no_grad()` above a function."""
     return changed_mode(recording=False)
 
 
 def detect_anomaly() -> Any:
-    """Inside, the operation that first makes a NaN or an infinity raises `FloatingPointError`, which names it.
+    """Raise `FloatingPointError` inside the block at the first operation that gives a NaN or an infinity.
 
-    A backward pass names the operation whose derivative did it, and the line that called that operation. Every
-    result is looked at, so this is slow.
+    The error names the operation. In a backward pass, it also names the line that called the operation. Every result
+    is checked, which is slow.
     """
     return changed_mode(detecting=True)

@@ -1,7 +1,7 @@
-"""What one can write with a tensor: `x * y`, `x[0]`, `x.mean(axis=1)`.
+"""The operators and methods of a tensor: `x * y`, `x[0]`, `x.mean(axis=1)`.
 
-Every operator and method here calls the operation of the same name, found in the registry `PRIMITIVES` that
-`minigen.ops` fills. So the tape, which needs tensors, knows operations by name only and imports none of them.
+Each of them calls the operation of the same name. It looks the operation up in the registry `PRIMITIVES`, which
+`minigen.ops` fills: tensors cannot import the operations, because the operations import tensors.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ OTHER_NAMES = {
     "clamp": "clip", "expand": "broadcast_to", "gather": "take_along_axis", "repeat_interleave": "repeat",
     "chunk": "split", "mm": "matmul", "bmm": "matmul", "masked_fill": "where", "clone": "copy",
 }  # fmt: skip
-"""What operations are called in NumPy or PyTorch, and here."""
+"""Names of operations in NumPy and PyTorch, each with its name in minigen."""
 
 
 def name_here(name: str) -> str:
-    """The end of an error about a name that is another one here."""
-    return f"; here: `{OTHER_NAMES[name]}`" if name in OTHER_NAMES else ""
+    """A hint for an error about an unknown name: the operation's name in minigen, if it has one."""
+    return f"; in minigen: `{OTHER_NAMES[name]}`" if name in OTHER_NAMES else ""
 
 
 def _operator(name: str, reflected: bool = False) -> Callable[[Any, Any], Tensor]:
@@ -54,9 +54,9 @@ def _in_place(name: str, sign: str) -> Callable[[Any, Any], Tensor]:
 
 
 class _Ufuncs:
-    """`numpy_array * tensor` and `np.tanh(tensor)` are the operations of the engine, which record.
+    """NumPy's protocol `__array_ufunc__`: `numpy_array * tensor` and `np.tanh(tensor)` call minigen's operations.
 
-    NumPy finds this at the class and calls it. CuPy looks at the tensor, where it finds None, and so leaves
+    NumPy looks the attribute up on the class and calls it. CuPy looks it up on the tensor, finds None, and so leaves
     `cupy_array * tensor` to the tensor's own operator.
     """
 
@@ -76,7 +76,7 @@ class Operators:
     if not TYPE_CHECKING:  # so that mypy finds misspelt names
 
         def __getattr__(self, name: str) -> NoReturn:
-            """A name of NumPy or PyTorch that is another one here is told."""
+            """An error that gives minigen's name for an operation of NumPy or PyTorch."""
             raise AttributeError(f"a tensor has no attribute {name!r}{name_here(name)}", name=name, obj=self)
 
     __slots__ = ()
@@ -170,15 +170,15 @@ class Operators:
         return PRIMITIVES["softplus"](self)
 
     def clip(self, min: float | None = None, max: float | None = None) -> Tensor:
-        """Limited to min <= x <= max."""
+        """The values limited to min <= x <= max."""
         return PRIMITIVES["clip"](self, min, max)
 
     def astype(self, dtype: Any) -> Tensor:
-        """In another data type."""
+        """The values in another data type."""
         return PRIMITIVES["astype"](self, dtype)
 
     def copy(self) -> Tensor:
-        """In memory of its own, still part of the record."""
+        """A recorded copy in memory of its own."""
         return PRIMITIVES["copy"](self)
 
     def matmul(self, y: Any) -> Tensor:
@@ -246,15 +246,15 @@ class Operators:
         return PRIMITIVES["log_softmax"](self, axis, **unknown)
 
     def squeeze(self, axis: Axis = None) -> Tensor:
-        """Without these axes, which must have length 1; by default without all such."""
+        """The tensor without these axes, which must have length 1; by default without all axes of length 1."""
         return PRIMITIVES["squeeze"](self, axis)
 
     def expand_dims(self, axis: int | tuple[int, ...]) -> Tensor:
-        """With new axes of length 1 at these places."""
+        """The tensor with new axes of length 1 at these positions."""
         return PRIMITIVES["expand_dims"](self, axis)
 
     def broadcast_to(self, shape: Shape) -> Tensor:
-        """Repeated along axes of length 1 and new leading axes, to this shape."""
+        """The tensor repeated along axes of length 1 and new leading axes, to this shape."""
         return PRIMITIVES["broadcast_to"](self, shape)
 
     def repeat(self, repeats: int, axis: int | None = None) -> Tensor:
@@ -266,7 +266,7 @@ class Operators:
         return PRIMITIVES["take_along_axis"](self, indices, axis)
 
     def flip(self, axis: Axis = None) -> Tensor:
-        """In the opposite order along these axes, by default all."""
+        """The values in the opposite order along these axes, by default all."""
         return PRIMITIVES["flip"](self, axis)
 
     def reshape(self, *shape: Any) -> Tensor:
@@ -278,7 +278,7 @@ class Operators:
         return PRIMITIVES["flatten"](self)
 
     def swapaxes(self, axis1: int, axis2: int) -> Tensor:
-        """With two axes exchanged."""
+        """The tensor with two axes exchanged."""
         return PRIMITIVES["swapaxes"](self, axis1, axis2)
 
     def permute_dims(self, *axes: Any) -> Tensor:

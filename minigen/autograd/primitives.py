@@ -1,4 +1,4 @@
-"""The operation: a function on arrays, its derivatives, and what it leaves behind when called on tensors.
+"""The operation: a function on arrays, its derivatives, and what it records when called on tensors.
 
 A derivative is a vector-Jacobian product: `g`, the gradient of the loss with respect to the output, times the
 operation's Jacobian. The names of its other parameters say which values are saved for it, and nothing else is saved:
@@ -7,12 +7,12 @@ operation's Jacobian. The names of its other parameters say which values are sav
     x_shape    an argument's shape alone            axis       an option (keyword-only)
     mask       a value that the forward pass returns after its output, because the operation `saves` it
 
-Derivatives that share work are given together, by one function that returns them by argument. An operation on any
-number of arrays (`def concat(*arrays, axis=0)`, called with a list) has one derivative, which returns a gradient for
-each of them and may name `arrays_shapes`.
+Derivatives that share work are given together, by one function that returns a dictionary. An operation on any number
+of arrays (`def concat(*arrays, axis=0)`, called with a list) has one derivative, which returns a gradient for each of
+them and may name `arrays_shapes`.
 
-The same derivative runs on arrays in an ordinary backward pass and on tensors under `create_graph=True`, which
-records the derivative itself and so makes derivatives of every order.
+In an ordinary backward pass, a derivative runs on arrays. Under `create_graph=True` it runs on tensors, so that it is
+recorded itself and can be differentiated again, to every order.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ Forward = Callable[Concatenate[Any, P], Any]
 
 
 class Rule(NamedTuple):
-    """A derivative: the function, the names of what it takes after `g`, and whether it returns several by argument."""
+    """A derivative: a function, the names of its parameters after `g`, and whether it returns a dictionary."""
 
     function: Callable[..., Any]
     names: tuple[str, ...]
@@ -49,7 +49,7 @@ class Rule(NamedTuple):
 class Call(NamedTuple):
     """One call of an operation: everything that a derivative can name."""
 
-    arguments: Sequence[Any]  # as they were given: tensors, arrays, numbers
+    arguments: Sequence[Any]  # as given: tensors, arrays, numbers
     arrays: list[Any]  # the same with arrays in place of tensors
     options: dict[str, Any]
     outputs: tuple[Array, ...]
@@ -57,23 +57,23 @@ class Call(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """What to save of a call for the derivatives that will be needed."""
+    """Which values of a call to save for the derivatives that will be needed."""
 
-    getters: dict[str, Callable[[Call], Any]]  # by the name under which a derivative asks for it
-    watched: list[int]  # positions of the arguments among them: they must not be changed in place
+    getters: dict[str, Callable[[Call], Any]]  # by the name that a derivative uses
+    watched: list[int]  # positions of the saved arguments, which must not be changed in place
 
 
 class Primitive(Generic[P, Result]):
     """An operation: its forward computation on arrays and a derivative for each of its arguments.
 
-    name        what errors, the record and `repr` call it; by default the function's name
+    name        its name in the registry and in errors, by default the function's
     saves       names of the values that `forward` returns after its output, for the derivatives alone
-    reference   the formula that a fused operation fuses, in other operations; takes the same arguments. Derivatives of
-                higher order go through it.
+    reference   the formula of a fused operation, written with other operations, as a function of the same arguments;
+                derivatives of higher order are those of this formula
     several     whether the output is a tuple of arrays
-    byproducts  how many of its last outputs are outside of the record, so that no gradient flows through them
+    byproducts  how many of the last outputs are not recorded, so that no gradient flows through them
     view        whether the output may share its memory with the first argument
-    casts       whether the output's dtype is meant to differ from the arguments'
+    casts       whether the output's dtype may differ from the arguments'
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class Primitive(Generic[P, Result]):
         self._register()
 
     def _register(self) -> None:
-        """The engine's operations enter the registry that the tensors' operators use; nobody else takes their names."""
+        """Enter an operation of minigen into the registry; `ValueError` for another operation with such a name."""
         if self.forward.__module__.startswith("minigen."):
             PRIMITIVES[self.name] = self
         elif self.name in PRIMITIVES:
@@ -116,8 +116,8 @@ class Primitive(Generic[P, Result]):
     def derivatives(self, **rules: Callable[..., Any]) -> None:
         """Give the derivative for each argument: `x=lambda g, out: g * (1 - out * out)`.
 
-        A derivative returns a new array, `g` itself, or a view of it. The one of an operation on any number of arrays
-        returns a sequence, with one for each of them.
+        A derivative returns a new array, `g` itself, or a view of it. `TypeError` for names that the operation does not
+        have.
         """
         for argument, function in rules.items():
             if argument not in (*self.arguments, self.variadic):
@@ -125,9 +125,9 @@ class Primitive(Generic[P, Result]):
             self.rules[argument] = self._rule(argument, function)
 
     def derivatives_together(self, *arguments: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-        """Give the derivatives for several arguments by one function, a decorated one: it returns them in a dict.
+        """Decorate one function that returns the derivatives for several arguments in a dictionary.
 
-        It runs once where any of them is needed.
+        It runs once if any of them is needed.
 
         >>> @multiply.derivatives_together("x", "y")
         ... def _(g, x, y):
@@ -153,7 +153,7 @@ class Primitive(Generic[P, Result]):
         raise TypeError(f"{self.name}.derivatives: no such names: {argument}=lambda g, {names}")
 
     def _getter(self, name: str) -> Callable[[Call], Any] | None:
-        """How to get what a derivative calls `name` out of a call; None if there is no such thing."""
+        """A function that gets from a call what a derivative calls `name`; None for an unknown name."""
         if name == "out":
             return lambda call: call.outputs if self.several else call.outputs[0]
         if name in self.options:
@@ -177,7 +177,7 @@ class Primitive(Generic[P, Result]):
         return self.arguments[position] if position < len(self.arguments) else str(self.variadic)
 
     def __reduce__(self) -> str:
-        """`pickle` and `copy.deepcopy` take an operation by its name in its module, as they do a function."""
+        """`pickle` and `copy.deepcopy` refer to an operation by its name, as they do to a function."""
         return self.forward.__qualname__
 
     def __repr__(self) -> str:
@@ -208,7 +208,7 @@ class Primitive(Generic[P, Result]):
         arrays, *options = args
         named = dict(zip(self.options, options, strict=False))
         if len(named) < len(options) or named.keys() & kwargs.keys():
-            raise TypeError(f"{self.name}: too many arguments; takes {self._signature()}")
+            raise TypeError(f"{self.name}: too many arguments; expects {self._signature()}")
         return tuple(arrays), named | kwargs
 
     def _signature(self) -> str:
@@ -219,12 +219,12 @@ class Primitive(Generic[P, Result]):
         kwargs, filled = dict(kwargs), list(args)
         for name, default in zip(self.arguments[len(args) :], self._defaults[len(args) :], strict=True):
             if name not in kwargs and default is inspect.Parameter.empty:
-                raise TypeError(f"{self.name}: missing argument {name!r}; takes {self._signature()}")
+                raise TypeError(f"{self.name}: missing argument {name!r}; expects {self._signature()}")
             filled.append(kwargs.pop(name, default))
         return tuple(filled), kwargs
 
     def _on_tensors(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Take the arrays out of the tensors, compute, and record what the derivatives name."""
+        """Take the arrays out of the tensors, compute, and record."""
         arrays = [arg._data if isinstance(arg, Tensor) else _without_dtype(arg) for arg in args]
         options = {name: _without_dtype(raw(option)) for name, option in kwargs.items()}
         present = arrays_among(arrays)
@@ -240,7 +240,7 @@ class Primitive(Generic[P, Result]):
         try:
             result = self.forward(*arrays, **options)
         except (ValueError, TypeError, IndexError, AttributeError) as error:
-            self._complete(error, arrays)
+            self._reraise(error, arrays)
         out, *saved = result if self.saves else (result,)
         return out if self.several else (out,), tuple(saved)
 
@@ -271,7 +271,7 @@ class Primitive(Generic[P, Result]):
         return tensors
 
     def _save(self, call: Call, needed: tuple[int, ...]) -> tuple[dict[str, Any], list[Watched]]:
-        """What the derivatives for the arguments at these positions name; the version of each tensor among it."""
+        """What the derivatives for the arguments at these positions name, and the versions of the saved tensors."""
         plan = self._plans.get(needed)
         if plan is None:
             plan = self._plans[needed] = self._plan(needed)
@@ -287,10 +287,10 @@ class Primitive(Generic[P, Result]):
         names: list[str] = []
         for argument in map(self.argument_at, needed):
             if argument not in self.rules:
-                raise TypeError(f"{self.name}: has no derivative for {argument}; `detach()` it if that is meant")
+                raise TypeError(f"{self.name}: has no derivative for {argument}; `detach()` it if it needs no gradient")
             names += self.rules[argument].names
         getters = {name: self._getter(name) for name in names}
-        if self.reference is not None:  # which takes all arguments
+        if self.reference is not None:  # it is called with all arguments
             getters["reference"] = lambda call: (call.arrays, call.options)
             names += self.arguments
         return Plan(getters, [i for i, name in enumerate(self.arguments) if name in names])  # type: ignore[arg-type]
@@ -306,7 +306,7 @@ class Primitive(Generic[P, Result]):
     def _in_agreed_dtype(self, outputs: tuple[Any, ...], present: list[Array]) -> tuple[Array, ...]:
         """The outputs as arrays; their dtype is the one on which the floating-point arguments agree."""
         outputs = tuple(map(as_array, outputs))
-        if self.casts or len({x.dtype for x in (*outputs, *present)}) == 1:  # nearly always, and told quickly
+        if self.casts or len({x.dtype for x in (*outputs, *present)}) == 1:  # the common case, checked quickly
             return outputs
         agreed = {x.dtype for x in present if x.dtype.kind == "f"}
         if not agreed:  # integers divided, averaged, ...
@@ -316,10 +316,10 @@ class Primitive(Generic[P, Result]):
             raise TypeError(f"{self.name}: the dtypes do not agree (got {got}); cast with `.astype`")
         return outputs
 
-    def _complete(self, error: Exception, arguments: Sequence[Any]) -> NoReturn:
-        """Raise the error again with the operation's name, what it got, and where that is known, what it expects."""
+    def _reraise(self, error: Exception, arguments: Sequence[Any]) -> NoReturn:
+        """Raise an error of `forward` again, with the operation's name and the arrays that it got."""
         message = str(error)
-        if message.split(":")[0].isidentifier() and " (got " in message:  # an operation inside this one did it
+        if message.split(":")[0].isidentifier() and " (got " in message:  # raised by an operation inside this one
             raise error
         for i, x in enumerate(arguments):
             if isinstance(error, AttributeError) and isinstance(x, list | tuple | int | float):
@@ -328,9 +328,9 @@ class Primitive(Generic[P, Result]):
         if isinstance(error, AttributeError):
             raise error
         if "unexpected keyword argument" in message:
-            message += f"; takes {self._signature()}"
-        message = message.removeprefix(f"{self.name}: ")  # NumPy names some of its functions itself
-        kind = next(k for k in (ValueError, TypeError, IndexError) if isinstance(error, k))  # not NumPy's own
+            message += f"; expects {self._signature()}"
+        message = message.removeprefix(f"{self.name}: ")  # some of NumPy's messages begin with the function's name
+        kind = next(k for k in (ValueError, TypeError, IndexError) if isinstance(error, k))  # not a subclass of NumPy's
         raise kind(f"{self.name}: {message} (got {self._describe(arguments)})") from error
 
     def _describe(self, arguments: Sequence[Any]) -> str:
@@ -349,7 +349,7 @@ def primitive(**properties: Any) -> Callable[[Forward[P]], Primitive[P, Tensor]]
 
 
 def primitive(forward: Any = None, **properties: Any) -> Any:
-    """Make a function on arrays an operation of the engine; see `Primitive` for the properties."""
+    """Make an operation of a function on arrays (a decorator); see `Primitive` for the properties."""
     if forward is None:
         return lambda function: Primitive(function, **properties)
     return Primitive(forward)
@@ -357,7 +357,7 @@ def primitive(forward: Any = None, **properties: Any) -> Any:
 
 @primitive(view=True)
 def identity(x: Array) -> Array:
-    """`x` itself, as a new place in the record."""
+    """`x` itself, recorded as a new node."""
     return x
 
 

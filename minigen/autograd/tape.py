@@ -1,10 +1,10 @@
-"""The tape: the record that operations leave, and the chain rule run over it from the end to the beginning.
+"""The tape: the record of the operations, and the backward pass, which applies the chain rule to it in reverse.
 
 Each operation leaves a `Node`. Its edges lead to the nodes that made its arguments, or to leaves: tensors that no
-operation made, such as parameters. A backward pass starts with the gradient of the last output and visits the nodes in
-the opposite order of their making. So when a node's turn comes, everything that used its output has already sent its
-gradient, and the sum is complete. The node's derivatives turn it into a gradient for each argument, which is sent on
-along the edge.
+operation made, such as parameters. A backward pass starts with the gradient of the final output and visits the nodes
+from the latest to the earliest. When it comes to a node, every operation that used the node's output has already sent
+its gradient, so the sum is complete. The node's derivatives turn this sum into a gradient for each argument, which is
+sent along the edge.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ _counter = itertools.count()
 
 
 class Node:
-    """One recorded operation. It holds no tensors but leaves, so no node is part of a reference cycle."""
+    """One recorded operation. The only tensors it refers to are leaves, so no node is part of a reference cycle."""
 
     __slots__ = ("edges", "order", "outputs", "primitive", "saved", "watched", "where")
 
@@ -83,11 +83,11 @@ class Node:
                 leaf.grad.data += gradients[place]
 
     def values(self) -> dict[str, Any]:
-        """The saved values, after checking that they are still there and still what they were."""
+        """The saved values; `RuntimeError` if they were freed, or changed in place."""
         if self.saved is None:
             raise RuntimeError(
-                f"{self.primitive.name}: backward a second time, but the first freed what it had saved; "
-                "give the first retain_graph=True"
+                f"{self.primitive.name}: backward a second time, but the first backward pass freed the saved values; "
+                "call the first one with retain_graph=True"
             )
         for version, recorded, name in self.watched:
             if version[0] != recorded:
@@ -112,7 +112,7 @@ class Node:
 
 
 def _attached(data: Array, source: Node | Tensor, output: int) -> Tensor:
-    """A tensor at a known place of the record."""
+    """The leaf `source`, or a tensor for an output of the node `source`."""
     if isinstance(source, Tensor):
         return source
     result = Tensor(data)
@@ -135,11 +135,13 @@ def grad(
     create_graph: bool = False,
     allow_unused: bool = False,
 ) -> tuple[Tensor | None, ...]:
-    """The gradients of `outputs`, weighted with `grad_outputs`, with respect to `inputs`: a tuple, one each.
+    """The gradients of `outputs` with respect to `inputs`: a tuple with one gradient, of its shape, for each input.
 
-    Only what leads to `inputs` is computed, and nobody's `.grad` changes. Under `create_graph` the gradients are
-    themselves recorded, so that they can be part of a loss. An input that the outputs do not depend on is an
-    error, or None under `allow_unused`. The graph is freed unless `create_graph`.
+    grad_outputs    the gradient with respect to each output, of its shape; not needed for outputs of a single number
+    create_graph    record the gradients themselves, so that they can be part of a loss; the graph is then not freed
+    allow_unused    give None for an input that the outputs do not depend on, which is otherwise a `ValueError`
+
+    Only the derivatives that lead to `inputs` are computed, and no tensor's `.grad` changes.
     """
     outputs = [outputs] if isinstance(outputs, Tensor) else list(outputs)
     inputs = [inputs] if isinstance(inputs, Tensor) else list(inputs)
@@ -175,13 +177,13 @@ def _seed(output: Tensor, g: Any, caller: str, create_graph: bool) -> Any:
     data = g.data if isinstance(g, Tensor) else g
     if not is_array(data) or data.shape != output.shape:
         got = data.shape if is_array(data) else type(data).__name__
-        raise ValueError(f"{caller}: the gradient of an output {output.shape} takes that shape, got {got}")
+        raise ValueError(f"{caller}: expects a gradient of the output's shape {output.shape}, got {got}")
     if device_of(data) != output.device:
         raise ValueError(f"{caller}: the output is on {output.device}, its gradient on {device_of(data)}")
     if create_graph:
         g = g if isinstance(g, Tensor) else Tensor(data)
         return g if g.dtype == output.dtype else g.astype(output.dtype)
-    return data.astype(output.dtype)  # a copy: a derivative may keep it, and the caller may change theirs
+    return data.astype(output.dtype)  # a copy: it may become a leaf's gradient, and the caller may change the original
 
 
 # -- the backward pass -------------------------------------------------------------------------------------------------
@@ -194,11 +196,11 @@ def _backpropagate(
     targets: set[Place] | None = None,
     oldest: int = -1,
 ) -> tuple[dict[Place, Any], dict[Place, Tensor]]:
-    """The chain rule from the roots down: the gradients of the targets or, without targets, of all leaves; the leaves.
+    """Apply the chain rule from the roots: the gradients of the targets (without targets, of all leaves); the leaves.
 
-    Both by place. `oldest`: no target was made before the node of this order.
+    Both are dictionaries by place. No target was made before the node whose order is `oldest`.
     """
-    sums: dict[Place, Any] = {}  # the gradients on their way, summed where several meet
+    sums: dict[Place, Any] = {}  # the gradients that have arrived at each place so far
     leaves: dict[Place, Tensor] = {}
     waiting: list[tuple[int, Node]] = []  # a heap: the node made last comes first
     queued: set[int] = set()
@@ -214,7 +216,7 @@ def _backpropagate(
         if place not in sums:
             sums[place] = g
         elif place in leaves and not create_graph:
-            sums[place] += g  # in place, since nobody else has it: a weight of many steps needs no array a step
+            sums[place] += g  # in place: the tape owns this array, and a weight used many times needs no new one
         else:
             sums[place] = as_array(sums[place] + g)
 
@@ -235,12 +237,12 @@ def _backpropagate(
                 send(edge.source, edge.output, g)
             if not retain_graph:
                 node.saved = None
-            gs = g = None  # type: ignore[assignment]  # not alive while the next node works
-    return found | sums, leaves  # all that is left are the sums of the leaves
+            gs = g = None  # type: ignore[assignment]  # free these arrays before the next node runs
+    return found | sums, leaves  # only the sums of the leaves are left
 
 
 def _leading_to(targets: set[Place], nodes: list[Node], oldest: int) -> set[int]:
-    """The nodes, among `nodes` and all before them, through which a gradient reaches a target."""
+    """The ids of the nodes, among `nodes` and all before them, through which a gradient reaches a target."""
     every = {node.order: node for node in nodes}
     pending = list(nodes)
     while pending:
@@ -313,11 +315,11 @@ def _filled(node: Node, gs: list[Any], create_graph: bool) -> Any:
 
 
 def _through_reference(node: Node, g: Any, edges: list[Edge]) -> Iterator[tuple[Edge, Any]]:
-    """The same gradients by recording the reference formula and differentiating that, for higher derivatives."""
+    """The same gradients for `create_graph`: record the reference formula, and differentiate that."""
     operation = node.primitive
     arrays, options = node.values()["reference"]
     arguments = [Tensor(x) if is_array(x) else x for x in arrays]
-    for edge in edges:  # through `identity`, so that one argument's gradient does not run on into another's
+    for edge in edges:  # `identity` makes each a node of its own, at which its gradient ends
         arguments[edge.position] = PRIMITIVES["identity"](_attached(arrays[edge.position], edge.source, edge.output))
     outputs = operation.reference(*arguments, **options)  # type: ignore[misc]
     inputs = [arguments[edge.position] for edge in edges]
@@ -326,7 +328,7 @@ def _through_reference(node: Node, g: Any, edges: list[Edge]) -> Iterator[tuple[
 
 
 def unbroadcast(g: Any, edge: Edge, operation: str, argument: str) -> Any:
-    """A rule's result in the argument's shape and dtype: sums over the axes along which it was broadcast."""
+    """A gradient in the argument's shape and dtype: summed over the axes along which the argument was broadcast."""
     if g.shape != edge.shape:
         extra = g.ndim - len(edge.shape)
         kept = g.shape[extra:] if extra >= 0 else ()

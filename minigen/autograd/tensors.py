@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 class Tensor(Operators):
     """An array (`data`, of NumPy or CuPy, not copied) that remembers how it was computed.
 
-    `grad` holds, after `backward`, the gradient as another tensor. Only floating-point tensors require gradients.
+    After `backward`, `grad` holds the gradient as another tensor. Only floating-point tensors require gradients.
     """
 
     __slots__ = ("__weakref__", "_data", "_grad", "_node", "_output", "_requires_grad", "_version")
 
     def __init__(self, data: Array, requires_grad: bool = False) -> None:
         if not is_array(data):
-            raise TypeError(f"Tensor: takes an array, got {type(data).__name__}; `tensor(...)` converts")
+            raise TypeError(f"Tensor: expects an array, got {type(data).__name__}; `tensor(...)` converts")
         self._data = data
         self._grad: Tensor | None = None
         self._node: Node | None = None  # the operation that made this tensor, None for a leaf
@@ -37,22 +37,22 @@ class Tensor(Operators):
 
     @property
     def data(self) -> Array:
-        """The raw array. The tape sees `x.data = y` and `x.data -= y`; for `x.data[0] = y` write `x[0] = y`."""
+        """The raw array. The tape notices `x.data = y` and `x.data -= y`, but not `x.data[0] = y`: write `x[0] = y`."""
         return self._data
 
     @data.setter
     def data(self, value: Array) -> None:
         if value is not self._data:
-            takes = f"{self.shape} {self.dtype} on {self.device}"
+            expected = f"{self.shape} {self.dtype} on {self.device}"
             got = f"{value.shape} {value.dtype} on {device_of(value)}" if is_array(value) else type(value).__name__
-            if got != takes:
-                raise ValueError(f"data: takes an array {takes}, got {got}")
+            if got != expected:
+                raise ValueError(f"data: expects an array {expected}, got {got}")
         self._data = value
         self._version[0] += 1
 
     @property
     def grad(self) -> Tensor | None:
-        """The gradient that `backward` left; None before, and to forget it."""
+        """The gradient that `backward` computed, or None; assign None to clear it."""
         return self._grad
 
     @grad.setter
@@ -67,7 +67,7 @@ class Tensor(Operators):
 
     @property
     def requires_grad(self) -> bool:
-        """Whether gradients flow to this tensor; may be set on a leaf."""
+        """Whether gradients are computed for this tensor; may be set on a leaf."""
         return self._requires_grad
 
     @requires_grad.setter
@@ -75,7 +75,7 @@ class Tensor(Operators):
         if value and self._data.dtype.kind != "f":
             raise TypeError(f"requires_grad: only floating-point tensors have gradients, this one is {self.dtype}")
         if not value and self._node is not None:
-            raise RuntimeError("requires_grad: only a leaf's can be switched off; `detach()` gives a tensor without")
+            raise RuntimeError("requires_grad: only a leaf can switch it off; `detach()` gives a tensor without it")
         self._requires_grad = bool(value)
 
     @property
@@ -103,17 +103,17 @@ class Tensor(Operators):
         """Add the gradient of this tensor to `grad` of every leaf that it was computed from.
 
         `grad`: the gradient with respect to this tensor, of its shape; may be left out for a single number. The
-        record is freed on the way unless `retain_graph`.
+        record is freed unless `retain_graph`. `RuntimeError` if no leaf requires gradients, or the record was freed.
         """
         if self._node is not None:
             self._node.backward(self, grad, retain_graph)
         elif self._requires_grad:
-            raise RuntimeError("backward: this tensor is a leaf, nothing was computed on the way to it")
+            raise RuntimeError("backward: this tensor is a leaf, which was not computed from anything")
         else:
             raise RuntimeError("backward: this tensor was not computed from anything that requires gradients")
 
     def detach(self) -> Tensor:
-        """The same array, cut off from the record."""
+        """A tensor of the same array without a record, so that no gradients flow through it."""
         result = Tensor(self._data)
         result._version = self._version
         return result
@@ -137,7 +137,7 @@ class Tensor(Operators):
         return self if target == source else PRIMITIVES["to_device"](self, target=target, source=source)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """What `pickle` and `copy.deepcopy` make again: a leaf with its data, requires_grad and grad."""
+        """`pickle` and `copy.deepcopy` restore a leaf with its data, requires_grad and grad."""
         if self._node is not None:
             raise TypeError(
                 f"a result of {self._node.primitive.name} cannot be copied or pickled together with the record of how "
@@ -146,7 +146,7 @@ class Tensor(Operators):
         return type(self), (self._data, self._requires_grad), (None, {"grad": self._grad})
 
     def __copy__(self) -> Tensor:
-        return deepcopy(self)  # two tensors that share memory would have to share the version as well
+        return deepcopy(self)  # a shallow copy would share memory, but not the version
 
     def __setitem__(self, index: Any, value: Any) -> None:
         if self._requires_grad and MODE.get().recording:
@@ -192,15 +192,15 @@ class Tensor(Operators):
         return np.array(self.numpy(), dtype=dtype, copy=copy)
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        """NumPy's functions take tensors that require no gradients, as arrays."""
+        """NumPy's functions accept tensors that do not require gradients, as arrays."""
         found: list[Tensor] = []
         args, kwargs = _as_arrays(args, found), _as_arrays(kwargs, found)
         if any(x._requires_grad for x in found) and function.__name__ not in ("shape", "ndim", "size"):
             name = OTHER_NAMES.get(function.__name__, function.__name__)
             instead = f"`minigen.ops.{name}`" if name in PRIMITIVES else "`minigen.ops`"
             raise TypeError(
-                f"np.{function.__name__}: leaves the record of a tensor that requires gradients; use {instead}, or "
-                "`x.detach()` if that is meant"
+                f"np.{function.__name__}: cannot be recorded for a tensor that requires gradients; use {instead}, or "
+                "`x.detach()` if no gradient is needed"
             )
         return function(*args, **kwargs)
 
@@ -237,7 +237,7 @@ def tensor(values: Any, dtype: Any = None, device: str | Device | None = None, r
 
 
 def made(data: Array, node: Node | None, output: int, viewed: Any) -> Tensor:
-    """The tensor that an operation made: which of the node's outputs it is, and what it may be a view of."""
+    """The tensor that an operation made: output number `output` of `node`, perhaps a view of the tensor `viewed`."""
     result = Tensor.__new__(Tensor)  # without the checks of __init__, since this is called at every operation
     result._data, result._grad = data, None
     result._node, result._output, result._requires_grad = node, output, node is not None

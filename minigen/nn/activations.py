@@ -11,7 +11,7 @@ from minigen.nn.module import Module
 
 
 class Identity(Module):
-    """x itself, in the place of a layer that is left out."""
+    """x itself; it stands in the place of a layer that is left out."""
 
     def forward(self, x: Any) -> Any:
         return x
@@ -100,14 +100,14 @@ class Softmax(Module):
 
 
 class Flatten(Module):
-    """(N, ...) -> (N, everything else)."""
+    """All axes but the first as one: (N, ...) -> (N, number of values)."""
 
     def forward(self, x: Any) -> Any:
         return ops.reshape(x, (x.shape[0], math.prod(x.shape[1:])))
 
 
 class Unflatten(Module):
-    """(N, everything) -> (N, *shape)."""
+    """The inverse of `Flatten`: (N, number of values) -> (N, *shape)."""
 
     def __init__(self, shape: Shape) -> None:
         self.shape = tuple(shape)
@@ -120,11 +120,11 @@ class Unflatten(Module):
 
 
 class Dropout(Module):
-    """In training each value is 0 with probability p and the others grow by 1 / (1 - p)."""
+    """In training, set each value to 0 with probability p and multiply the others by 1 / (1 - p): `ops.dropout`."""
 
     def __init__(self, p: float = 0.5) -> None:
         if not 0 <= p < 1:
-            raise ValueError(f"Dropout: takes a probability 0 <= p < 1, got {p}")
+            raise ValueError(f"Dropout: expects a probability 0 <= p < 1, got {p}")
         self.p = p
 
     def forward(self, x: Any) -> Any:

@@ -105,8 +105,8 @@ class MaskedConv2d(_Convolution):
     channels see the groups before its own; mask "B", for all later layers, its own as well. With one colour, "A"
     hides the centre and "B" shows it. Kernel sizes are odd.
 
-    `splits`: where the output is several feature maps stacked (the gates of an LSTM, for example), each of them is
-    divided into colour groups by itself. Channels that do not divide evenly give the first groups one more each.
+    `splits`: how many stacked feature maps the output consists of (the gates of an LSTM, for example); each of them is
+    divided into colour groups by itself. If channels do not divide evenly, the first groups have one more each.
 
     van den Oord, Kalchbrenner & Kavukcuoglu, "Pixel Recurrent Neural Networks" (2016, arXiv 1601.06759), section 3.4.
     """
@@ -124,12 +124,12 @@ class MaskedConv2d(_Convolution):
         check_sizes("MaskedConv2d", in_channels=in_channels, out_channels=out_channels, colours=colours, splits=splits)
         height, width = pair("MaskedConv2d", "kernel_size", kernel_size, least=1)
         if mask not in ("A", "B"):
-            raise ValueError(f'MaskedConv2d: mask is {mask!r}; takes "A" (first layer) or "B"')
+            raise ValueError(f'MaskedConv2d: expects mask "A" (first layer) or "B", got {mask!r}')
         if height % 2 == 0 or width % 2 == 0:
-            raise ValueError(f"MaskedConv2d: kernel_size must be odd, got {kernel_size}")
+            raise ValueError(f"MaskedConv2d: expects an odd kernel_size, got {kernel_size}")
         if out_channels % splits or min(in_channels, out_channels // splits) < colours:
             raise ValueError(
-                f"MaskedConv2d: takes at least one channel for each of {colours} colours, in and out, and {splits} "
+                f"MaskedConv2d: expects at least one channel for each of {colours} colours, in and out, and {splits} "
                 f"equal splits of the output; got {in_channels} -> {out_channels} channels"
             )
         shape = (out_channels, in_channels, height, width)

@@ -1,4 +1,4 @@
-"""How parameters begin. The layers use PyTorch's defaults; `dcgan` is the DCGAN paper's."""
+"""Initial values of parameters. The layers use PyTorch's defaults; `dcgan` is the initialisation of the DCGAN paper."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from minigen.nn.module import Module, Parameter
 
 
 def check_sizes(layer: str, **sizes: Any) -> None:
-    """That every size of a layer is an integer from 1 up; `ValueError` with its name if not."""
+    """`ValueError` that names the layer and the size, unless every size is an integer from 1 up."""
     for name, size in sizes.items():
         if not isinstance(size, int | np.integer) or size < 1:
             raise ValueError(f"{layer}: expects {name} to be an integer from 1 up, got {size!r}")
@@ -22,14 +22,14 @@ def check_sizes(layer: str, **sizes: Any) -> None:
 def fan_in_uniform(shape: Shape, fan_in: int) -> Parameter:
     """Uniform in +-1/sqrt(fan_in), where fan_in is the number of inputs that one output sums over.
 
-    For weights this is He et al. (2015) with a = sqrt(5), which is PyTorch's default; for biases it is simply that.
+    This is PyTorch's default for weights and biases. For weights, it is that of He et al. (2015) with a = sqrt(5).
     """
     bound = 1.0 / math.sqrt(max(fan_in, 1))
     return Parameter(uniform(shape, -bound, bound))
 
 
 def constant(shape: Shape, value: float) -> Parameter:
-    """Every entry the same."""
+    """A parameter with the same value in every entry."""
     return Parameter(device().module.full(shape, value, dtype=current_dtype()))
 
 

@@ -1,4 +1,4 @@
-"""Layers that are matrix products: fully connected, and the table of embeddings."""
+"""Layers that are matrix products: the fully connected layer, and the embedding of integers."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ class Embedding(Module):
         index = raw(x)
         if not is_array(index) or index.dtype.kind not in "iu":
             raise TypeError(
-                f"Embedding: takes an array of integers, got {getattr(index, 'dtype', type(index).__name__)}"
+                f"Embedding: expects an array of integers, got {getattr(index, 'dtype', type(index).__name__)}"
             )
         if on_host(index) and index.size and index.min() < 0:
-            raise IndexError(f"Embedding: takes integers 0 ... {len(self.weight) - 1}, got {index.min()}")
+            raise IndexError(f"Embedding: expects integers 0 ... {len(self.weight) - 1}, got {index.min()}")
         return self.weight[index]
 
     def extra_repr(self) -> str:

@@ -1,8 +1,8 @@
 """The module: parameters, and the computation that uses them.
 
-A module's parameters, buffers (tensors that are state but are not trained) and submodules are simply its attributes,
-or the items of a list that is an attribute. Names and shapes are those of the equivalent PyTorch module, so that saved
-weights go both ways.
+A module's parameters, buffers (tensors that are state but are not trained) and submodules are its attributes, or the
+items of a list that is an attribute. Names and shapes are those of the equivalent PyTorch module, so that each library
+loads the weights that the other saved.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from minigen.backend import Array, Device, device, is_array, to_numpy
 
 
 class Parameter(Tensor):
-    """A tensor that is trained; in row-major memory, so that optimizers may flatten it."""
+    """A tensor that is trained; it is in row-major memory, so that optimizers may flatten it."""
 
     __slots__ = ()
 
@@ -28,23 +28,23 @@ class Parameter(Tensor):
 
 
 class Module:
-    """Base of everything with parameters. A subclass sets attributes in `__init__` and writes `forward`."""
+    """Base class of everything with parameters. A subclass sets attributes in `__init__` and writes `forward`."""
 
     training = True
     frozen = False
     _made_with: dict[str, Any]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        """Remember the arguments, with which a weights file can say how to make the module again."""
+        """Remember the arguments, so that a weights file can say how to make the module again."""
         module = super().__new__(cls)
-        module._made_with = {"args": args, "kwargs": kwargs}  # in a dictionary, so that they are no members
+        module._made_with = {"args": args, "kwargs": kwargs}  # in a dictionary, so that they are not members
         return module
 
     def __init__(self) -> None:
-        """Without this, `__new__` would let a module that takes no arguments be given some."""
+        """Accept no arguments; `__new__` alone would accept any."""
 
     def arguments(self) -> dict[str, Any]:
-        """The arguments that this module was made with, by name, with the defaults of those that were left out."""
+        """The arguments that this module was made with, by name, including defaults."""
         bound = inspect.signature(type(self).__init__).bind(self, *self._made_with["args"], **self._made_with["kwargs"])
         bound.apply_defaults()
         return {name: x for name, x in bound.arguments.items() if name != "self"}
@@ -64,11 +64,11 @@ class Module:
             yield from _flattened(name, x)
 
     def children(self) -> Iterator[tuple[str, Module]]:
-        """(name, module) of the modules directly in this one."""
+        """(name, module) of every module directly in this one."""
         return ((name, x) for name, x in self._members() if isinstance(x, Module))
 
     def modules(self) -> Iterator[Module]:
-        """This module and all within."""
+        """This module and all modules within it."""
         yield self
         for _, child in self.children():
             yield from child.modules()
@@ -98,19 +98,19 @@ class Module:
         return (x for _, x in self.named_parameters())
 
     def apply(self, fn: Callable[[Module], Any]) -> Self:
-        """Call `fn` on every module within, then on this one (to initialise, say)."""
+        """Call `fn` on every module within, then on this one, for example to initialise them."""
         for _, child in self.children():
             child.apply(fn)
         fn(self)
         return self
 
     def register_buffer(self, name: str, tensor: Tensor) -> None:
-        """The same as `self.name = tensor`, as PyTorch has it: a buffer is a tensor attribute that is no parameter.
+        """PyTorch's form of `self.name = tensor`: a buffer is a tensor attribute that is not a parameter.
 
-        `TypeError` for what is none; `ValueError` if there is an attribute of that name already.
+        `TypeError` for anything else; `ValueError` if there is an attribute of that name already.
         """
         if not isinstance(tensor, Tensor) or isinstance(tensor, Parameter):
-            raise TypeError(f"register_buffer: expects a tensor that is no parameter, got {type(tensor).__name__}")
+            raise TypeError(f"register_buffer: expects a tensor that is not a parameter, got {type(tensor).__name__}")
         if hasattr(self, name):
             raise ValueError(f"register_buffer: {type(self).__name__} has an attribute {name!r} already")
         setattr(self, name, tensor)
@@ -118,35 +118,35 @@ class Module:
     # -- changing it -------------------------------------------------------------------------------------------------
 
     def train(self, mode: bool = True) -> Self:
-        """Training mode: batch normalisation uses the batch's statistics, dropout drops."""
+        """Switch to training mode: batch normalisation uses the batch's statistics, dropout sets values to 0."""
         for module in self.modules():
             module.training = mode
         return self
 
     def eval(self) -> Self:
-        """Evaluation mode: batch normalisation uses the running statistics, dropout does nothing."""
+        """Switch to evaluation mode: batch normalisation uses the running statistics, dropout does nothing."""
         return self.train(False)
 
     def zero_grad(self) -> None:
-        """Forget the parameters' gradients."""
+        """Set the parameters' gradients to None."""
         for parameter in self.parameters():
             parameter.grad = None
 
     def requires_grad_(self, requires_grad: bool = True) -> Self:
-        """Whether the parameters are to get gradients."""
+        """Set whether the parameters require gradients."""
         for parameter in self.parameters():
             parameter.requires_grad = requires_grad
         return self
 
     def to(self, target: str | Device) -> Self:
-        """Move every tensor to a device, and forget the gradients; before an optimizer makes its state."""
+        """Move every tensor to a device and clear the gradients; call it before an optimizer makes its state."""
         target = device(target)
         for _, x in self._tensors():
             x._data, x.grad = target.asarray(x._data), None
         return self
 
     def astype(self, dtype: Any) -> Self:
-        """Convert every floating-point tensor, and forget the gradients; before an optimizer makes its state.
+        """Convert every floating-point tensor and clear the gradients; call it before an optimizer makes its state.
 
         Gradients are checked in float64:
 
@@ -195,7 +195,7 @@ def _flattened(name: str, x: Any) -> Iterator[tuple[str, Any]]:
 
 
 def load_arrays(own: Mapping[str, Tensor], state: Mapping[str, Any], owner: str) -> None:
-    """Copy `state` into the tensors of the same names, after everything was checked and converted."""
+    """Copy `state` into the tensors of the same names; `ValueError`, before anything is changed, if it does not fit."""
     problems = [f"{name} is missing" for name in own if name not in state]
     problems += [f"{name} is not known" for name in state if name not in own]
     values = {}
@@ -204,7 +204,7 @@ def load_arrays(own: Mapping[str, Tensor], state: Mapping[str, Any], owner: str)
         value = values[name] = value if is_array(value) else np.asarray(value)
         x = own[name]
         if value.shape != x.shape or value.dtype.kind != x.dtype.kind:
-            problems.append(f"{name} is {value.shape} {value.dtype} but takes {x.shape} {x.dtype}")
+            problems.append(f"{name}: expects {x.shape} {x.dtype}, got {value.shape} {value.dtype}")
         if isinstance(x.data, np.ndarray) and not x.data.flags.writeable:
             problems.append(f"{name} is in memory that cannot be written")
     if problems:
@@ -217,7 +217,7 @@ def load_arrays(own: Mapping[str, Tensor], state: Mapping[str, Any], owner: str)
 
 
 class Lambda(Module):
-    """A function without parameters as a module: what `Sequential` makes of `ops.tanh` or of a lambda."""
+    """A function without parameters as a module; `Sequential` wraps functions such as `ops.tanh` in it."""
 
     def __init__(self, fn: Callable[[Any], Any]) -> None:
         self.fn = fn
@@ -241,7 +241,7 @@ class Sequential(Module):
 
     def append(self, layer: Module | Callable[[Any], Any]) -> Self:
         """Add a layer at the end."""
-        if isinstance(layer, type) or not callable(layer):  # the class nn.ReLU is no layer, nn.ReLU() is one
+        if isinstance(layer, type) or not callable(layer):  # the class nn.ReLU is not a layer, nn.ReLU() is one
             raise TypeError(
                 f"{type(self).__name__}: expects modules and functions, such as nn.ReLU() or ops.relu; "
                 f"got {layer!r} as layer {len(self)}"
@@ -265,18 +265,18 @@ class Sequential(Module):
 
 
 class ModuleList(Sequential):
-    """Modules in a list that prints and grows; for a `forward` that goes through them itself, a plain list does too."""
+    """A list of modules with `append` and a `repr`; a module's attribute can also be a plain list of modules."""
 
     def __init__(self, modules: Iterable[Module] = ()) -> None:
         super().__init__(*modules)
 
     def forward(self, x: Any) -> Any:
-        raise NotImplementedError("ModuleList is a list; Sequential applies its modules in order")
+        raise NotImplementedError("ModuleList is only a list; Sequential applies its modules in order")
 
 
 @contextmanager
 def evaluating(module: Module) -> Iterator[None]:
-    """The module is in evaluation mode inside the block, and afterwards each part in the mode that it was in."""
+    """Put the module into evaluation mode inside the block, and restore the mode of each part afterwards."""
     before = [(part, part.training) for part in module.modules()]
     module.eval()
     try:
@@ -288,7 +288,7 @@ def evaluating(module: Module) -> Iterator[None]:
 
 @contextmanager
 def frozen(module: Module) -> Iterator[None]:
-    """Inside the block nothing in the module changes: no gradients for its parameters, no new running statistics."""
+    """Freeze the module inside the block: its parameters get no gradients, and its running statistics do not change."""
     parts = [(part, part.frozen) for part in module.modules()]
     parameters = [(p, p.requires_grad) for p in module.parameters()]
     for part, _ in parts:

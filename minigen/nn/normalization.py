@@ -14,14 +14,14 @@ from minigen.nn.module import Module
 
 
 class _BatchNorm(Module):
-    """Each channel to mean 0 and variance 1 over the batch, then scaled and shifted: `ops.batch_norm`.
+    """Normalise each channel to mean 0 and variance 1 over the batch, then scale and shift it: `ops.batch_norm`.
 
-    In training the running statistics move towards the batch's, unless the module is `frozen`. In evaluation they take
-    the batch's place, so that the result for one example does not depend on the others.
+    In training, the running statistics move towards the batch's, unless the module is `frozen`. In evaluation, they are
+    used in place of the batch's, so that the result for one example does not depend on the others.
 
-    momentum               how far they move; None makes them the mean over all batches so far
+    momentum               the weight of the new batch in them; None makes them the mean over all batches so far
     affine                 whether there is a weight and a bias
-    track_running_stats    whether there are running statistics; without them, evaluation is as training
+    track_running_stats    whether there are running statistics; without them, evaluation uses the batch's too
 
     Ioffe and Szegedy (2015, arXiv 1502.03167).
     """
@@ -50,7 +50,7 @@ class _BatchNorm(Module):
     def forward(self, x: Any) -> Any:
         if x.ndim not in self.dimensions:
             raise ValueError(
-                f"{type(self).__name__}: takes {' or '.join(map(str, self.dimensions))} axes, got {x.shape}"
+                f"{type(self).__name__}: expects {' or '.join(map(str, self.dimensions))} axes, got {x.shape}"
             )
         if x.shape[1] != self.num_features:
             raise ValueError(f"{type(self).__name__}: expects {self.num_features} channels, got {x.shape}")
@@ -59,11 +59,11 @@ class _BatchNorm(Module):
         y, mean, var = ops.batch_norm(x, self.weight, self.bias, eps=self.eps)
         if self.track_running_stats and not self.frozen:
             n = x.size // x.shape[1]
-            self._track(mean.data, var.data * (n / (n - 1)))  # the running variance is of the unbiased ones
+            self._track(mean.data, var.data * (n / (n - 1)))  # the running variance averages unbiased estimates
         return y
 
     def _track(self, mean: Array, var: Array) -> None:
-        """running = (1 - momentum) running + momentum batch; 1 / the number of batches makes that their mean."""
+        """running = (1 - momentum) running + momentum batch; a momentum of 1 / number of batches gives their mean."""
         self.num_batches_tracked.data += 1
         momentum = 1.0 / self.num_batches_tracked.item() if self.momentum is None else self.momentum
         self.running_mean.data += momentum * (mean - self.running_mean.data)
@@ -86,7 +86,7 @@ class BatchNorm2d(_BatchNorm):
 
 
 class LayerNorm(Module):
-    """Each example to mean 0 and variance 1 over its last axes, then scaled and shifted: `ops.layer_norm`.
+    """Normalise each example to mean 0 and variance 1 over its last axes, then scale and shift it: `ops.layer_norm`.
 
     normalized_shape      the lengths of these axes, or the length of the last one
     elementwise_affine    whether there is a weight for each value of an example, and, with `bias`, a bias
@@ -112,11 +112,11 @@ class LayerNorm(Module):
 
 
 class InstanceNorm2d(Module):
-    """Each channel of each image to mean 0 and variance 1 over its pixels: `ops.instance_norm`.
+    """Normalise each channel of each image to mean 0 and variance 1 over its pixels: `ops.instance_norm`.
 
     affine    whether it is then scaled and shifted, by a weight and a bias for each channel
 
-    There are no running statistics, so evaluation is as training. Ulyanov et al. (2016, arXiv 1607.08022).
+    Training and evaluation are the same: there are no running statistics. Ulyanov et al. (2016, arXiv 1607.08022).
     """
 
     def __init__(self, num_features: int, eps: float = 1e-5, *, affine: bool = False) -> None:

@@ -12,7 +12,7 @@ pixels that it takes h and c from:
     RowLSTM           a row               the three nearest pixels of the row above   the pixel above
     DiagonalBiLSTM    a diagonal          the pixel above and the pixel to the left   the pixel to the left
 
-A DiagonalBiLSTM has a second LSTM, which takes them from the right instead of the left.
+A DiagonalBiLSTM has a second LSTM, in which the pixel to the right takes the place of the pixel to the left.
 
 The state-to-state convolution needs no mask, not even for colours: it reads only pixels that come earlier in raster
 order, all of whose colours are known. It has no bias, because the input-to-state convolution has one. States outside
@@ -42,7 +42,7 @@ class RowLSTM(Module):
     The output is x + E h, where E is a 1x1 convolution of the hidden states h (a residual connection). A state depends
     on a triangle of the input: on its pixel and `kernel_size // 2` pixels to its left, and in each row further up on
     `kernel_size // 2` more pixels to both sides. `kernel_size` is odd; with several `colours`, the features are divided
-    among them as in `MaskedConv2d`. An even `kernel_size` or too few features are a `ValueError`.
+    among them as in `MaskedConv2d`. `ValueError` for an even `kernel_size` or too few features.
     """
 
     def __init__(self, hidden: int, kernel_size: int = 3, colours: int = 1) -> None:
@@ -72,10 +72,10 @@ class DiagonalBiLSTM(Module):
     """Two LSTMs that go along the diagonals of the image (section 3.2): (N, 2h, H, W) -> (N, 2h, H, W).
 
     One starts at the top left corner and one, on the mirrored image, at the top right corner. The states of the second
-    depend on pixels to the right, which come later in raster order; so they are shifted down by one row before they
-    are added to those of the first. The sum h depends on all pixels before. The output is x + E h, where E is a 1x1
-    convolution (a residual connection). With several `colours`, the features are divided among them as in
-    `MaskedConv2d`; too few features are a `ValueError`.
+    depend on pixels to the right, which come later in raster order, so they are shifted down by one row before they
+    are added to those of the first. The sum h then depends on all earlier pixels. The output is x + E h, where E is a
+    1x1 convolution (a residual connection). With several `colours`, the features are divided among them as in
+    `MaskedConv2d`; `ValueError` for too few features.
     """
 
     def __init__(self, hidden: int, colours: int = 1) -> None:

@@ -38,7 +38,7 @@ class AvgPool2d(_Pool2d):
 
 
 class Upsample(Module):
-    """Each pixel as a block of pixels, their nearest neighbour: (N, C, H, W) -> (N, C, s H, s W), s = scale_factor.
+    """Nearest-neighbour upsampling, each pixel becomes a block: (N, C, H, W) -> (N, C, s H, s W), s = scale_factor.
 
     scale_factor    an int from 1 up, or a pair for height and width
     """

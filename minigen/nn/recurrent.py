@@ -40,8 +40,8 @@ class LSTMCell(Module):
 class LSTM(Module):
     """A sequence through `num_layers` LSTMs: x (T, N, input_size) -> (outputs (T, N, hidden_size), (h, c)).
 
-    The states are (num_layers, N, hidden_size), zero at the start unless given. With `batch_first`, x and the outputs
-    are (N, T, ...). The input's part of the gates is computed for the whole sequence in one product.
+    The initial states (num_layers, N, hidden_size) are zero unless given. With `batch_first`, x and the outputs are
+    (N, T, ...). The input's part of the gates is computed for the whole sequence in one matrix product.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class LSTM(Module):
 
     def forward(self, x: Any, state: State | None = None) -> tuple[Any, State]:
         if x.ndim != 3:
-            raise ValueError(f"LSTM: takes a sequence with 3 axes, got {x.shape}")
+            raise ValueError(f"LSTM: expects a sequence with 3 axes, got {x.shape}")
         x = ops.permute_dims(x, (1, 0, 2)) if self.batch_first else x
         zeros = _zeros(x, x.shape[1], self.hidden_size)
         last = []

@@ -1,4 +1,4 @@
-"""A shift of images by one row, which makes whatever comes after it blind to a pixel's own row."""
+"""A shift of images by one row, which hides a pixel's own row from the layers that follow."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Every operation: its forward computation on arrays, and right under it its derivatives.
 
-Each takes arrays of NumPy or CuPy, or tensors; with a tensor among its arguments it returns tensors and is recorded. A
-module's `__all__` names what is public in it: an operation that enters there is in `minigen.ops`.
+The arguments are arrays of NumPy or CuPy, or tensors. With a tensor among them, an operation returns tensors and is
+recorded. Each module lists its public operations in `__all__`.
 """
 
 import typing
@@ -38,5 +38,5 @@ __all__ = [name for module in _MODULES for name in module.__all__]
 if not typing.TYPE_CHECKING:  # so that mypy finds misspelt names
 
     def __getattr__(name: str) -> typing.NoReturn:
-        """A name of NumPy or PyTorch that is another one here is told."""
+        """An error that gives minigen's name for an operation of NumPy or PyTorch."""
         raise AttributeError(f"module 'minigen.ops' has no attribute {name!r}{operators.name_here(name)}", name=name)

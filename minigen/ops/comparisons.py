@@ -73,7 +73,7 @@ def logical_not(x: Array) -> Array:
 
 
 def _check_booleans(*values: Any) -> None:
-    """That all are booleans, since `&`, `|` and `~` of integers would work on their bits."""
+    """`TypeError` unless all are booleans: on integers, `&`, `|` and `~` would combine bits."""
     for x in values:
         if not isinstance(x, bool) and str(getattr(x, "dtype", "")) != "bool":
             raise TypeError(f"expects booleans, such as x > 0, got {getattr(x, 'dtype', x)}")

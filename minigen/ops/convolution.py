@@ -1,6 +1,6 @@
 """Convolution, transposed convolution and masked convolution of images.
 
-With images x (N, C, H, W), weight (O, C, kh, kw) and y (N, O, H', W'), everything here comes from one sum,
+With images x (N, C, H, W), weight (O, C, kh, kw) and y (N, O, H', W'), all of them come from one sum,
 
     T(x, weight, y) = sum over n, o, i, j, c, a, b of
                       y[n, o, i, j] weight[o, c, a, b] x[n, c, s i + d a - p, s j + d b - p]
@@ -12,7 +12,7 @@ with stride s, dilation d and padding p. T is linear in each of its three argume
     weight    is the weight gradient of a convolution.
 
 So each of the three operations has the other two as its derivatives, to every order. `naive_conv2d` computes the first
-as it is defined. The operations below it compute all three as products of matrices, which `im2col.py` explains.
+by its definition. The operations below it compute all three as products of matrices, which `im2col.py` explains.
 
 Dumoulin & Visin, "A guide to convolution arithmetic for deep learning" (2016, arXiv 1603.07285); the masked one is
 from van den Oord, Kalchbrenner & Kavukcuoglu, "Pixel Recurrent Neural Networks" (2016, arXiv 1601.06759), section 3.4.
@@ -48,7 +48,7 @@ def naive_conv2d(
     dilation: Pair = (1, 1),
     groups: int = 1,
 ) -> np.ndarray:
-    """The definition of `conv2d`, with its options as pairs; the tests hold `conv2d` to it.
+    """The definition of `conv2d`, with its options as pairs; the tests compare `conv2d` with it.
 
     y[n, o, i, j] = bias[o] + sum over c, a, b of weight[o, c, a, b] x[n, c, s i + d a - p, s j + d b - p]
     """
@@ -93,7 +93,7 @@ def _conv_transpose2d(
 
     By col2im, or as a convolution with the kernel flipped.
     """
-    if _is_quicker_flipped(y, weight, geometry):
+    if _is_faster_flipped(y, weight, geometry):
         return _conv2d(y, _flipped(weight, geometry.groups), bias, geometry=geometry.flipped(), live=live.flipped())
     images, _, *size = y.shape
     channels = weight.shape[1]
@@ -143,11 +143,11 @@ def _rows(y: Array) -> Array:
     return y.transpose(0, 2, 3, 1).reshape(-1, y.shape[1])
 
 
-def _is_quicker_flipped(y: Array, weight: Array, geometry: Geometry) -> bool:
-    """Whether a transposed convolution is quicker as a convolution with the kernel flipped (possible for stride 1).
+def _is_faster_flipped(y: Array, weight: Array, geometry: Geometry) -> bool:
+    """Whether a transposed convolution is faster as a convolution with the kernel flipped (possible for stride 1).
 
-    For each tap, im2col copies O numbers for every pixel of x; col2im adds C numbers for every pixel of y. To add a
-    number in its place takes as long as to copy about three.
+    For each tap, im2col copies O numbers for every pixel of x; col2im adds C numbers for every pixel of y. Adding a
+    number in place takes about as long as copying three.
     """
     copies = len(weight) * math.prod(geometry.input_size(y.shape[2:]))
     additions = weight.shape[1] * geometry.groups * math.prod(y.shape[2:])
@@ -174,7 +174,7 @@ def conv2d(
 
     stride, dilation    an int, or a pair for height and width
     padding             an int, a pair, or ((top, bottom), (left, right)): zeros put around the image
-    groups              the channels fall into so many groups, each convolved by itself
+    groups              the number of groups of channels, each of which is convolved by itself
 
     Raises `ValueError` for shapes or options that do not fit, `TypeError` for dtypes that differ.
     """
@@ -185,11 +185,11 @@ def conv2d(
 def masked_conv2d(
     x: Any, weight: Any, bias: Any = None, *, mask: Any, stride: Any = 1, padding: Any = 0, dilation: Any = 1
 ) -> Any:
-    """`conv2d` with weight * mask, where `mask` is of zeros and ones, (kh, kw) or (O, C, kh, kw).
+    """`conv2d` with weight * mask, where `mask` is an array of zeros and ones, (kh, kw) or (O, C, kh, kw).
 
-    Taps that the mask switches off for all channels cost nothing, in either direction. The gradient of the weight
-    is zero where the mask is. Keep the mask a NumPy array: from a GPU it is copied at every call. Options and errors
-    as for `conv2d`.
+    Taps that the mask switches off for all channels cost nothing, in the forward and in the backward pass. The gradient
+    of the weight is zero where the mask is. The mask should be a NumPy array: from a GPU it is copied at every call.
+    Options and errors as for `conv2d`.
     """
     mask = checked_mask(weight, mask)
     geometry = conv2d_geometry("masked_conv2d", x, weight, bias, stride, padding, dilation, groups=1)
@@ -213,7 +213,7 @@ def conv_transpose2d(
 
     It is the gradient of the `conv2d` that has these options, with respect to its input:
     H' = stride (H - 1) + dilation (kh - 1) + 1 - top - bottom + output_padding, where `output_padding` is less than
-    the stride or the dilation and chooses among the sizes that `conv2d` takes to the same H. Options and errors as
+    the stride or the dilation and chooses among the sizes that `conv2d` maps to the same H. Options and errors as
     for `conv2d`.
     """
     geometry = conv_transpose2d_geometry(x, weight, bias, stride, padding, output_padding, dilation, groups)

@@ -1,4 +1,4 @@
-"""What the convolutions accept: their arguments checked, and the geometry that these describe."""
+"""Checks of the convolutions' arguments, and the geometry that the arguments describe."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def conv2d_geometry(
     geometry = _geometry(name, x, weight, stride, padding, dilation, groups)
     _check_channels(name, x, weight, bias, weight.shape[1] * groups, weight.shape[0], groups)
     (height, width), span = geometry.padded_size(x.shape[2:]), geometry.span
-    below, beside = height - span[0], width - span[1]  # how far the kernel can move
-    if min(below, beside) < 0:
+    down, across = height - span[0], width - span[1]  # how far the kernel can move
+    if min(down, across) < 0:
         raise ValueError(
             f"{name}: the kernel, which reaches {span}, is larger than x {x.shape} with padding {geometry.padding}"
         )
-    return _extended(geometry, -(below % geometry.stride[0]), -(beside % geometry.stride[1]))
+    return _extended(geometry, -(down % geometry.stride[0]), -(across % geometry.stride[1]))
 
 
 def conv_transpose2d_geometry(
@@ -51,10 +51,10 @@ def checked_mask(weight: Any, mask: Any) -> np.ndarray:
     mask = to_numpy(raw(mask))
     shape = tuple(getattr(weight, "shape", ()))
     if mask.shape not in (shape, shape[2:]):
-        raise ValueError(f"masked_conv2d: weight {shape} takes a mask {shape[2:]} or {shape}, got {mask.shape}")
+        raise ValueError(f"masked_conv2d: expects a mask {shape[2:]} or {shape} for weight {shape}, got {mask.shape}")
     on = mask.astype(bool)
     if not (mask == on).all():
-        raise ValueError("masked_conv2d: takes a mask of zeros and ones, got other values")
+        raise ValueError("masked_conv2d: expects a mask of zeros and ones, got other values")
     return on
 
 
@@ -65,7 +65,7 @@ def pair(name: str, option: str, value: Any, least: int) -> Pair:
     except (TypeError, ValueError):
         first = second = least - 1
     if min(first, second) < least:
-        raise ValueError(f"{name}: {option} takes an int from {least} up, or a pair of them, got {value!r}")
+        raise ValueError(f"{name}: expects {option} to be an int from {least} up, or a pair of them, got {value!r}")
     return first, second
 
 
@@ -81,7 +81,7 @@ def _geometry(name: str, x: Any, weight: Any, stride: Any, padding: Any, dilatio
     """The options as pairs, with the kernel's size."""
     for argument, value, axes in (("x", x, "(N, C, H, W)"), ("weight", weight, "with 4 axes")):
         if getattr(value, "ndim", None) != 4:
-            raise ValueError(f"{name}: takes {argument} {axes}, got {getattr(value, 'shape', type(value).__name__)}")
+            raise ValueError(f"{name}: expects {argument} {axes}, got {getattr(value, 'shape', type(value).__name__)}")
     return Geometry(
         tuple(weight.shape[2:]),
         pair(name, "stride", stride, least=1),
@@ -91,24 +91,24 @@ def _geometry(name: str, x: Any, weight: Any, stride: Any, padding: Any, dilatio
     )
 
 
-def _extended(geometry: Geometry, below: int, beside: int) -> Geometry:
-    """With so much more padding at the bottom and at the right."""
+def _extended(geometry: Geometry, down: int, across: int) -> Geometry:
+    """More padding, by `down` at the bottom and `across` at the right; negative numbers cut pixels off."""
     (top, bottom), (left, right) = geometry.padding
-    return geometry._replace(padding=((top, bottom + below), (left, right + beside)))
+    return geometry._replace(padding=((top, bottom + down), (left, right + across)))
 
 
-def _check_channels(name: str, x: Any, weight: Any, bias: Any, takes: int, gives: int, groups: int) -> None:
-    """That weight `takes` x's channels and `gives` as many as bias has, in whole groups; and one dtype for all."""
+def _check_channels(name: str, x: Any, weight: Any, bias: Any, inputs: int, outputs: int, groups: int) -> None:
+    """Check that x has the `inputs` channels of weight, bias the `outputs`, and that groups and dtypes fit."""
     if not isinstance(groups, int) or groups < 1 or weight.shape[0] % groups:
         raise ValueError(f"{name}: groups must divide the {weight.shape[0]} of weight {weight.shape}, got {groups!r}")
-    if x.shape[1] != takes:
+    if x.shape[1] != inputs:
         among = f" in {groups} groups" if groups > 1 else ""
         raise ValueError(
-            f"{name}: x has {x.shape[1]} channels {x.shape} but weight takes {takes} {weight.shape}{among}"
+            f"{name}: x has {x.shape[1]} channels {x.shape} but weight takes {inputs} {weight.shape}{among}"
         )
-    if bias is not None and getattr(bias, "shape", None) != (gives,):
+    if bias is not None and getattr(bias, "shape", None) != (outputs,):
         got = getattr(bias, "shape", type(bias).__name__)
-        raise ValueError(f"{name}: weight {weight.shape} takes a bias {(gives,)}, got {got}")
+        raise ValueError(f"{name}: expects a bias {(outputs,)} for weight {weight.shape}, got {got}")
     for argument, value in (("x", x), ("bias", bias)):
         if value is not None and value.dtype != weight.dtype:
             raise TypeError(f"{name}: {argument} is {value.dtype} but weight {weight.dtype}; cast with `.astype`")

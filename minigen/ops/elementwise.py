@@ -1,6 +1,6 @@
-"""Operations on each element by itself; arguments broadcast as in NumPy, and the tape undoes it.
+"""Elementwise operations. Arguments broadcast as in NumPy; the tape sums gradients over broadcast axes.
 
-What has no result among the integers computes them as floating-point numbers: `floating`.
+Operations whose results are not integers, such as `exp`, convert integer arguments with `floating`.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ negative.derivatives(x=lambda g: -g)
 
 @primitive
 def pow(x: Array, y: Array) -> Array:
-    """x to the power of y. The derivative for y takes 0^y to be constant."""
+    """x to the power of y. The derivative for y treats 0^y as constant."""
     return x**y
 
 
@@ -191,7 +191,7 @@ round.derivatives(x=lambda g: g * 0.0)
 
 @primitive(casts=True)
 def astype(x: Array, dtype: Any) -> Array:
-    """x in another data type; the gradient comes back in x's own."""
+    """x in another data type; the gradient has the data type of x."""
     return x.astype(dtype)
 
 
@@ -209,7 +209,7 @@ to_device.derivatives(x=lambda g, target, source: to_device(g, target=source, so
 
 @primitive
 def copy(x: Array) -> Array:
-    """x in memory of its own, so that an in-place change of the one does not reach the other."""
+    """A copy of x in memory of its own, so that an in-place change of one does not affect the other."""
     return x.copy()
 
 
@@ -234,7 +234,7 @@ def maximum(x: Array, y: Array) -> Array:
     return array_module(x if hasattr(x, "dtype") else y).maximum(x, y)
 
 
-maximum.derivatives(x=lambda g, x, y: _won_by(g, x, y), y=lambda g, x, y: _won_by(g, y, x))
+maximum.derivatives(x=lambda g, x, y: _for_larger(g, x, y), y=lambda g, x, y: _for_larger(g, y, x))
 
 
 @primitive
@@ -243,11 +243,11 @@ def minimum(x: Array, y: Array) -> Array:
     return array_module(x if hasattr(x, "dtype") else y).minimum(x, y)
 
 
-minimum.derivatives(x=lambda g, x, y: _won_by(g, y, x), y=lambda g, x, y: _won_by(g, x, y))
+minimum.derivatives(x=lambda g, x, y: _for_larger(g, y, x), y=lambda g, x, y: _for_larger(g, x, y))
 
 
-def _won_by(g: Any, larger: Any, smaller: Any) -> Any:
-    """g where larger > smaller, half of it where they are equal."""
+def _for_larger(g: Any, larger: Any, smaller: Any) -> Any:
+    """The gradient for the larger of two arguments: g where larger > smaller, g / 2 where they are equal."""
     return where(greater(larger, smaller), g, where(equal(larger, smaller), 0.5 * g, 0.0))
 
 
@@ -274,7 +274,7 @@ tanh.derivatives(x=lambda g, out: g * (1.0 - out * out))
 
 @primitive
 def sigmoid(x: Array) -> Array:
-    """1 / (1 + e^-x), computed as (1 + tanh(x/2)) / 2: faster, and it cannot overflow."""
+    """1 / (1 + e^-x), computed as (1 + tanh(x/2)) / 2, which is faster and cannot overflow."""
     out = array_module(x).tanh(0.5 * x)
     out *= 0.5
     out += 0.5
@@ -297,12 +297,12 @@ relu.derivatives(x=lambda g, out: g * greater(out, 0))
 def leaky_relu(x: Array, negative_slope: float = 0.01) -> Array:
     """x for x > 0 and negative_slope x elsewhere; 0 <= negative_slope < 1."""
     if not 0 <= negative_slope < 1:
-        raise ValueError(f"takes 0 <= negative_slope < 1, got {negative_slope}")
+        raise ValueError(f"expects 0 <= negative_slope < 1, got {negative_slope}")
     return array_module(x).maximum(x, negative_slope * x)
 
 
 leaky_relu.derivatives(
-    # slope + (1 - slope) [out > 0], because arithmetic is much faster than choosing with `where`
+    # slope + (1 - slope) [out > 0], because arithmetic is much faster than `where`
     x=lambda g, out, negative_slope: g * (astype(greater(out, 0), g.dtype) * (1 - negative_slope) + negative_slope)
 )
 

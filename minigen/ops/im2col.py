@@ -22,7 +22,7 @@ How the numbers lie in memory decides how fast this is:
 - Channels last, (N, H, W, C). The C numbers of a pixel are then one piece of memory, and the taps side by side in a
   row of the kernel are one longer piece, copied at once: `Run`.
 - A few images at a time. The columns need kh * kw times the memory of the images. On a CPU, they are made for as many
-  images as stay in the cache, where writing and reading them costs little beside the product.
+  images as stay in the cache, where writing and reading them costs little compared to the product.
 
 Chellapilla, Puri & Simard, "High performance convolutional neural networks for document processing" (2006). There each
 column of the matrix belongs to one output, which gave im2col its name; here it is each row.
@@ -73,14 +73,14 @@ class LiveTaps:
 
 
 def images_at_once(x: Array, numbers: int) -> int:
-    """How many of the images x (N, ...) to work on at a time, if the columns of one are so many `numbers`."""
+    """How many images of x (N, ...) to process at a time, if the columns of one image hold `numbers` numbers."""
     return max(1, min(len(x), working_memory(x) // max(1, numbers * x.dtype.itemsize)))
 
 
 def im2col(x: Array, geometry: Geometry, live: LiveTaps) -> Iterator[tuple[slice, Array]]:
-    """The columns of the images x (N, C, H, W), some images at a time: which, and (images * H' * W', taps * C).
+    """The columns of images x (N, C, H, W), for some images at a time: their slice and (images * H' * W', taps * C).
 
-    The columns of the next images are written into the same memory.
+    The columns of the next images overwrite those of the previous ones.
     """
     xp = array_module(x)
     x = x.transpose(0, 2, 3, 1)  # (N, H, W, C)
@@ -103,7 +103,7 @@ def im2col(x: Array, geometry: Geometry, live: LiveTaps) -> Iterator[tuple[slice
 
 
 def _pad(x: Array, padded: Array, geometry: Geometry) -> None:
-    """Write images (N, H, W, C) into the middle of the padded ones, without what a negative padding cuts off."""
+    """Write images (N, H, W, C) into the middle of the padded ones; a negative padding cuts pixels off."""
     (top, _), (left, _) = geometry.padding
     to_rows, rows = overlap(-top, 1, padded.shape[1], x.shape[1])
     to_columns, columns = overlap(-left, 1, padded.shape[2], x.shape[2])
@@ -111,7 +111,7 @@ def _pad(x: Array, padded: Array, geometry: Geometry) -> None:
 
 
 def _windows(padded: Array, geometry: Geometry) -> Array:
-    """A view (N, H', W', kh, kw, C) of padded images (N, H, W, C): what is under each tap for each output."""
+    """A view (N, H', W', kh, kw, C) of padded images (N, H, W, C): the pixel under each tap for each output."""
     (sy, sx), (dy, dx) = geometry.stride, geometry.dilation
     sliding = array_module(padded).lib.stride_tricks.sliding_window_view
     windows = sliding(padded, geometry.span, axis=(1, 2))  # (N, ., ., C, kh, kw)
@@ -143,7 +143,7 @@ def weight_matrix(weight: Array, live: LiveTaps) -> Array:
 
 
 def set_weight_matrix(weight: Array, matrix: Array, live: LiveTaps) -> None:
-    """Write such a matrix (taps * C, O) into the live taps of weights (O, C, kh, kw)."""
+    """The inverse of `weight_matrix`: write a matrix (taps * C, O) into the live taps of weights (O, C, kh, kw)."""
     weight = weight.transpose(2, 3, 1, 0)
     matrix = matrix.reshape(live.count, *weight.shape[2:])
     for run in live.runs:

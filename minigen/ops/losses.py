@@ -1,4 +1,8 @@
-"""Losses, computed from logits so that nothing overflows. A loss never broadcasts its target."""
+"""Losses. Those of probabilities are computed from logits, so that nothing overflows.
+
+The option `reduction` is "mean", "sum", or "none" for the loss of each element. A loss never broadcasts its target:
+`ValueError` for shapes that do not fit, `TypeError` for a target of the wrong kind.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +21,7 @@ def _reduced(values: Any, reduction: str) -> Any:
     if reduction == "none":
         return values
     if reduction not in ("mean", "sum"):
-        raise ValueError(f'reduction is {reduction!r}; takes "mean", "sum" or "none"')
+        raise ValueError(f'expects reduction "mean", "sum" or "none", got {reduction!r}')
     return mean(values) if reduction == "mean" else sum(values)
 
 
@@ -34,7 +38,7 @@ def _check_same_shape(name: str, x: Array, target: Array) -> None:
 
 def _check_array(target: Any) -> None:
     if not hasattr(target, "shape"):
-        raise TypeError(f"target is an array or a tensor, got {type(target).__name__}")
+        raise TypeError(f"expects target to be an array or a tensor, got {type(target).__name__}")
 
 
 # -- squared error ---------------------------------------------------------------------------------------------------
@@ -65,7 +69,7 @@ def binary_cross_entropy_with_logits(logits: Array, target: Array, *, reduction:
     """-log p(target) in nats where p(1) = sigmoid(logits): log(1 + e^l) - l t. Targets in [0, 1], shaped as logits."""
     _check_same_shape("logits", logits, target)
     xp, logits, target = array_module(logits), floating(logits), floating(target)
-    out = xp.abs(logits, out=xp.empty_like(logits))  # an array also without axes
+    out = xp.abs(logits, out=xp.empty_like(logits))  # with `out`, a result without axes stays an array
     xp.negative(out, out=out)
     xp.exp(out, out=out)
     xp.log1p(out, out=out)
@@ -101,7 +105,7 @@ def cross_entropy(logits: Array, target: Array, *, reduction: str = "mean") -> A
     """-log softmax(logits)[target] in nats: logits (N, classes, ...), integer targets (N, ...) in 0 ... classes - 1."""
     _check_array(target)
     if target.dtype.kind not in "iu":
-        raise TypeError(f"target holds integer classes, got {target.dtype}")
+        raise TypeError(f"expects integer classes as target, got {target.dtype}")
     if logits.ndim < 2 or logits.shape[:1] + logits.shape[2:] != target.shape:
         raise ValueError(f"logits (N, classes, ...) are {logits.shape} but target (N, ...) is {target.shape}")
     if on_host(target) and target.size and not 0 <= target.min() <= target.max() < logits.shape[1]:
@@ -111,7 +115,7 @@ def cross_entropy(logits: Array, target: Array, *, reduction: str = "mean") -> A
 
 
 def _cross_entropy_gradient(g: Any, log_probabilities: Any, target: Any, reduction: str) -> Any:
-    """softmax(logits) - onehot(target), each place weighted with its share of g"""
+    """softmax(logits) - one_hot(target), each place weighted with its share of g"""
     xp = array_module(g)
     out = xp.exp(log_probabilities)
     out[along_axis(expand_dims(target, 1), 1, out.shape)] -= 1

@@ -23,7 +23,7 @@ def _standardized(x: Any, axes: tuple[int, ...], eps: float) -> Any:
 
 
 def _axes(x: Any) -> tuple[int, ...]:
-    """Every axis but the channels'."""
+    """Every axis but that of the channels."""
     return (0, *range(2, x.ndim))
 
 
@@ -46,7 +46,7 @@ def _reference_batch_norm(x: Any, weight: Any = None, bias: Any = None, *, eps: 
 def batch_norm(x: Array, weight: Array | None = None, bias: Array | None = None, *, eps: float = 1e-5) -> Any:
     """y = weight (x - mean) / sqrt(var + eps) + bias for each channel of x (N, C, ...), over all its other axes.
 
-    Returns y, and the batch's mean and variance (C,), from which a layer makes its running statistics: no gradient
+    Returns y, and the batch's mean and variance (C,), with which a layer updates its running statistics. No gradient
     flows through these two.
     """
     _check_channels("batch_norm", x, weight=weight, bias=bias)
@@ -76,8 +76,8 @@ def _(g: Array, weight: Array | None, normalized: Array, inverse_std: Array) -> 
 def normalize(x: Any, mean: Any, var: Any, weight: Any = None, bias: Any = None, *, eps: float = 1e-5) -> Any:
     """weight (x - mean) / sqrt(var + eps) + bias for each channel of x (N, C, ...), with a given mean and var (C,).
 
-    Batch normalisation in evaluation, with the running statistics: the result for one example does not depend on the
-    others.
+    This is batch normalisation in evaluation mode, with the running statistics: the result for one example does not
+    depend on the others.
     """
     _check_channels("batch_norm", x, mean=mean, var=var, weight=weight, bias=bias)
     inverse_std = (var + float(eps)) ** -0.5
@@ -86,7 +86,7 @@ def normalize(x: Any, mean: Any, var: Any, weight: Any = None, bias: Any = None,
 
 
 def _check_channels(operation: str, x: Any, **parameters: Any) -> None:
-    """That x has channels, and each parameter one value for each of them."""
+    """Check that x has channels, and each parameter one value for each channel."""
     if x.ndim < 2:
         raise ValueError(f"{operation}: expects x (N, C, ...), got {x.shape}")
     for name, values in parameters.items():
@@ -100,7 +100,7 @@ def _check_channels(operation: str, x: Any, **parameters: Any) -> None:
 def layer_norm(x: Any, normalized_shape: Shape, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:
     """weight (x - mean) / sqrt(var + eps) + bias for each example of x (..., *normalized_shape), over its values.
 
-    weight and bias are of the normalized shape. Nothing depends on the other examples, in training as in evaluation.
+    weight and bias have the normalized shape. The result for one example does not depend on the others.
     """
     shape = tuple(normalized_shape)
     if not shape or x.shape[-len(shape) :] != shape:
@@ -139,7 +139,7 @@ _drop.derivatives(x=lambda g, mask: g * mask)
 
 
 def dropout(x: Any, p: float = 0.5, training: bool = True) -> Any:
-    """Each value becomes 0 with probability p, and the others grow by 1 / (1 - p); in evaluation x itself."""
+    """Set each value to 0 with probability p, and multiply the others by 1 / (1 - p); in evaluation, x itself."""
     if not 0 <= p < 1:
-        raise ValueError(f"dropout: takes a probability 0 <= p < 1, got {p}")
+        raise ValueError(f"dropout: expects a probability 0 <= p < 1, got {p}")
     return _drop(x, p=p) if training and p > 0 else x

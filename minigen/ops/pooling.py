@@ -18,13 +18,13 @@ __all__ = ["max_pool2d", "avg_pool2d"]
 
 
 def max_pool2d(x: Any, kernel_size: Any, stride: Any = None, padding: Any = 0) -> Any:
-    """The largest value under each window: (N, C, H, W) -> (N, C, H', W'). Several that are largest share the gradient.
+    """The largest value under each window: (N, C, H, W) -> (N, C, H', W'). Equal largest values share the gradient.
 
     H' = (H + 2 padding - kernel) // stride + 1, and W' likewise.
 
     kernel_size    the window's height and width, an int or a pair
-    stride         how far it moves, by default by its size
-    padding        what surrounds the image is never the largest; at most half of the window
+    stride         the step from one window to the next, by default the window's size
+    padding        the width of the border, whose values are never the largest; at most half of the window
 
     Raises `ValueError` for a shape or options that do not fit, `TypeError` for integers.
     """
@@ -61,7 +61,7 @@ def _windows_of(name: str, x: Any, kernel_size: Any, stride: Any, padding: Any, 
 def windows(x: Array, kernel: Pair, stride: Pair) -> Array:
     """The pixel at each place (a, b) of each window: (N, C, H, W) -> (kh, kw, N, C, H', W').
 
-    With a and b first in memory, a reduction over them takes a hundredth of the time that it takes with a and b last.
+    A reduction over a and b is about a hundred times faster with these axes first in memory than with them last.
     """
     view = array_module(x).lib.stride_tricks.sliding_window_view(x, kernel, axis=(2, 3))  # (N, C, ., ., kh, kw)
     return view[:, :, :: stride[0], :: stride[1]].transpose(4, 5, 0, 1, 2, 3).copy()

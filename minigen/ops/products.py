@@ -57,7 +57,7 @@ def linear(x: Array, weight: Array, bias: Array | None = None) -> Array:
     out = x @ weight.T
     if bias is not None:
         if bias.shape != weight.shape[:1]:
-            raise ValueError(f"weight {weight.shape} takes a bias {weight.shape[:1]}, got {bias.shape}")
+            raise ValueError(f"expects a bias {weight.shape[:1]} for weight {weight.shape}, got {bias.shape}")
         out += bias
     return out
 
@@ -81,7 +81,7 @@ def _rows(x: Any) -> Any:
 def einsum(subscripts: str, x: Array, y: Array | None = None) -> Array:
     """Einstein summation of one or two arrays: `einsum("nik,nkj->nij", x, y)` multiplies matrices.
 
-    A letter stands for an axis. The arrays are multiplied, and the product is summed over all letters that are not
+    Each letter stands for an axis. The arrays are multiplied, and the product is summed over all letters that are not
     behind the arrow. Raises `ValueError` for shapes that do not fit, and for what is not supported: a letter twice in
     one array, an ellipsis, three arrays or more.
     """
@@ -98,9 +98,9 @@ einsum.derivatives(
 
 
 def _einsum_gradient(g: Any, subscripts: str, position: int, shape: Shape, other: Any) -> Any:
-    """The gradient for the array at a position, of this shape: the Einstein summation of g and the other array.
+    """The gradient for the array at `position`, of this `shape`: the Einstein summation of g and the other array.
 
-    A letter that neither of these has was summed over this array alone: its gradient is the same all along that axis.
+    A letter that neither of these has was summed over this array alone: the gradient is constant along that axis.
     """
     inputs, output = _letters(subscripts)
     own = inputs.pop(position)
@@ -124,7 +124,7 @@ def _letters(subscripts: str) -> tuple[list[str], str]:
 
 
 def _check_lengths(subscripts: str, shapes: list[Shape]) -> None:
-    """That each array has as many axes as letters, and each letter one length."""
+    """Check that each array has as many axes as letters, and that each letter has one length."""
     inputs, _ = _letters(subscripts)
     if list(map(len, inputs)) != list(map(len, shapes)):
         raise ValueError(f"{subscripts!r} does not fit {' and '.join(map(str, shapes))}")

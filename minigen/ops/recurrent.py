@@ -13,7 +13,7 @@ __all__ = ["lstm_cell"]
 
 
 def _reference_lstm_cell(gates: Any, c: Any) -> tuple[Any, Any]:
-    """c' = f c + i g and h = o tanh(c'), with i, f, o = sigmoid and g = tanh of a quarter of the gates each."""
+    """c' = f c + i g and h = o tanh(c'), where i, f, o are sigmoids and g is the tanh of one quarter of the gates."""
     i, f, g, o = split(gates, 4, axis=1)
     c_next = sigmoid(f) * c + sigmoid(i) * tanh(g)
     return sigmoid(o) * tanh(c_next), c_next
@@ -21,8 +21,9 @@ def _reference_lstm_cell(gates: Any, c: Any) -> tuple[Any, Any]:
 
 @primitive(reference=_reference_lstm_cell, several=True, saves=("activated", "tanh_c"))
 def lstm_cell(gates: Array, c: Array) -> Any:
-    """One step of an LSTM after its matrix products: gates (N, 4H, ...) in the order i, f, g, o, and the cell state c
-    (N, H, ...) give the new (h, c). The four sigmoids and tanhs are one tanh over the whole array.
+    """One step of an LSTM after its matrix products: gates (N, 4H, ...) and cell state c (N, H, ...) -> the new (h, c).
+
+    The gates are in the order i, f, g, o. Their sigmoids and tanhs are computed by one tanh over the whole array.
     """
     if gates.ndim != c.ndim or gates.shape != (c.shape[0], 4 * c.shape[1], *c.shape[2:]):
         raise ValueError(f"gates (N, 4H, ...) are {gates.shape} but c (N, H, ...) is {c.shape}")

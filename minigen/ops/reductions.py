@@ -22,14 +22,14 @@ __all__ = [
 Axis = int | tuple[int, ...] | None
 
 
-def _kept(x: Any, shape: Shape, axis: Axis) -> Any:
-    """What came out of reducing `shape` over `axis`, with the reduced axes back as axes of length 1."""
+def _keepdims(x: Any, shape: Shape, axis: Axis) -> Any:
+    """x, which comes from reducing `shape` over `axis`, with the reduced axes as axes of length 1."""
     axes = _axes(shape, axis)
     return x.reshape(tuple(1 if i in axes else n for i, n in enumerate(shape)))
 
 
 def _checked(x: Array, axis: Axis) -> Axis:
-    """The axes to reduce; an array without axes takes 0 and -1 too, which mean none."""
+    """The axes to reduce; for an array without axes, 0 and -1 are allowed and mean none."""
     return None if x.ndim == 0 and axis in (0, -1) else axis
 
 
@@ -45,7 +45,7 @@ def _count(shape: Shape, axis: Axis) -> int:
 
 
 def reciprocal(count: int) -> float:
-    """1 / count, what each of the values contributes to their mean; NaN where there are none, as their mean is."""
+    """1 / count, the weight of each value in a mean; NaN for a count of 0, as the mean is."""
     return 1.0 / count if count else math.nan
 
 
@@ -55,12 +55,12 @@ def sum(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     return x.sum(axis=_checked(x, axis), keepdims=keepdims)
 
 
-sum.derivatives(x=lambda g, x_shape, axis: broadcast_to(_kept(g, x_shape, axis), x_shape))
+sum.derivatives(x=lambda g, x_shape, axis: broadcast_to(_keepdims(g, x_shape, axis), x_shape))
 
 
 @primitive
 def sum_per_channel(x: Array) -> Array:
-    """The sum over all axes but the second, (N, C, ...) -> (C,); quicker than `sum` if channels lie last in memory."""
+    """The sum over all axes but the second, (N, C, ...) -> (C,); faster than `sum` if channels are last in memory."""
     last = x.transpose((0, *range(2, x.ndim), 1))
     if not last.flags.c_contiguous:
         return x.sum(axis=(0, *range(2, x.ndim)))
@@ -78,7 +78,7 @@ def mean(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
 
 
 mean.derivatives(
-    x=lambda g, x_shape, axis: broadcast_to(_kept(g, x_shape, axis) * reciprocal(_count(x_shape, axis)), x_shape)
+    x=lambda g, x_shape, axis: broadcast_to(_keepdims(g, x_shape, axis) * reciprocal(_count(x_shape, axis)), x_shape)
 )
 
 
@@ -90,20 +90,20 @@ def var(x: Array, axis: Axis = None, keepdims: bool = False, *, correction: int 
 
 var.derivatives(
     x=lambda g, x, x_shape, axis, correction: (
-        _kept(g, x_shape, axis) * (x - mean(x, axis, True)) * (2.0 * reciprocal(_count(x_shape, axis) - correction))
+        _keepdims(g, x_shape, axis) * (x - mean(x, axis, True)) * (2.0 * reciprocal(_count(x_shape, axis) - correction))
     )
 )
 
 
 @primitive
 def std(x: Array, axis: Axis = None, keepdims: bool = False, *, correction: int = 0) -> Array:
-    """The standard deviation, the root of `var`; where it is 0, so is its gradient."""
+    """The standard deviation, the square root of `var`; where it is 0, so is its gradient."""
     return x.std(axis=_checked(x, axis), keepdims=keepdims, ddof=correction)
 
 
 std.derivatives(
     x=lambda g, x, out, x_shape, axis, correction: (
-        _kept(g / where(equal(out, 0), 1.0, out), x_shape, axis)
+        _keepdims(g / where(equal(out, 0), 1.0, out), x_shape, axis)
         * (x - mean(x, axis, True))
         * reciprocal(_count(x_shape, axis) - correction)
     )
@@ -116,11 +116,11 @@ def prod(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     return x.prod(axis=_checked(x, axis), keepdims=keepdims)
 
 
-prod.derivatives(x=lambda g, x, x_shape, axis: _kept(g, x_shape, axis) * _product_of_others(x, axis))
+prod.derivatives(x=lambda g, x, x_shape, axis: _keepdims(g, x_shape, axis) * _product_of_others(x, axis))
 
 
 def _product_of_others(x: Any, axis: Axis) -> Any:
-    """For each value the product of those that are reduced together with it; exact also where some are 0."""
+    """For each value, the product of the others that are reduced with it; exact even where some are 0."""
     reduced = _axes(x.shape, axis)
     order = (*(i for i in range(x.ndim) if i not in reduced), *reduced)
     moved = permute_dims(x, order)
@@ -147,23 +147,23 @@ def _shifted(rows: Any, places: int) -> Any:
 
 @primitive
 def max(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
-    """The largest value; where several are, they share the gradient equally."""
+    """The largest value; equal largest values share the gradient."""
     return x.max(axis=_checked(x, axis), keepdims=keepdims)
 
 
 @primitive
 def min(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
-    """The smallest value; where several are, they share the gradient equally."""
+    """The smallest value; equal smallest values share the gradient."""
     return x.min(axis=_checked(x, axis), keepdims=keepdims)
 
 
-def _shared_by_winners(g: Any, x: Any, out: Any, x_shape: Shape, axis: Axis) -> Any:
-    won = equal(x, _kept(out, x_shape, axis)).astype(x.dtype)
-    return _kept(g, x_shape, axis) * (won / sum(won, axis, True))
+def _shared_by_extremes(g: Any, x: Any, out: Any, x_shape: Shape, axis: Axis) -> Any:
+    is_extreme = equal(x, _keepdims(out, x_shape, axis)).astype(x.dtype)
+    return _keepdims(g, x_shape, axis) * (is_extreme / sum(is_extreme, axis, True))
 
 
-max.derivatives(x=_shared_by_winners)
-min.derivatives(x=_shared_by_winners)
+max.derivatives(x=_shared_by_extremes)
+min.derivatives(x=_shared_by_extremes)
 
 
 # -- without a derivative --------------------------------------------------------------------------------------------
@@ -206,7 +206,9 @@ def logsumexp(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     return out if keepdims else out.reshape(x.sum(axis=axis).shape)
 
 
-logsumexp.derivatives(x=lambda g, x, out, x_shape, axis: _kept(g, x_shape, axis) * exp(x - _kept(out, x_shape, axis)))
+logsumexp.derivatives(
+    x=lambda g, x, out, x_shape, axis: _keepdims(g, x_shape, axis) * exp(x - _keepdims(out, x_shape, axis))
+)
 
 
 @primitive

@@ -1,4 +1,4 @@
-"""Operations that rearrange and compute nothing: their derivatives put the gradient back where the value came from."""
+"""Operations that rearrange values. Their derivatives put the gradients back where the values came from."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def inverse_order(axes: tuple[int, ...] | None) -> tuple[int, ...] | None:
 
 @primitive(view=True)
 def swapaxes(x: Array, axis1: int, axis2: int) -> Array:
-    """With two axes exchanged."""
+    """x with two axes exchanged."""
     return x.swapaxes(axis1, axis2)
 
 
@@ -60,7 +60,7 @@ swapaxes.derivatives(x=lambda g, axis1, axis2: swapaxes(g, axis1, axis2))
 
 @primitive(view=True)
 def squeeze(x: Array, axis: int | tuple[int, ...] | None = None) -> Array:
-    """Without these axes, which must have length 1; without an `axis`, all such."""
+    """x without these axes, which must have length 1; by default without all axes of length 1."""
     return x.squeeze(axis)
 
 
@@ -69,7 +69,7 @@ squeeze.derivatives(x=lambda g, x_shape: reshape(g, x_shape))
 
 @primitive(view=True)
 def expand_dims(x: Array, axis: int | tuple[int, ...]) -> Array:
-    """With new axes of length 1 at these places."""
+    """x with new axes of length 1 at these positions."""
     return array_module(x).expand_dims(x, axis)
 
 
@@ -78,7 +78,7 @@ expand_dims.derivatives(x=lambda g, x_shape: reshape(g, x_shape))
 
 @primitive(view=True)
 def broadcast_to(x: Array, shape: Shape) -> Array:
-    """Repeated along axes of length 1, and along new leading axes, to this shape."""
+    """x repeated along axes of length 1, and along new leading axes, to this shape."""
     return array_module(x).broadcast_to(x, shape)
 
 
@@ -104,7 +104,7 @@ def _sum_of_repeats(g: Any, repeats: int, axis: int | None) -> Any:
 
 @primitive(view=True)
 def flip(x: Array, axis: int | tuple[int, ...] | None = None) -> Array:
-    """In the opposite order along these axes, by default all."""
+    """x in the opposite order along these axes, by default along all."""
     return array_module(x).flip(x, axis)
 
 
@@ -116,7 +116,7 @@ flip.derivatives(x=lambda g, axis: flip(g, axis))
 
 @primitive(several=True, view=True)
 def split(x: Array, indices_or_sections: int | list[int], axis: int = 0) -> tuple[Array, ...]:
-    """Cut along an axis: a number of equal parts, or the places where the later parts begin. A tuple of views."""
+    """x cut along an axis, into a number of equal parts or at these indices: a tuple of views."""
     return tuple(array_module(x).split(x, indices_or_sections, axis))
 
 
@@ -187,9 +187,9 @@ def _raw_index(index: Any, x: Array) -> Any:
 
 @primitive
 def take_along_axis(x: Array, indices: Array, axis: int = -1) -> Array:
-    """The entries of x that integer indices choose along an axis: y[i, j] = x[i, indices[i, j]] for the last of two.
+    """The entries of x that integer indices choose along an axis: y[i, j] = x[i, indices[i, j]] for axis 1 of 2.
 
-    indices    as x, but of any length along the axis; along the others, a length of 1 is broadcast
+    indices    of the shape of x, except for any length along the axis; along the others, a length of 1 is broadcast
     """
     return x[along_axis(indices, axis, x.shape)]
 
@@ -200,7 +200,7 @@ take_along_axis.derivatives(
 
 
 def along_axis(indices: Array, axis: int, shape: Shape) -> tuple[Array, ...]:
-    """The index with which an array of `shape` gives what `indices` choose along the axis."""
+    """The index of `x[index]` that is equivalent to `take_along_axis(x, indices, axis)` for x of this shape."""
     if indices.dtype.kind not in "iu" or indices.ndim != len(shape):
         raise ValueError(f"expects integer indices with {len(shape)} axes, got {indices.dtype} {indices.shape}")
     xp, ndim = array_module(indices), len(shape)
@@ -211,7 +211,7 @@ def along_axis(indices: Array, axis: int, shape: Shape) -> tuple[Array, ...]:
 
 @primitive
 def pad(x: Array, pad_width: tuple[tuple[int, int], ...], value: float = 0.0) -> Array:
-    """A constant around x: (before, after) for each axis, none negative."""
+    """x with a constant around it: `pad_width` is (before, after) for each axis, none negative."""
     if isinstance(pad_width, int) or len(pad_width) != x.ndim or any(n < 0 for pair in pad_width for n in pair):
         raise ValueError(f"expects a pair (before, after) of numbers >= 0 for each of {x.ndim} axes, got {pad_width}")
     return array_module(x).pad(x, pad_width, constant_values=value)
@@ -226,7 +226,7 @@ pad.derivatives(
 
 @primitive
 def tril(x: Array, k: int = 0) -> Array:
-    """The lower triangle of the matrices in the last two axes, up to the k-th diagonal above the main; 0 elsewhere."""
+    """The lower triangle of the matrices in the last two axes, up to the k-th diagonal above the main one; else 0."""
     if x.ndim < 2:
         raise ValueError(f"expects x with 2 axes or more, got {x.shape}")
     return array_module(x).tril(x, k)

@@ -1,7 +1,7 @@
 """Optimizers: how parameters move against their gradients.
 
-An optimizer's update is written once, for a stretch of any parameter. `step` applies it to blocks that are small enough
-to stay in a CPU's cache, which is more than twice as fast as pass after pass over all numbers.
+An optimizer's update is written for a block of a flattened parameter. `step` applies it to blocks that are small enough
+to stay in a CPU's cache, which is more than twice as fast as updating a whole parameter at a time.
 
     optimizer = Adam(model.parameters(), lr=1e-3)
     for images, labels in batches:
@@ -27,14 +27,14 @@ Parameters = Iterable[Parameter] | Iterable[dict[str, Any]]
 
 
 class Optimizer:
-    """Base of the optimizers. A subclass names its state arrays in `slots` and writes `update`.
+    """Base class of the optimizers. A subclass names its state arrays in `slots` and writes `update`.
 
     parameters    the parameters to move, or groups of them as dictionaries, which may have their own "lr" and
                   "weight_decay", such as [{"params": weights, "weight_decay": 1e-2}, {"params": biases, "lr": 1e-4}]
     lr            the learning rate; assigning another to `optimizer.lr` changes that of all groups in proportion
     weight_decay  the factor w of the penalty w |p|^2 / 2, whose gradient w p is added to each parameter's gradient
 
-    `ValueError` for numbers out of range, no parameters, or the same one twice; `TypeError` for what is no parameter.
+    `ValueError` for numbers out of range, no parameters, or the same one twice; `TypeError` for other types.
     """
 
     slots: tuple[str, ...] = ()
@@ -46,7 +46,7 @@ class Optimizer:
         if not self.parameters:
             raise ValueError(f"{type(self).__name__}: got no parameters")
         if not all(isinstance(p, Parameter) for p in self.parameters):
-            raise TypeError(f"{type(self).__name__}: takes parameters, such as `module.parameters()`")
+            raise TypeError(f"{type(self).__name__}: expects parameters, such as `module.parameters()`")
         if len({id(p) for p in self.parameters}) < len(self.parameters):
             raise ValueError(f"{type(self).__name__}: got the same parameter twice")
         self.steps = 0
@@ -70,15 +70,15 @@ class Optimizer:
         return [group | {"params": list(group["params"])} for group in groups]
 
     def update(self, p: Array, g: Array, lr: float, *state: Array) -> None:
-        """Move a stretch of a parameter `p` (n,) in place, given its gradient, learning rate and state (n,)."""
+        """Update a block `p` (n,) of a parameter in place, given its gradient g (n,), learning rate and state (n,)."""
         raise NotImplementedError
 
     def decay(self, p: Array, g: Array, lr: float, weight_decay: float) -> Array:
-        """The gradient to follow when weights decay: here that of the loss with the penalty."""
+        """The gradient with weight decay: here, that of the loss plus the penalty."""
         return g + weight_decay * p
 
     def step(self) -> None:
-        """Move every parameter that has a gradient; the others stay, and so does their state."""
+        """Update every parameter that has a gradient; the others and their state do not change."""
         self.steps += 1
         states = iter(self.state)
         for group in self.groups:
@@ -89,7 +89,7 @@ class Optimizer:
         return self.lr * (group["lr"] / self._initial_lr)
 
     def _move(self, parameter: Parameter, state: dict[str, Array], lr: float, weight_decay: float) -> None:
-        """Move one parameter, block by block."""
+        """Update one parameter, block by block."""
         if parameter.grad is None:
             return
         data = parameter.data if parameter.data.flags.c_contiguous else parameter.data.copy()
@@ -97,15 +97,15 @@ class Optimizer:
         for block in blocks(data):
             p, g, *slots = [x[block] for x in arrays]
             self.update(p, self.decay(p, g, lr, weight_decay) if weight_decay else g, lr, *slots)
-        parameter.data = data  # tells the tape that it changed
+        parameter.data = data  # the assignment increases the version that the tape checks
 
     def zero_grad(self) -> None:
-        """Forget the gradients."""
+        """Set the gradients to None."""
         for parameter in self.parameters:
             parameter.grad = None
 
     def state_dict(self) -> dict[str, Array]:
-        """The state as arrays: "steps", and each parameter's by its number and the slot, such as "0.exp_avg"."""
+        """The state as arrays: "steps", and for each parameter by its number and the slot, such as "0.exp_avg"."""
         state = {f"{i}.{slot}": x for i, slots in enumerate(self.state) for slot, x in slots.items()}
         return {"steps": np.array(self.steps), **state}
 
@@ -129,9 +129,9 @@ class Optimizer:
 
 
 def _check(owner: object, **settings: tuple[Any, bool, str]) -> None:
-    for name, (value, holds, takes) in settings.items():
+    for name, (value, holds, expected) in settings.items():
         if not holds:
-            raise ValueError(f"{type(owner).__name__}: takes {name} {takes}, got {value}")
+            raise ValueError(f"{type(owner).__name__}: expects {name} {expected}, got {value}")
 
 
 class SGD(Optimizer):
@@ -161,7 +161,7 @@ class Adam(Optimizer):
 
         m = b1 m + (1 - b1) g        v = b2 v + (1 - b2) g^2        p -= lr m' / (sqrt(v') + eps)
 
-    where m' = m / (1 - b1^t) and v' = v / (1 - b2^t), in step t, correct for their beginning at zero.
+    In step t, m' = m / (1 - b1^t) and v' = v / (1 - b2^t) correct the bias of m and v, which start at zero.
     """
 
     slots = ("exp_avg", "exp_avg_sq")
@@ -188,7 +188,7 @@ class Adam(Optimizer):
         t *= 1 - b2
         v *= b2
         v += t
-        # lr m' / (sqrt(v') + eps), with the two corrections as factors of numbers, not of arrays
+        # lr m' / (sqrt(v') + eps), with both bias corrections applied to numbers instead of arrays
         correction = math.sqrt(1 - b2**self.steps)
         array_module(v).sqrt(v, out=t)
         t += self.eps * correction
@@ -203,8 +203,8 @@ class Adam(Optimizer):
 class AdamW(Adam):
     """Adam with decoupled weight decay (Loshchilov and Hutter 2019, arXiv 1711.05101): p -= lr weight_decay p.
 
-    In `Adam` the decay is a part of the gradient, and dividing by sqrt(v') takes most of it away where gradients are
-    large. Here every weight decays at the same rate.
+    In `Adam`, the decay is a part of the gradient, and the division by sqrt(v') weakens it where gradients are large.
+    Here every weight decays at the same rate.
     """
 
     def __init__(
@@ -218,7 +218,7 @@ class AdamW(Adam):
         super().__init__(parameters, lr, betas, eps, weight_decay)
 
     def decay(self, p: Array, g: Array, lr: float, weight_decay: float) -> Array:
-        """Let the weights themselves decay, and follow the gradient as it is."""
+        """Decay the weights themselves, and leave the gradient as it is."""
         p *= 1 - lr * weight_decay
         return g
 
@@ -257,12 +257,12 @@ class RMSprop(Optimizer):
 
 
 def clip_grad_norm(parameters: Iterable[Parameter], max_norm: float) -> float:
-    """Scale all gradients by one factor so that their common norm is at most `max_norm`; returns the norm before.
+    """Scale all gradients by one factor so that their total norm is at most `max_norm`; returns the norm before.
 
     Pascanu, Mikolov and Bengio 2013 (arXiv 1211.5063), section 3.2. `ValueError` unless max_norm > 0.
     """
     if max_norm <= 0:
-        raise ValueError(f"clip_grad_norm: takes max_norm > 0, got {max_norm}")
+        raise ValueError(f"clip_grad_norm: expects max_norm > 0, got {max_norm}")
     gradients = [p.grad for p in parameters if p.grad is not None]
     norm = math.sqrt(sum(float((g.data.astype(np.float64) ** 2).sum()) for g in gradients))
     if norm > max_norm:

@@ -106,5 +106,5 @@ def test_one_hot(device: Device) -> None:
         x = minigen.one_hot(labels, 3)
         assert (x.tolist(), x.dtype, x.device) == ([[0, 0, 1], [1, 0, 0]], np.float32, device)
     for wrong in ([3], [-1], [0.5], [[1]]):
-        with pytest.raises(ValueError, match=r"^one_hot: takes integers \(N,\) in 0 ... 2, got "):
+        with pytest.raises(ValueError, match=r"^one_hot: expects integers \(N,\) in 0 ... 2, got "):
             minigen.one_hot(wrong, 3)

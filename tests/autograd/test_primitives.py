@@ -51,7 +51,7 @@ def test_arguments_by_name_and_by_position_are_the_same() -> None:
 
 def test_missing_and_unknown_arguments_are_named() -> None:
     x = random_tensor(2)
-    with pytest.raises(TypeError, match=r"add: missing argument 'y'; takes \(x.*, y.*\)"):
+    with pytest.raises(TypeError, match=r"add: missing argument 'y'; expects \(x.*, y.*\)"):
         ops.add(x)
     with pytest.raises(TypeError, match=r"add: .*unexpected keyword argument 'z'"):
         ops.add(x, x, z=1)

@@ -673,12 +673,12 @@ def test_backward_on_more_than_a_number_takes_a_gradient() -> None:
 @pytest.mark.parametrize("g", [np.ones(3), np.ones((1, 2)), np.array(1.0), tensor(np.ones(3))])
 def test_a_gradient_of_another_shape_is_refused(g: Any) -> None:
     x = leaf(1.0, 2.0)
-    message = rf"the gradient of an output \(2,\) takes that shape, got \({', '.join(map(str, g.shape))}"
+    message = rf"expects a gradient of the output's shape \(2,\), got \({', '.join(map(str, g.shape))}"
     with pytest.raises(ValueError, match="backward: " + message):
         (x * 2).backward(g)
     with pytest.raises(ValueError, match="grad: " + message):
         grad(x * 2, x, g)
-    with pytest.raises(ValueError, match=r"backward: .* takes that shape, got float"):
+    with pytest.raises(ValueError, match=r"backward: expects .* shape .*, got float"):
         (x * 2).backward(1.0)
 
 

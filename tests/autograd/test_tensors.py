@@ -124,7 +124,10 @@ def test_numpys_elementwise_functions_are_the_operations_of_that_name() -> None:
 def test_numpys_functions_do_not_leave_the_record_silently() -> None:
     x = tensor(values(3), requires_grad=True)
     for call, instead in (
-        (lambda: np.concatenate([x, x]), "np.concatenate: leaves the record .* use `minigen.ops.concat`, or `x.detach"),
+        (
+            lambda: np.concatenate([x, x]),
+            "np.concatenate: cannot be recorded .* use `minigen.ops.concat`, or `x.detach",
+        ),
         (lambda: np.stack([values(3), x]), "np.stack: .* use `minigen.ops.stack`"),
         (lambda: np.dot(x, values(3)), "np.dot: .* use `minigen.ops.matmul`"),
         (lambda: np.fft.fft(x), "np.fft: .* use `minigen.ops`, or"),
@@ -157,9 +160,9 @@ def test_a_gradient_is_a_tensor_like_its_own() -> None:
 
 def test_words_of_other_libraries_are_answered_with_ours() -> None:
     x = tensor(values(2, 3))
-    with pytest.raises(TypeError, match=r"sum: .*'dim'.*; takes \(x.*axis.*keepdims"):
+    with pytest.raises(TypeError, match=r"sum: .*'dim'.*; expects \(x.*axis.*keepdims"):
         x.sum(dim=1)
-    with pytest.raises(TypeError, match=r"softmax: .*'dim'.*; takes \(x.*axis"):
+    with pytest.raises(TypeError, match=r"softmax: .*'dim'.*; expects \(x.*axis"):
         x.softmax(dim=1)
     with pytest.raises(TypeError, match="multiply: expects a tensor, an array or a number, got a list"):
         x * [1, 2, 3]
@@ -297,9 +300,9 @@ def test_logic_is_of_booleans() -> None:
 )
 def test_a_name_of_pytorch_is_told_ours(name: str, here: str) -> None:
     x = tensor([1.0])
-    with pytest.raises(AttributeError, match=f"^a tensor has no attribute '{name}'; here: `{here}`$"):
+    with pytest.raises(AttributeError, match=f"^a tensor has no attribute '{name}'; in minigen: `{here}`$"):
         getattr(x, name)
-    with pytest.raises(AttributeError, match=f"^module 'minigen.ops' has no attribute '{name}'; here: `{here}`$"):
+    with pytest.raises(AttributeError, match=f"^module 'minigen.ops' has no attribute '{name}'; in minigen: `{here}`$"):
         getattr(ops, name)
 
 
@@ -492,7 +495,7 @@ def test_requires_grad_is_switched_on_leaves() -> None:
     x = tensor([1.0])
     x.requires_grad = True
     y = x * 2
-    with pytest.raises(RuntimeError, match="requires_grad: only a leaf's can be switched off"):
+    with pytest.raises(RuntimeError, match="requires_grad: only a leaf can switch it off"):
         y.requires_grad = False
     x.requires_grad = False
     assert not (x * 2).requires_grad
@@ -500,7 +503,7 @@ def test_requires_grad_is_switched_on_leaves() -> None:
 
 def test_a_tensor_takes_an_array() -> None:
     for source in (1.0, [1.0], np.float64(1.0), tensor([1.0])):
-        with pytest.raises(TypeError, match=r"Tensor: takes an array, got .*; `tensor"):
+        with pytest.raises(TypeError, match=r"Tensor: expects an array, got .*; `tensor"):
             Tensor(source)
 
 
@@ -510,7 +513,7 @@ def test_a_tensor_takes_an_array() -> None:
 @pytest.mark.parametrize("value", [np.zeros(4), np.zeros((3, 1)), np.zeros(3, dtype="float32"), [0.0] * 3, 0.0])
 def test_data_keeps_shape_and_dtype(value: Any) -> None:
     x = tensor(values(3))
-    with pytest.raises(ValueError, match=r"data: takes an array \(3,\) float64 on cpu, got "):
+    with pytest.raises(ValueError, match=r"data: expects an array \(3,\) float64 on cpu, got "):
         x.data = value
     np.testing.assert_array_equal(x.data, values(3))
 
@@ -615,4 +618,4 @@ def test_data_stays_on_its_device(gpu_standin: Device) -> None:
     x = tensor([1.0], device="gpu")
     with pytest.raises(ValueError) as caught:
         x.data = np.array([1.0], dtype="float32")
-    assert str(caught.value) == "data: takes an array (1,) float32 on gpu:0, got (1,) float32 on cpu"
+    assert str(caught.value) == "data: expects an array (1,) float32 on gpu:0, got (1,) float32 on cpu"

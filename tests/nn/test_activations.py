@@ -125,5 +125,5 @@ def test_dropout_is_the_same_on_every_device(gpu_standin: Device) -> None:
 
 @pytest.mark.parametrize("p", [-0.1, 1.0, 1.5, math.nan])
 def test_dropout_takes_a_probability(p: float) -> None:
-    with pytest.raises(ValueError, match=f"^Dropout: takes a probability 0 <= p < 1, got {p}"):
+    with pytest.raises(ValueError, match=f"^Dropout: expects a probability 0 <= p < 1, got {p}"):
         nn.Dropout(p)

@@ -186,9 +186,9 @@ def test_parameters_have_the_default_dtype(dtype: str, device: Device) -> None:
         (lambda: nn.BatchNorm1d(0), "BatchNorm1d: expects num_features to be"),
         (lambda: nn.InstanceNorm2d(0), "InstanceNorm2d: expects num_features to be"),
         (lambda: nn.LayerNorm((3, 0)), "LayerNorm: expects normalized_shape to be"),
-        (lambda: nn.MaxPool2d(0), "MaxPool2d: kernel_size takes an int from 1 up"),
-        (lambda: nn.Upsample(scale_factor=0), "Upsample: scale_factor takes an int from 1 up"),
-        (lambda: nn.Upsample(scale_factor=1.5), "Upsample: scale_factor takes an int from 1 up"),
+        (lambda: nn.MaxPool2d(0), "MaxPool2d: expects kernel_size to be an int from 1 up"),
+        (lambda: nn.Upsample(scale_factor=0), "Upsample: expects scale_factor to be an int from 1 up"),
+        (lambda: nn.Upsample(scale_factor=1.5), "Upsample: expects scale_factor to be an int from 1 up"),
     ],
 )
 def test_a_layer_without_size_is_refused(make: Callable[[], nn.Module], message: str) -> None:

@@ -386,7 +386,7 @@ def test_a_registered_buffer_is_an_attribute(device: Device) -> None:
     assert module.shift is buffer
     assert "shift" in module.state_dict() and "shift" not in dict(module.named_parameters())
     for wrong in (module.scale, np.ones(2), None):
-        with pytest.raises(TypeError, match="register_buffer: expects a tensor that is no parameter, got"):
+        with pytest.raises(TypeError, match="register_buffer: expects a tensor that is not a parameter, got"):
             module.register_buffer("other", wrong)  # type: ignore[arg-type]
     for taken in ("shift", "inner", "forward"):
         with pytest.raises(ValueError, match=f"register_buffer: Scaled has an attribute '{taken}' already"):
@@ -762,14 +762,14 @@ def test_load_takes_other_devices_floats_and_tensors(gpu_standin: Device) -> Non
     [
         (lambda s: s.pop("3.bias"), "3.bias is missing"),
         (lambda s: s.update({"6.weight": s["5.weight"]}), "6.weight is not known"),
-        (lambda s: s.update({"5.bias": s["5.bias"][:4]}), r"5.bias is \(4,\) float32 but takes \(5,\) float32"),
-        (lambda s: s.update({"5.bias": s["5.bias"][None]}), r"5.bias is \(1, 5\) float32 but takes \(5,\) float32"),
-        (lambda s: s.update({"5.bias": s["5.bias"].astype("int64")}), r"5.bias is \(5,\) int64 but takes"),
+        (lambda s: s.update({"5.bias": s["5.bias"][:4]}), r"5.bias: expects \(5,\) float32, got \(4,\) float32"),
+        (lambda s: s.update({"5.bias": s["5.bias"][None]}), r"5.bias: expects \(5,\) float32, got \(1, 5\) float32"),
+        (lambda s: s.update({"5.bias": s["5.bias"].astype("int64")}), r"5.bias: expects .*, got \(5,\) int64"),
         (
             lambda s: s.update({"1.num_batches_tracked": s["5.bias"][0]}),
-            r"1.num_batches_tracked is \(\) float32 but takes \(\) int64",
+            r"1.num_batches_tracked: expects \(\) int64, got \(\) float32",
         ),
-        (lambda s: s.update({"5.bias": None}), r"5.bias is \(\) object but takes"),
+        (lambda s: s.update({"5.bias": None}), r"5.bias: expects .*, got \(\) object"),
     ],
     ids=["missing", "unknown", "shape", "broadcastable", "kind", "kind of a buffer", "no array"],
 )
@@ -813,7 +813,7 @@ def test_load_names_all_problems_at_once() -> None:
     state = {name: x + 1 for name, x in small_model().state_dict().items()}
     state["extra"] = state.pop("0.bias")
     state["5.bias"] = state["5.bias"][:2]
-    with pytest.raises(ValueError, match=r"\(3 problems\).*0.bias is missing; 5.bias is .*; extra is not known$"):
+    with pytest.raises(ValueError, match=r"\(3 problems\).*0.bias is missing; 5.bias: expects .*; extra is not known$"):
         small_model().load_state_dict(state)
     with pytest.raises(ValueError, match=r"\(11 problems\).*; \.\.\.$"):
         small_model().load_state_dict({})

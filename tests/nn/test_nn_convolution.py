@@ -106,7 +106,7 @@ def test_groups_must_divide_the_channels(layer: type[nn.Conv2d]) -> None:
 @pytest.mark.parametrize("layer", [nn.Conv2d, nn.ConvTranspose2d, lambda *sizes: nn.MaskedConv2d(*sizes, "A")])
 @pytest.mark.parametrize("kernel_size", [0, (3, -1), 1.5, (1, 2, 3)])
 def test_wrong_kernel_sizes(layer: Any, kernel_size: Any) -> None:
-    with pytest.raises(ValueError, match=r"^\w+2d: kernel_size takes an int from 1 up, or a pair of them, got .*"):
+    with pytest.raises(ValueError, match=r"^\w+2d: expects kernel_size to be an int from 1 up, or a pair of them, got"):
         layer(1, 2, kernel_size)
 
 
@@ -280,12 +280,12 @@ def test_the_mask_is_not_saved_and_the_layer_moves(gpu_standin: Device) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((1, 2, 2, "A"), "kernel_size must be odd, got 2"),
-        ((1, 2, (3, 4), "A"), r"kernel_size must be odd, got \(3, 4\)"),
-        ((1, 2, (4, 3), "A"), r"kernel_size must be odd, got \(4, 3\)"),
-        ((1, 2, 3, "C"), 'mask is \'C\'; takes "A" .* or "B"'),
-        ((1, 2, 3, "a"), "mask is 'a'; takes"),
-        ((2, 6, 3, "A", 3), "takes at least one channel .* and 1 equal splits .* got 2 -> 6 channels"),
+        ((1, 2, 2, "A"), "expects an odd kernel_size, got 2"),
+        ((1, 2, (3, 4), "A"), r"expects an odd kernel_size, got \(3, 4\)"),
+        ((1, 2, (4, 3), "A"), r"expects an odd kernel_size, got \(4, 3\)"),
+        ((1, 2, 3, "C"), 'expects mask "A" .* or "B", got .C'),
+        ((1, 2, 3, "a"), "expects mask .* got 'a'"),
+        ((2, 6, 3, "A", 3), "expects at least one channel .* and 1 equal splits .* got 2 -> 6 channels"),
         ((6, 2, 3, "A", 3), ".* got 6 -> 2 channels"),
         ((6, 8, 3, "A", 3, 4), ".* 4 equal splits .* got 6 -> 8 channels"),  # two channels a gate
         ((6, 9, 3, "A", 1, 2), ".* 2 equal splits .* got 6 -> 9 channels"),

@@ -102,7 +102,7 @@ def test_embedding_takes_rows(
     ids=["floats", "booleans", "list", "number", "tensor of floats"],
 )
 def test_embedding_takes_integers(x: Any, got: str) -> None:
-    with pytest.raises(TypeError, match=f"^Embedding: takes an array of integers, got {got}$"):
+    with pytest.raises(TypeError, match=f"^Embedding: expects an array of integers, got {got}$"):
         nn.Embedding(3, 2)(x)
 
 
@@ -112,5 +112,5 @@ def test_embedding_refuses_what_is_out_of_range() -> None:
 
 
 def test_embedding_does_not_wrap_around() -> None:
-    with pytest.raises(IndexError, match=r"^Embedding: takes integers 0 ... 4, got -1$"):
+    with pytest.raises(IndexError, match=r"^Embedding: expects integers 0 ... 4, got -1$"):
         nn.Embedding(5, 2)(np.array([0, -1]))

@@ -144,7 +144,7 @@ def test_the_wrong_number_of_axes_is_refused(
     kind: type[nn.Module], shape: tuple, takes: str, mode: bool, device: Device
 ) -> None:
     got = str(shape).replace("(", r"\(").replace(")", r"\)")
-    with pytest.raises(ValueError, match=f"^{kind.__name__}: takes {takes} axes, got {got}$"):
+    with pytest.raises(ValueError, match=f"^{kind.__name__}: expects {takes} axes, got {got}$"):
         kind(3).train(mode)(tensor(np.ones(shape, "float32")))
 
 

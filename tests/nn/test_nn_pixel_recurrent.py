@@ -177,9 +177,9 @@ def test_names_and_shapes(kind: str, size: tuple[int, int]) -> None:
 
 
 def test_errors() -> None:
-    with pytest.raises(ValueError, match="takes at least one channel for each of 3 colours"):
+    with pytest.raises(ValueError, match="expects at least one channel for each of 3 colours"):
         nn.RowLSTM(2, colours=3)
-    with pytest.raises(ValueError, match="kernel_size must be odd"):
+    with pytest.raises(ValueError, match="expects an odd kernel_size"):
         nn.RowLSTM(2, kernel_size=2)
     with pytest.raises(ValueError, match="weight takes 4"):
         nn.DiagonalBiLSTM(2)(tensor(np.zeros((1, 3, 2, 2), "float32")))

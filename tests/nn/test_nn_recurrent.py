@@ -133,7 +133,7 @@ def test_float32_stays_float32(device: Device) -> None:
 
 
 def test_what_does_not_fit_is_refused(device: Device) -> None:
-    with pytest.raises(ValueError, match=r"^LSTM: takes a sequence with 3 axes, got \(4, 2\)"):
+    with pytest.raises(ValueError, match=r"^LSTM: expects a sequence with 3 axes, got \(4, 2\)"):
         nn.LSTM(2, 3)(tensor(np.ones((4, 2), "float32")))
     with pytest.raises(ValueError, match=r"^linear: x has \(2,\) features \(4, 5, 2\) but .* is \(12, 6\)"):
         nn.LSTM(6, 3)(tensor(np.ones((4, 5, 2), "float32")))

@@ -454,8 +454,8 @@ X, W = (8, 3, 28, 28), (64, 3, 4, 4)
             {"groups": 2},
             "conv2d: x has 3 channels (8, 3, 28, 28) but weight takes 4 (64, 2, 4, 4) in 2 groups",
         ),
-        ((3, 28, 28), W, {}, "conv2d: takes x (N, C, H, W), got (3, 28, 28)"),
-        (X, (64, 3), {}, "conv2d: takes weight with 4 axes, got (64, 3)"),
+        ((3, 28, 28), W, {}, "conv2d: expects x (N, C, H, W), got (3, 28, 28)"),
+        (X, (64, 3), {}, "conv2d: expects weight with 4 axes, got (64, 3)"),
         (X, W, {"groups": 5}, "conv2d: groups must divide the 64 of weight (64, 3, 4, 4), got 5"),
         (X, W, {"groups": 0}, "conv2d: groups must divide the 64 of weight (64, 3, 4, 4), got 0"),
         (
@@ -464,14 +464,19 @@ X, W = (8, 3, 28, 28), (64, 3, 4, 4)
             {"dilation": (1, 2)},
             "conv2d: the kernel, which reaches (4, 7), is larger than x (1, 3, 2, 9) with padding ((0, 0), (0, 0))",
         ),
-        (X, W, {"stride": 0}, "conv2d: stride takes an int from 1 up, or a pair of them, got 0"),
-        (X, W, {"stride": (1, 2, 3)}, "conv2d: stride takes an int from 1 up, or a pair of them, got (1, 2, 3)"),
-        (X, W, {"stride": 1.5}, "conv2d: stride takes an int from 1 up, or a pair of them, got 1.5"),
-        (X, W, {"dilation": (1, 0)}, "conv2d: dilation takes an int from 1 up, or a pair of them, got (1, 0)"),
-        (X, W, {"padding": -1}, "conv2d: padding takes an int from 0 up, or a pair of them, got -1"),
-        (X, W, {"padding": "same"}, "conv2d: padding takes an int from 0 up, or a pair of them, got 'same'"),
-        (X, W, {"bias": np.zeros(3)}, "conv2d: weight (64, 3, 4, 4) takes a bias (64,), got (3,)"),
-        (X, W, {"bias": 1.0}, "conv2d: weight (64, 3, 4, 4) takes a bias (64,), got float"),
+        (X, W, {"stride": 0}, "conv2d: expects stride to be an int from 1 up, or a pair of them, got 0"),
+        (
+            X,
+            W,
+            {"stride": (1, 2, 3)},
+            "conv2d: expects stride to be an int from 1 up, or a pair of them, got (1, 2, 3)",
+        ),
+        (X, W, {"stride": 1.5}, "conv2d: expects stride to be an int from 1 up, or a pair of them, got 1.5"),
+        (X, W, {"dilation": (1, 0)}, "conv2d: expects dilation to be an int from 1 up, or a pair of them, got (1, 0)"),
+        (X, W, {"padding": -1}, "conv2d: expects padding to be an int from 0 up, or a pair of them, got -1"),
+        (X, W, {"padding": "same"}, "conv2d: expects padding to be an int from 0 up, or a pair of them, got 'same'"),
+        (X, W, {"bias": np.zeros(3)}, "conv2d: expects a bias (64,) for weight (64, 3, 4, 4), got (3,)"),
+        (X, W, {"bias": 1.0}, "conv2d: expects a bias (64,) for weight (64, 3, 4, 4), got float"),
     ],
 )
 def test_conv2d_says_what_is_wrong(x: tuple, weight: tuple, options: dict[str, Any], message: str) -> None:
@@ -491,7 +496,12 @@ def test_conv2d_says_what_is_wrong(x: tuple, weight: tuple, options: dict[str, A
             {"stride": 2, "output_padding": 2},
             "conv_transpose2d: output_padding must be less than the stride or the dilation, at most (1, 1), got (2, 2)",
         ),
-        (X, (3, 4, 4, 4), {"bias": np.zeros(3)}, "conv_transpose2d: weight (3, 4, 4, 4) takes a bias (4,), got (3,)"),
+        (
+            X,
+            (3, 4, 4, 4),
+            {"bias": np.zeros(3)},
+            "conv_transpose2d: expects a bias (4,) for weight (3, 4, 4, 4), got (3,)",
+        ),
         (
             (1, 3, 1, 1),
             (3, 4, 2, 2),
@@ -508,9 +518,11 @@ def test_conv_transpose2d_says_what_is_wrong(x: tuple, weight: tuple, options: d
 
 def test_masked_conv2d_says_what_is_wrong_with_a_mask() -> None:
     x, weight = np.zeros(X), np.zeros(W)
-    with pytest.raises(ValueError, match=r"masked_conv2d: .* takes a mask \(4, 4\) or \(64, 3, 4, 4\), got \(3, 3\)"):
+    with pytest.raises(
+        ValueError, match=r"masked_conv2d: expects a mask \(4, 4\) or \(64, 3, 4, 4\) for weight .*, got \(3, 3\)"
+    ):
         masked_conv2d(x, weight, mask=np.ones((3, 3)))
-    with pytest.raises(ValueError, match="masked_conv2d: takes a mask of zeros and ones"):
+    with pytest.raises(ValueError, match="masked_conv2d: expects a mask of zeros and ones"):
         masked_conv2d(x, weight, mask=np.full((4, 4), 0.5))
 
 

@@ -362,7 +362,7 @@ def test_devices_that_do_not_agree_are_refused(name: str, gpu_standin: Device) -
 @pytest.mark.parametrize("slope", [-0.1, 1.0, 3])
 def test_a_negative_slope_outside_its_range_is_refused(slope: float) -> None:
     text = message(ValueError, lambda: ops.leaky_relu(tensor([1.0]), negative_slope=slope))
-    assert text.startswith("leaky_relu: takes 0 <= negative_slope < 1")
+    assert text.startswith("leaky_relu: expects 0 <= negative_slope < 1")
     assert str(slope) in text
 
 

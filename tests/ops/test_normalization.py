@@ -297,7 +297,7 @@ def test_dropout_takes_its_numbers_from_the_seed() -> None:
 
 @pytest.mark.parametrize("p", [1, 1.5, -0.1, math.nan])
 def test_dropout_refuses_what_is_no_probability(p: float) -> None:
-    with pytest.raises(ValueError, match=rf"dropout: takes a probability 0 <= p < 1, got {p}"):
+    with pytest.raises(ValueError, match=rf"dropout: expects a probability 0 <= p < 1, got {p}"):
         ops.dropout(tensor([1.0]), p)
 
 

@@ -113,9 +113,9 @@ def test_adding_windows_is_the_adjoint_of_taking_them(data: st.DataObject) -> No
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"kernel_size": 0}, "kernel_size takes an int from 1 up, or a pair of them, got 0"),
-        ({"kernel_size": 2, "stride": 0}, "stride takes an int from 1 up"),
-        ({"kernel_size": 2, "padding": -1}, "padding takes an int from 0 up"),
+        ({"kernel_size": 0}, "expects kernel_size to be an int from 1 up, or a pair of them, got 0"),
+        ({"kernel_size": 2, "stride": 0}, "expects stride to be an int from 1 up"),
+        ({"kernel_size": 2, "padding": -1}, "expects padding to be an int from 0 up"),
         ({"kernel_size": 2, "padding": (1, 2)}, "expects a padding of at most half of the kernel (2, 2), got (1, 2)"),
         ({"kernel_size": (3, 6)}, "the kernel (3, 6) is larger than x (1, 2, 4, 5) with padding (0, 0)"),
     ],

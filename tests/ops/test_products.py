@@ -137,7 +137,7 @@ def test_linear_refuses_shapes_that_do_not_fit(device: Device) -> None:
     x, weight = tensor(np.zeros((8, 5))), tensor(np.zeros((4, 3)))
     with pytest.raises(ValueError, match=r"linear: x has .*5.* features \(8, 5\) but weight \(out, in\) is \(4, 3\)"):
         ops.linear(x, weight)
-    with pytest.raises(ValueError, match=r"linear: weight \(4, 3\) takes a bias \(4,\), got \(3,\)"):
+    with pytest.raises(ValueError, match=r"linear: expects a bias \(4,\) for weight \(4, 3\), got \(3,\)"):
         ops.linear(tensor(np.zeros((8, 3))), weight, tensor(np.zeros(3)))
     with pytest.raises(ValueError, match=r"linear: .*\(3,\)"):
         ops.linear(x, tensor(np.zeros(3)))

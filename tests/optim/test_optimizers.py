@@ -299,9 +299,15 @@ def test_names_of_the_state() -> None:
         (lambda s: s.pop("1.exp_avg"), "1.exp_avg is missing"),
         (lambda s: s.pop("steps"), "steps is missing"),
         (lambda s: s.update({"2.exp_avg": s["1.exp_avg"]}), "2.exp_avg is not known"),
-        (lambda s: s.update({"0.exp_avg": s["0.exp_avg"][:1]}), r"0.exp_avg is \(1, 3\) float32 but takes \(2, 3\)"),
-        (lambda s: s.update({"1.exp_avg_sq": s["1.exp_avg_sq"].astype("int32")}), r"1.exp_avg_sq is \(3,\) int32 but"),
-        (lambda s: s.update({"steps": np.array(3.0)}), r"steps is \(\) float64 but takes \(\) int64"),
+        (
+            lambda s: s.update({"0.exp_avg": s["0.exp_avg"][:1]}),
+            r"0.exp_avg: expects \(2, 3\) float32, got \(1, 3\) float32",
+        ),
+        (
+            lambda s: s.update({"1.exp_avg_sq": s["1.exp_avg_sq"].astype("int32")}),
+            r"1.exp_avg_sq: expects .*, got \(3,\) int32",
+        ),
+        (lambda s: s.update({"steps": np.array(3.0)}), r"steps: expects \(\) int64, got \(\) float64"),
     ],
 )
 def test_a_state_that_does_not_fit_changes_nothing(change: Callable[[dict], Any], message: str, device: Device) -> None:
@@ -370,16 +376,20 @@ def test_a_state_does_not_depend_on_how_parameters_are_grouped(device: Device) -
         ([{"params": [], "betas": 1}], ValueError, "expects groups .*, got one with params, betas"),
         ([{"params": []}], ValueError, "got no parameters"),
         ([{"params": 2 * parameters_of([np.ones(2)])}], ValueError, "got the same parameter twice"),
-        ([{"params": [np.ones(2)]}], TypeError, "takes parameters, such as"),
-        ([{"params": parameters_of([np.ones(2)])}, *parameters_of([np.ones(2)])], TypeError, "takes parameters"),
-        ([{"params": parameters_of([np.ones(2)]), "lr": 0}], ValueError, "takes lr > 0, got 0"),
-        ([{"params": parameters_of([np.ones(2)]), "weight_decay": -1}], ValueError, "takes weight_decay >= 0, got -1"),
+        ([{"params": [np.ones(2)]}], TypeError, "expects parameters, such as"),
+        ([{"params": parameters_of([np.ones(2)])}, *parameters_of([np.ones(2)])], TypeError, "expects parameters"),
+        ([{"params": parameters_of([np.ones(2)]), "lr": 0}], ValueError, "expects lr > 0, got 0"),
+        (
+            [{"params": parameters_of([np.ones(2)]), "weight_decay": -1}],
+            ValueError,
+            "expects weight_decay >= 0, got -1",
+        ),
     ],
 )
 def test_groups_that_are_refused(groups: list, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=f"^Adam: {message}"):
         Adam(groups)
-    with pytest.raises(ValueError, match=r"^SGD: takes lr > 0, got 0$"):  # although no group would use it
+    with pytest.raises(ValueError, match=r"^SGD: expects lr > 0, got 0$"):  # although no group would use it
         SGD([{"params": parameters_of([np.ones(2)]), "lr": 0.1}], lr=0)
 
 
@@ -402,21 +412,21 @@ def test_repr() -> None:
 @pytest.mark.parametrize(
     ("kind", "settings", "message"),
     [
-        (SGD, {"lr": 0.0}, "SGD: takes lr > 0, got 0.0"),
-        (SGD, {"lr": -1.0}, "SGD: takes lr > 0, got -1.0"),
-        (SGD, {"lr": math.nan}, "SGD: takes lr > 0, got nan"),
-        (SGD, {"lr": 0.1, "momentum": 1.0}, r"SGD: takes momentum in \[0, 1\), got 1.0"),
-        (SGD, {"lr": 0.1, "momentum": -0.1}, r"SGD: takes momentum in \[0, 1\), got -0.1"),
-        (SGD, {"lr": 0.1, "weight_decay": -1.0}, "SGD: takes weight_decay >= 0, got -1.0"),
-        (Adam, {"lr": 0.0}, "Adam: takes lr > 0, got 0.0"),
-        (Adam, {"betas": (0.9, 1.0)}, r"Adam: takes betas in \[0, 1\), got \(0.9, 1.0\)"),
-        (Adam, {"betas": (-0.1, 0.9)}, r"Adam: takes betas in \[0, 1\), got \(-0.1, 0.9\)"),
-        (Adam, {"eps": 0.0}, "Adam: takes eps > 0, got 0.0"),
-        (Adam, {"weight_decay": -1.0}, "Adam: takes weight_decay >= 0, got -1.0"),
-        (RMSprop, {"lr": -1.0}, "RMSprop: takes lr > 0, got -1.0"),
-        (RMSprop, {"alpha": 1.0}, r"RMSprop: takes alpha in \[0, 1\), got 1.0"),
-        (RMSprop, {"alpha": -0.5}, r"RMSprop: takes alpha in \[0, 1\), got -0.5"),
-        (RMSprop, {"eps": -1.0}, "RMSprop: takes eps > 0, got -1.0"),
+        (SGD, {"lr": 0.0}, "SGD: expects lr > 0, got 0.0"),
+        (SGD, {"lr": -1.0}, "SGD: expects lr > 0, got -1.0"),
+        (SGD, {"lr": math.nan}, "SGD: expects lr > 0, got nan"),
+        (SGD, {"lr": 0.1, "momentum": 1.0}, r"SGD: expects momentum in \[0, 1\), got 1.0"),
+        (SGD, {"lr": 0.1, "momentum": -0.1}, r"SGD: expects momentum in \[0, 1\), got -0.1"),
+        (SGD, {"lr": 0.1, "weight_decay": -1.0}, "SGD: expects weight_decay >= 0, got -1.0"),
+        (Adam, {"lr": 0.0}, "Adam: expects lr > 0, got 0.0"),
+        (Adam, {"betas": (0.9, 1.0)}, r"Adam: expects betas in \[0, 1\), got \(0.9, 1.0\)"),
+        (Adam, {"betas": (-0.1, 0.9)}, r"Adam: expects betas in \[0, 1\), got \(-0.1, 0.9\)"),
+        (Adam, {"eps": 0.0}, "Adam: expects eps > 0, got 0.0"),
+        (Adam, {"weight_decay": -1.0}, "Adam: expects weight_decay >= 0, got -1.0"),
+        (RMSprop, {"lr": -1.0}, "RMSprop: expects lr > 0, got -1.0"),
+        (RMSprop, {"alpha": 1.0}, r"RMSprop: expects alpha in \[0, 1\), got 1.0"),
+        (RMSprop, {"alpha": -0.5}, r"RMSprop: expects alpha in \[0, 1\), got -0.5"),
+        (RMSprop, {"eps": -1.0}, "RMSprop: expects eps > 0, got -1.0"),
     ],
 )
 def test_settings_out_of_range(kind: type[Optimizer], settings: dict, message: str) -> None:
@@ -487,5 +497,5 @@ def test_clip_grad_norm_does_not_overflow_in_float32(device: Device) -> None:
 
 
 def test_clip_grad_norm_takes_a_positive_norm() -> None:
-    with pytest.raises(ValueError, match=r"^clip_grad_norm: takes max_norm > 0, got -1.0$"):
+    with pytest.raises(ValueError, match=r"^clip_grad_norm: expects max_norm > 0, got -1.0$"):
         clip_grad_norm([], -1.0)
