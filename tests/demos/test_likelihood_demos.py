@@ -114,7 +114,7 @@ def test_flags_reach_the_models(photographs: Path, tmp_path: Path, untrained: Ca
 def test_wrong_flags_of_the_models(tmp_path: Path, error_of: Callable) -> None:
     out = ["--out", tmp_path / "run"]
     assert error_of("pixelcnn", *out, "--classes") == "pixelcnn.py: --classes needs --gated"
-    assert "levels must be 2 ... 256" in error_of("pixelrnn", *out, "--levels", 257)
+    assert "expects levels 2 ... 256" in error_of("pixelrnn", *out, "--levels", 257)
     message = error_of("receptive_field", "--size", 5, "--pixel", 0, -1, *out)
     assert message == "receptive_field.py: --pixel expects a row and a column from 0 to 4, got 0 -1"
     assert not (tmp_path / "run").exists()
