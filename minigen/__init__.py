@@ -1,8 +1,9 @@
 """minigen: deep generative models from scratch, on NumPy and CuPy.
 
-The layers, each knowing only those below it: `backend` (NumPy or CuPy), `autograd` (tensors and the chain rule), `ops`
-(operations with their derivatives), `nn`, `optim` and `distributions` (layers and what goes with them), `models`,
-`evaluate`, `train` and `plot`; `weights` (models from files). `data` stands beside them.
+Its modules, from the lowest up; each imports only lower ones: `backend` (NumPy or CuPy), `autograd` (tensors and
+reverse-mode differentiation), `ops` (operations with their derivatives), `nn`, `optim` and `distributions`, `models`,
+`evaluate`, `train` and `plot`. `weights` builds models from their files; `data` (data sets and batches) needs only
+`backend`.
 """
 
 from importlib import import_module
@@ -71,7 +72,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """The upper layers, `minigen.train` and the like, are imported when first used."""
+    """Import the upper modules, such as `minigen.train`, when they are first used."""
     if name in __all__:
         return import_module(f"minigen.{name}")
     raise AttributeError(f"module 'minigen' has no attribute {name!r}")

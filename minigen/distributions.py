@@ -1,6 +1,6 @@
-"""Probability distributions over tensors, whose elements are independent random variables.
+"""Probability distributions of tensors whose elements are independent random variables.
 
-`log_prob` gives a number in nats for each element; the model decides over which axes to sum them.
+`log_prob` gives a value in nats for each element; the model sums these over the axes of one example.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from minigen.backend import Array, Shape, array_module, normal, uniform
 
 
 def bits_per_dim(nats: float, image_shape: Shape) -> float:
-    """Bits per dimension, nats / (C H W log 2), of an image (C, H, W) with so many nats in all."""
+    """Bits per dimension, nats / (C H W log 2), of an image (C, H, W) with -log p(x) = `nats`."""
     return nats / (math.prod(image_shape) * math.log(2))
 
 
@@ -28,7 +28,7 @@ def _check_same_shape(name: str, x: Any, parameter: Tensor) -> None:
 
 
 class Distribution(Protocol):
-    """What all distributions have; here and below, everything has the shape of the parameters."""
+    """The interface of all distributions. All tensors have the shape of the parameters."""
 
     @property
     def mean(self) -> Tensor:
@@ -60,7 +60,7 @@ class Bernoulli:
 
 
 class Normal:
-    """The normal distribution with a mean and log_var = log(std^2); `ValueError` unless they have one shape."""
+    """The normal distribution with mean and log_var = log(std^2). `ValueError` unless both have one shape."""
 
     def __init__(self, mean: Tensor, log_var: Tensor) -> None:
         if mean.shape != log_var.shape:
@@ -102,7 +102,7 @@ class DiscretizedLogistic:
         if mean.shape != log_scale.shape:
             raise ValueError(f"DiscretizedLogistic: mean is {mean.shape} but log_scale is {log_scale.shape}")
         if levels < 2:
-            raise ValueError(f"DiscretizedLogistic: takes levels >= 2, got {levels}")
+            raise ValueError(f"DiscretizedLogistic: expects levels >= 2, got {levels}")
         self.centre, self.log_scale, self.levels = mean, log_scale, levels
 
     @property
@@ -114,8 +114,8 @@ class DiscretizedLogistic:
         """log p(x) for integers x.
 
         With a and b the logits of the bin's edges, sigmoid(b) - sigmoid(a) = sigmoid(b) sigmoid(-a) (1 - e^(a - b)),
-        whose logarithm neither over- nor underflows; 1 - e^-t = 2 tanh(t/2) / (1 + tanh(t/2)) keeps its digits for
-        small t, that is for wide distributions.
+        and the logarithm of each factor neither overflows nor underflows. For small t, that is for wide distributions,
+        1 - e^-t = 2 tanh(t/2) / (1 + tanh(t/2)) avoids a difference of nearly equal numbers.
         """
         k = raw(x)
         _check_same_shape("DiscretizedLogistic", k, self.centre)
@@ -130,6 +130,7 @@ class DiscretizedLogistic:
         return ops.where(first, 0.0, above) + ops.where(last, 0.0, below) + ops.where(first | last, 0.0, width)
 
     def sample(self) -> Tensor:
+        """The inverse of F at uniform noise, rounded to the nearest level."""
         xp, top = array_module(self.centre.data), self.levels - 1
         u = xp.clip(_noise(uniform, self.centre), 1e-5, 1 - 1e-5)
         value = self.centre.data + xp.exp(self.log_scale.data) * (xp.log(u) - xp.log1p(-u))

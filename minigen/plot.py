@@ -25,11 +25,11 @@ def mosaic(images: Any, columns: int | None = None, gap: int = 2, scale: int = 2
     gap      white pixels between images
     scale    each pixel is drawn as a square of this side
 
-    Values outside [0, 1] are clipped. `ValueError` for no images, or for other than one or three channels.
+    Values outside [0, 1] are clipped. `ValueError` if there are no images, or not one or three channels.
     """
     x = to_numpy(raw(images))
     if x.ndim != 4 or x.shape[1] not in (1, 3) or len(x) == 0:
-        raise ValueError(f"mosaic: takes images (N, 1 or 3, H, W), got {x.shape}")
+        raise ValueError(f"mosaic: expects images (N, 1 or 3, H, W), got {x.shape}")
     n, _, height, width = x.shape
     columns = columns or math.ceil(math.sqrt(n))
     rows = math.ceil(n / columns)
@@ -73,12 +73,12 @@ def save_grid(
 def save_animation(frames: Sequence[np.ndarray], path: str | Path, milliseconds: int = 80) -> None:
     """Write RGB images (height, width, 3) of bytes, such as those of `mosaic`, as an animated GIF.
 
-    It rests on the last one for two seconds and starts again. `ValueError` for no images.
+    The last image stays for two seconds, then the animation repeats. `ValueError` if there are no images.
     """
     from PIL import Image
 
     if not len(frames):
-        raise ValueError("save_animation: takes at least one frame")
+        raise ValueError("save_animation: expects at least one frame, got none")
     pictures = [Image.fromarray(frame).quantize(64) for frame in frames]
     durations = [milliseconds] * (len(frames) - 1) + [2000]
     with atomic_write(path) as temporary:
@@ -88,19 +88,21 @@ def save_animation(frames: Sequence[np.ndarray], path: str | Path, milliseconds:
 def save_pairs(
     originals: Any, others: Any, path: str | Path, names: tuple[str, str] = ("", ""), columns: int = 12, scale: int = 2
 ) -> None:
-    """Write images (N, C, H, W) and, below each, its other version, such as a reconstruction, as one PNG.
+    """Write images (N, C, H, W), each above its counterpart (such as a reconstruction), as one PNG.
 
     `names` are the titles of the two kinds of rows. `ValueError` if the two have different shapes.
     """
     both = [to_numpy(raw(x)) for x in (originals, others)]
     if both[0].shape != both[1].shape:
-        raise ValueError(f"save_pairs: takes as many others as originals, got {both[0].shape} and {both[1].shape}")
+        raise ValueError(
+            f"save_pairs: expects originals and others of one shape, got {both[0].shape} and {both[1].shape}"
+        )
     columns = min(columns, len(both[0]))
     rows = []
     for start in range(0, len(both[0]), columns):
         for x in both:
             row = x[start : start + columns]
-            white = np.ones((columns - len(row), *x.shape[1:]), x.dtype)  # so that the next row begins on the left
+            white = np.ones((columns - len(row), *x.shape[1:]), x.dtype)  # fills the row up
             rows += [row, white]
     save_grid(np.concatenate(rows), path, columns, scale, rows=names * (len(rows) // 4))
 
@@ -108,8 +110,8 @@ def save_pairs(
 def save_curves(log: str | Path, path: str | Path, panels: Mapping[str, Sequence[str]]) -> None:
     """Write the curves of a training log (JSON lines, see `train.train`) over the epochs as a PNG.
 
-    `panels` has the metrics that each panel shows, by the label of its axis. Dashed lines are of the training set, the
-    others of the test set. Every epoch has a point.
+    `panels` maps the label of each panel's vertical axis to the metrics that it shows. Dashed lines show the training
+    set, solid lines the test set. Every epoch has a point.
     """
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator

@@ -198,7 +198,7 @@ def test_shapes_that_differ_are_refused() -> None:
         Normal(one, two)
     with pytest.raises(ValueError, match=r"^DiscretizedLogistic: mean is \(1,\) but log_scale is \(2,\)"):
         DiscretizedLogistic(one, two)
-    with pytest.raises(ValueError, match=r"^DiscretizedLogistic: takes levels >= 2, got 1"):
+    with pytest.raises(ValueError, match=r"^DiscretizedLogistic: expects levels >= 2, got 1"):
         DiscretizedLogistic(one, one, levels=1)
     with pytest.raises(ValueError, match=r"logits has shape \(1,\) but target has \(2,\)"):
         Bernoulli(one).log_prob(two)

@@ -70,7 +70,7 @@ def test_mosaic_takes_tensors_of_any_device_and_clips(device: Device) -> None:
 
 @pytest.mark.parametrize("shape", [(3, 2), (1, 3, 2), (2, 2, 3, 2), (2, 4, 3, 2), (0, 1, 3, 2), (1, 1, 1, 3, 2)])
 def test_what_is_no_image_is_refused(shape: tuple) -> None:
-    with pytest.raises(ValueError, match=r"^mosaic: takes images \(N, 1 or 3, H, W\), got \(" + str(shape)[1:-1]):
+    with pytest.raises(ValueError, match=r"^mosaic: expects images \(N, 1 or 3, H, W\), got \(" + str(shape)[1:-1]):
         plot.mosaic(np.zeros(shape))
 
 
@@ -100,7 +100,9 @@ def test_save_pairs_puts_each_below_its_original(tmp_path: Path) -> None:
     assert image.tolist() == [[*numbers[0:3]], [*numbers[5:8]], [*numbers[3:5], white], [*numbers[8:10], white]]
     plot.save_pairs(originals, others, tmp_path / "pairs.png", scale=1)  # fewer than a row
     assert read(tmp_path / "pairs.png")[2::3, 2::3, 0].tolist() == [[*numbers[:5]], [*numbers[5:]]]
-    with pytest.raises(ValueError, match=r"^save_pairs: takes as many others as originals, got \(5, .* and \(4, "):
+    with pytest.raises(
+        ValueError, match=r"^save_pairs: expects originals and others of one shape, got \(5, .* and \(4, "
+    ):
         plot.save_pairs(originals, others[:4], tmp_path / "pairs.png")
 
 
@@ -212,5 +214,5 @@ def test_save_animation(tmp_path: Path) -> None:
             animation.seek(i)
             np.testing.assert_array_equal(np.asarray(animation.convert("RGB")), frame)
             assert animation.info["duration"] == (2000 if i == 2 else 50)
-    with pytest.raises(ValueError, match=r"^save_animation: takes at least one frame$"):
+    with pytest.raises(ValueError, match=r"^save_animation: expects at least one frame, got none$"):
         plot.save_animation([], tmp_path / "b.gif")

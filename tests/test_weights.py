@@ -206,7 +206,10 @@ LIES: dict[str, tuple[str, str]] = {
     "arguments by number": (json.dumps({"class": "VAE", "arguments": [1]}), ""),
     "unknown arguments": (json.dumps({"class": "VAE", "arguments": {"colour": 1}}), "unexpected keyword .*'colour'"),
     "missing arguments": (json.dumps({"class": "Maxout", "arguments": {}}), "missing 3 required"),
-    "wrong values": (json.dumps({"class": "VAE", "arguments": {"latent_dim": 0}}), "VAE: got .*latent_dim=0"),
+    "wrong values": (
+        json.dumps({"class": "VAE", "arguments": {"latent_dim": 0}}),
+        "VAE: expects .* got .*latent_dim=0",
+    ),
     "wrong kinds": (json.dumps({"class": "VAE", "arguments": {"latent_dim": "many"}}), ""),
     "nothing fits into memory": (json.dumps({"class": "Maxout", "arguments": {**ARGUMENTS, "pieces": 10**15}}), ""),
     "no end": ('{"class":' * 100_000, ""),

@@ -28,7 +28,7 @@ def load_attributes(
     attribute, another number of images than its first line says, a line that does not fit, or an unreadable image.
     """
     if split not in ("train", "test"):
-        raise ValueError(f'load_attributes: split must be "train" or "test", got {split!r}')
+        raise ValueError(f'load_attributes: expects split "train" or "test", got {split!r}')
     folder, file = Path(folder).expanduser(), Path(file).expanduser()
     names, rows = _read_list(file)
     for attribute in attributes:

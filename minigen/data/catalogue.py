@@ -42,7 +42,7 @@ def load(
     <digits train: (8000, 1, 28, 28) images, 10 classes>
     """
     if split not in ("train", "test"):
-        raise ValueError(f'load: split must be "train" or "test", got {split!r}')
+        raise ValueError(f'load: expects split "train" or "test", got {split!r}')
     if name in _LOADERS:
         return _LOADERS[str(name)](split, data_dir)
     if isinstance(name, Path) or "/" in name or os.sep in name or Path(name).is_dir():

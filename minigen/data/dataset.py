@@ -1,4 +1,4 @@
-"""What every source of images returns: the images, their labels and the labels' names."""
+"""The type of every data set of images: the images, their labels and the labels' names."""
 
 from __future__ import annotations
 
@@ -38,25 +38,23 @@ class Dataset:
         images = np.asarray(images)
         labels = np.zeros(len(images), np.int64) if labels is None else np.asarray(labels)
         if labels.dtype.kind not in "iu":
-            raise ValueError(f"from_arrays: labels must be integers, got {labels.dtype}")
+            raise ValueError(f"from_arrays: expects integer labels, got {labels.dtype}")
         classes = tuple(map(str, range(labels.max(initial=0) + 1)))
         return Dataset(images, labels.astype(np.int64), classes, name, split)
 
     def __post_init__(self) -> None:
         images = self.images
         if images.ndim != 4 or images.dtype != np.uint8:
-            raise ValueError(f"{self}: images must be (N, C, H, W) uint8, got {images.shape} {images.dtype}")
+            raise ValueError(f"{self}: expects images (N, C, H, W) uint8, got {images.shape} {images.dtype}")
         self._check("labels", self.labels, self.classes)
         if self.colours is not None:
             self._check("colours", self.colours, self.colour_names)
 
     def _check(self, what: str, values: np.ndarray, names: tuple[str, ...]) -> None:
         if values.shape != (len(self.images),) or values.dtype != np.int64:
-            raise ValueError(f"{self}: {what} must be ({len(self.images)},) int64, got {values.shape} {values.dtype}")
+            raise ValueError(f"{self}: expects {what} ({len(self.images)},) int64, got {values.shape} {values.dtype}")
         if len(values) and not 0 <= values.min() <= values.max() < len(names):
-            raise ValueError(
-                f"{self}: {what} must lie in 0 ... {len(names) - 1}, got {values.min()} ... {values.max()}"
-            )
+            raise ValueError(f"{self}: expects {what} in 0 ... {len(names) - 1}, got {values.min()} ... {values.max()}")
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -77,14 +75,14 @@ class Dataset:
         if isinstance(index, int | np.integer) and not isinstance(index, bool):
             return self.images[index], int(self.labels[index])
         if not isinstance(index, slice | np.ndarray | list):
-            raise TypeError(f"{self}: an index must be an integer, a slice or an array, got {index!r}")
+            raise TypeError(f"{self}: expects an integer, a slice or an array as the index, got {index!r}")
         colours = None if self.colours is None else self.colours[index]
         return replace(self, images=self.images[index], labels=self.labels[index], colours=colours)
 
     def take(self, n: int) -> Dataset:
         """The first `n` images. Raises `ValueError` if there are not that many."""
         if not 1 <= n <= len(self):
-            raise ValueError(f"take: n must be 1 ... {len(self)}, the number of images in {self}, got {n}")
+            raise ValueError(f"take: expects n = 1 ... {len(self)}, the number of images in {self}, got {n}")
         return self[:n]
 
     def __repr__(self) -> str:

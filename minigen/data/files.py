@@ -34,7 +34,7 @@ def open_uncompressed(path: str | Path) -> Iterator[IO[bytes]]:
 
 
 def read_at_most(file: IO[bytes], count: int) -> bytearray:
-    """The next `count` bytes of `file`, fewer if it ends before. Memory is taken as bytes arrive, not for a claim."""
+    """The next `count` bytes of `file`, fewer if it ends before. Memory grows with the bytes read, not with `count`."""
     content = bytearray()
     while piece := file.read(min(count - len(content), 1 << 20)):
         content += piece

@@ -63,9 +63,9 @@ def read_images_and_labels(images_path: str | Path, labels_path: str | Path) -> 
     """
     images, labels = read_idx(images_path), read_idx(labels_path)
     if images.ndim != 3:
-        raise ValueError(f"{images_path}: images must be (N, H, W), got {images.shape}")
+        raise ValueError(f"{images_path}: expects images (N, H, W), got {images.shape}")
     if labels.ndim != 1:
-        raise ValueError(f"{labels_path}: labels must be (N,), got {labels.shape}")
+        raise ValueError(f"{labels_path}: expects labels (N,), got {labels.shape}")
     if len(images) != len(labels):
         raise ValueError(f"{images_path} has {len(images)} images, but {labels_path} has {len(labels)} labels")
     return images[:, None], labels.astype(np.int64)

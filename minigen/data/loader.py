@@ -1,7 +1,7 @@
 """Mini-batches of a data set on a device, shuffled and converted to what a model expects.
 
-All that is random in batch b of epoch e depends on (seed, e, b) alone. A training run that is resumed there gets the
-same batches, whatever other random numbers were drawn in between.
+All random numbers of batch b of epoch e depend on (seed, e, b) alone, so a training run that is resumed there gets the
+same batches.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ Binarization = Literal["dynamic", "fixed"]
 class Loader:
     """Batches (images (n, C, H, W), labels (n,)) as arrays on `device` (default: the current one).
 
-    A `for` loop over the loader goes through one epoch, the next loop through the next one. `epoch(e)` gives the
-    batches of epoch e, whatever was read before; training uses it so that it can be resumed.
+    A `for` loop over the loader goes through one epoch, the next loop through the next one. `epoch(e)` always gives
+    the batches of epoch e; training uses it so that it can be resumed.
 
     `pixels` says what an image value v = 0 ... 255 becomes:
 
@@ -59,7 +59,7 @@ class Loader:
         _check_choice("pixels", pixels, get_args(Pixels))
         _check_choice("binarization", binarization, get_args(Binarization))
         if levels is not None and (pixels != "levels" or not 2 <= levels <= 256):
-            raise ValueError(f'Loader: levels must be 2 ... 256, with pixels="levels"; got {levels} with {pixels!r}')
+            raise ValueError(f'Loader: expects levels 2 ... 256 with pixels="levels", got {levels} with {pixels!r}')
         if batch_size < 1 or seed < 0:
             raise ValueError(f"Loader: expects batch_size >= 1 and seed >= 0, got {batch_size} and {seed}")
         least = batch_size if drop_last else 1
@@ -136,4 +136,4 @@ def flip(images: Array, generator: np.random.Generator) -> Array:
 
 def _check_choice(what: str, value: str, choices: tuple[str, ...]) -> None:
     if value not in choices:
-        raise ValueError(f"Loader: {what} must be one of {', '.join(map(repr, choices))}, got {value!r}")
+        raise ValueError(f"Loader: expects {what} to be one of {', '.join(map(repr, choices))}, got {value!r}")

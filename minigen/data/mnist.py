@@ -63,7 +63,7 @@ def load_mnist(name: str, split: str = "train", data_dir: str | Path | None = No
 def _read(images_path: Path, labels_path: Path, classes: tuple[str, ...], name: str, split: str) -> Dataset:
     images, labels = read_images_and_labels(images_path, labels_path)
     if images.shape[1:] != (1, 28, 28):
-        raise ValueError(f"{images_path}: images must be 28 x 28, got {images.shape[2]} x {images.shape[3]}")
+        raise ValueError(f"{images_path}: expects images of 28 x 28, got {images.shape[2]} x {images.shape[3]}")
     if labels.max(initial=0) >= len(classes):
-        raise ValueError(f"{labels_path}: labels must be 0 ... {len(classes) - 1}, got {labels.max()}")
+        raise ValueError(f"{labels_path}: expects labels 0 ... {len(classes) - 1}, got {labels.max()}")
     return Dataset(images, labels, classes, name, split)

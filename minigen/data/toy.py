@@ -26,7 +26,7 @@ class GaussianMixture:
     def __init__(self, means: Any, std: Any, weights: Any = None) -> None:
         self.means = np.array(means, np.float64)
         if self.means.ndim != 2 or self.means.size == 0:
-            raise ValueError(f"GaussianMixture: means must be (K, D), got {self.means.shape}")
+            raise ValueError(f"GaussianMixture: expects means (K, D), got {self.means.shape}")
         modes = len(self.means)
         self.std = _one_per_mode("std", std, modes)
         self.weights = _one_per_mode("weights", 1.0 if weights is None else weights, modes)
@@ -37,7 +37,7 @@ class GaussianMixture:
         x = np.asarray(to_numpy(x), np.float64)
         dimensions = self.means.shape[1]
         if x.ndim != 2 or x.shape[1] != dimensions:
-            raise ValueError(f"log_prob: x must be (N, {dimensions}), got {x.shape}")
+            raise ValueError(f"log_prob: expects x (N, {dimensions}), got {x.shape}")
         squares = ((x[:, None, :] - self.means) ** 2).sum(axis=-1)  # (N, K)
         log_normal = -squares / (2 * self.std**2) - dimensions * np.log(self.std * math.sqrt(2 * math.pi))
         return np.logaddexp.reduce(np.log(self.weights) + log_normal, axis=1)
@@ -53,7 +53,7 @@ class GaussianMixture:
 class Draws:
     """New samples from a density, in the form of a `Loader`: an epoch has `batches` batches (x (batch_size, D), zeros).
 
-    All that is random in batch b of epoch e depends on (seed, e, b) alone.
+    All random numbers of batch b of epoch e depend on (seed, e, b) alone.
     """
 
     def __init__(self, density: GaussianMixture, batch_size: int, batches: int, seed: int = 0) -> None:
@@ -96,5 +96,5 @@ def grid(side: int = 5, spacing: float = 2.0, std: float = 0.05) -> GaussianMixt
 def _one_per_mode(what: str, values: Any, modes: int) -> np.ndarray:
     values = np.asarray(values, np.float64)
     if values.shape not in ((), (modes,)) or not (np.isfinite(values) & (values > 0)).all():
-        raise ValueError(f"GaussianMixture: {what} must be positive, one number or ({modes},), got {values}")
+        raise ValueError(f"GaussianMixture: expects {what} to be positive, one number or ({modes},), got {values}")
     return np.broadcast_to(values, (modes,)).copy()

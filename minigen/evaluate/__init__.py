@@ -1,4 +1,4 @@
-"""Metrics that say how good a model is: likelihoods, divergences, samples, and the judge of samples."""
+"""Metrics of a model's quality: likelihoods, divergences, comparisons of samples with data, a classifier as judge."""
 
 from minigen.distributions import bits_per_dim
 from minigen.evaluate import latent

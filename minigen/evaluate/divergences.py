@@ -2,6 +2,7 @@ r"""Divergences of two known densities, and the discriminator that is optimal fo
 
 A density is given by its logarithm at the points of a grid, an array of any shape; `cell` is the volume that each
 point stands for. With `cell` 1 these are the log-probabilities of a discrete distribution. Divergences are in nats.
+`ValueError` if arrays have different shapes, or if a density does not integrate to 1.
 
 >>> x, cell = integration_grid(-10, 10, 2000)
 >>> jensen_shannon_divergence(toy.bimodal().log_prob(x), toy.bimodal(5.0).log_prob(x), cell)
@@ -22,11 +23,11 @@ def integration_grid(low: float, high: float, n: int, dimensions: int = 1) -> tu
     """The centres (n^D, D) of n^D equal cells that fill the cube [low, high]^D, and the volume of one.
 
     The sum of a function's values at the points, times that volume, is its integral (midpoint rule); it is very
-    exact for a smooth density that is zero at the borders.
+    accurate for a smooth density that is zero at the borders.
     """
     if not (low < high and n >= 1 and dimensions >= 1):
         raise ValueError(
-            f"integration_grid: takes low < high, n >= 1 and dimensions >= 1, got {low}, {high}, {n}, {dimensions}"
+            f"integration_grid: expects low < high, n >= 1 and dimensions >= 1, got {low}, {high}, {n}, {dimensions}"
         )
     side = (high - low) / n
     line = low + side * (np.arange(n) + 0.5)
@@ -61,7 +62,7 @@ def optimal_discriminator(log_p_data: Any, log_p_g: Any) -> np.ndarray:
     """
     p, q = (_float64(x) for x in (log_p_data, log_p_g))
     if p.shape != q.shape:
-        raise ValueError(f"optimal_discriminator: takes two arrays of one shape, got {p.shape} and {q.shape}")
+        raise ValueError(f"optimal_discriminator: expects two arrays of one shape, got {p.shape} and {q.shape}")
     return np.where(np.isneginf(p) & np.isneginf(q), 0.5, np.exp(-np.logaddexp(0, q - p)))
 
 
@@ -89,10 +90,10 @@ def wasserstein_1d(a: Any, b: Any) -> float:
 
 
 def wasserstein_1d_of_densities(log_p: Any, log_q: Any, cell: float) -> float:
-    r"""The Wasserstein-1 distance \int |F_p(x) - F_q(x)| dx of two densities on a line, at points `cell` apart (N,)."""
+    r"""The Wasserstein-1 distance \int |F_p(x) - F_q(x)| dx of two densities on a line, at N points `cell` apart."""
     p, q = _densities("wasserstein_1d_of_densities", cell, log_p, log_q)
     if p.ndim != 1:
-        raise ValueError(f"wasserstein_1d_of_densities: takes densities on a line (N,), got {p.shape}")
+        raise ValueError(f"wasserstein_1d_of_densities: expects densities on a line (N,), got {p.shape}")
     return float(np.abs(np.cumsum(np.exp(p) - np.exp(q))).sum() * cell**2)
 
 
@@ -104,7 +105,7 @@ def _densities(name: str, cell: float, *arrays: Any) -> list[np.ndarray]:
     """The arrays in float64. The first two are log-densities and must integrate to 1; all must have one shape."""
     result = [_float64(x) for x in arrays]
     if len({x.shape for x in result}) > 1:
-        raise ValueError(f"{name}: takes arrays of one shape, got {' and '.join(str(x.shape) for x in result)}")
+        raise ValueError(f"{name}: expects arrays of one shape, got {' and '.join(str(x.shape) for x in result)}")
     for log_density in result[:2]:
         mass = float(np.exp(log_density).sum() * cell)
         if not abs(mass - 1) < 1e-3:
@@ -122,5 +123,5 @@ def _expectation(log_p: np.ndarray, f: np.ndarray, cell: float) -> float:
 def _one_sample(x: Any) -> np.ndarray:
     x = _float64(x)
     if x.size == 0 or x.shape not in ((x.size,), (x.size, 1)):
-        raise ValueError(f"wasserstein_1d: takes samples (N,) or (N, 1), got {x.shape}")
+        raise ValueError(f"wasserstein_1d: expects samples (N,) or (N, 1), got {x.shape}")
     return x.reshape(-1)

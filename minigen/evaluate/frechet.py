@@ -16,13 +16,14 @@ def frechet_distance(features_a: Any, features_b: Any) -> float:
         |m_a - m_b|^2 + Tr(C_a + C_b - 2 (C_a C_b)^(1/2))
 
     with the means m and the covariances C: the squared Wasserstein-2 distance of the two Gaussians. It is biased
-    upwards, the more so the fewer features there are: compare only distances that come from equally many.
+    upwards, more for fewer features: compare only distances that were computed from equal numbers of features.
+    `ValueError` for other shapes, fewer than two features or values that are not finite.
     """
     a, b = (to_numpy(raw(x)).astype(np.float64) for x in (features_a, features_b))
     if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1] or min(len(a), len(b)) < 2:
-        raise ValueError(f"frechet_distance: takes (N, D) and (M, D) with N, M >= 2, got {a.shape} and {b.shape}")
+        raise ValueError(f"frechet_distance: expects (N, D) and (M, D) with N, M >= 2, got {a.shape} and {b.shape}")
     if not (np.isfinite(a).all() and np.isfinite(b).all()):
-        raise ValueError("frechet_distance: takes finite features, got NaN or infinity")
+        raise ValueError("frechet_distance: expects finite features, got NaN or infinity")
     difference = a.mean(axis=0) - b.mean(axis=0)
     cov_a, cov_b = (np.atleast_2d(np.cov(x, rowvar=False)) for x in (a, b))
     # With A^2 = C_a and B^2 = C_b, C_a C_b has the eigenvalues of (A B)(A B)^T: the trace of its square root is the sum

@@ -1,7 +1,7 @@
-"""The judge of samples: a small convolutional classifier of the same images, its training, and what it reports.
+"""A classifier as the judge of samples: a small convolutional network, its training, and its report.
 
-It says what samples show, and how surely. Its penultimate layer is the space in which `frechet_distance` compares
-samples with real images, in the role that the Inception network plays for photographs (Heusel et al. 2017, arXiv
+It gives the class of a sample and that class's probability. `frechet_distance` compares samples with real images in
+the space of its penultimate layer, as FID does for photographs with the Inception network (Heusel et al. 2017, arXiv
 1706.08500).
 """
 
@@ -33,8 +33,8 @@ class Classifier(nn.Module):
     ) -> None:
         if len(image_shape) != 3 or min(*image_shape, width, features) < 1 or classes < 2:
             raise ValueError(
-                f"Classifier: got image_shape={tuple(image_shape)}, classes={classes}, width={width}, "
-                f"features={features}; takes (C, H, W), width and features >= 1, and classes >= 2"
+                "Classifier: expects image_shape (C, H, W), width and features >= 1, and classes >= 2, got "
+                f"image_shape={tuple(image_shape)}, classes={classes}, width={width}, features={features}"
             )
         self.image_shape, self.classes = tuple(image_shape), classes
         channels = [image_shape[0], width, 2 * width, 4 * width]
@@ -67,7 +67,7 @@ class Classifier(nn.Module):
         if not is_array(data) or data.dtype.kind != "f" or data.shape[1:] != self.image_shape:
             got = f"{data.shape} {data.dtype}" if is_array(data) else type(data).__name__
             shape = ", ".join(map(str, self.image_shape))
-            raise ValueError(f"Classifier: takes images (N, {shape}) of floats in [-1, 1], got {got}")
+            raise ValueError(f"Classifier: expects images (N, {shape}) of floats in [-1, 1], got {got}")
         return (x if isinstance(x, Tensor) else Tensor(x)).astype(self.head.weight.dtype)
 
 
@@ -78,16 +78,16 @@ class TrainedClassifier(NamedTuple):
     """A classifier in evaluation mode, its accuracy, and where it comes from."""
 
     classifier: Classifier
-    accuracy: float  # share of the test images that it gets right
+    accuracy: float  # share of the test images that it classifies correctly
     origin: str  # "from <path>", "trained and saved in <path>" or "trained anew (<why>) and saved in <path>"
 
 
 def trained_classifier(
     training: Dataset, test: Dataset, path: str | Path, *, epochs: int = 6, batch_size: int = 64, lr: float = 3e-3
 ) -> TrainedClassifier:
-    """A classifier of that data set: read from the weights file `path`, or trained and saved there.
+    """A classifier of a data set, read from the weights file `path`, or trained and saved there.
 
-    A file that is damaged or does not fit is replaced. The state of the random numbers is put back afterwards.
+    A file that is damaged or does not fit is replaced. The state of the random numbers is restored afterwards.
 
     >>> judge, accuracy, origin = trained_classifier(digits, test_digits, "runs/classifier/digits.safetensors")
     """
@@ -116,14 +116,14 @@ def _train(classifier: Classifier, loader: Loader, epochs: int, lr: float) -> No
         for epoch in range(epochs):
             for images, labels in loader.epoch(epoch):
                 optimizer.zero_grad()
-                classifier.loss(_moved(images), labels).backward()
+                classifier.loss(_shifted(images), labels).backward()
                 optimizer.lr = lr * decay(optimizer.steps)
                 optimizer.step()
                 bar.update()
 
 
-def _moved(images: Array) -> Array:
-    """A batch shifted by up to 1/14 of the images' side; pixels that leave on one side enter on the other."""
+def _shifted(images: Array) -> Array:
+    """Data augmentation: a random shift of a batch by up to 1/14 of the images' side, with wrap-around."""
     reach = min(images.shape[2:]) // 14
     shift = tuple(int(n) for n in random_generator().integers(-reach, reach + 1, 2))
     return array_module(images).roll(images, shift, axis=(2, 3))
@@ -145,13 +145,13 @@ def features_and_probabilities(classifier: Classifier, images: Any) -> tuple[np.
 
 
 def report_on(samples: Any, classifier: Classifier, real: Any) -> dict[str, Any]:
-    """What a classifier says of samples (N, C, H, W), beside what it says of real images; all pixels in [-1, 1].
+    """A classifier's metrics of samples (N, C, H, W), beside those of real images; all pixels are in [-1, 1].
 
     frechet                     Fréchet distance between the samples and one half of the real images
-    floor                       that between the two halves of the real images: what perfect samples would get
-    compared                    images in each of these sets; all have as many, because the distance depends on it
+    floor                       that between the two halves of the real images: the distance of perfect samples
+    compared                    number of images in each of these sets, on which the distance depends
     shares                      share of each class among the samples, a list
-    confident, confident_real   share of the samples, and of the real images, with a class of probability over 0.9
+    confident, confident_real   share of the samples, and of the real images, whose class has a probability over 0.9
 
     The real images should be ones that neither the classifier nor the generator was trained on. `ValueError` if the
     pixels are not in [-1, 1].
@@ -159,7 +159,9 @@ def report_on(samples: Any, classifier: Classifier, real: Any) -> dict[str, Any]
     samples, real = raw(samples), raw(real)
     if real.min() >= 0 or max(abs(x).max() for x in (samples, real)) > 1.001:
         ranges = [f"{float(x.min()):.4g} ... {float(x.max()):.4g}" for x in (samples, real)]
-        raise ValueError(f"report_on: takes pixels in [-1, 1], got samples in {ranges[0]}, real images in {ranges[1]}")
+        raise ValueError(
+            f"report_on: expects pixels in [-1, 1], got samples in {ranges[0]}, real images in {ranges[1]}"
+        )
     features, probabilities = features_and_probabilities(classifier, samples)
     real_features, real_probabilities = features_and_probabilities(classifier, real)
     n = min(len(features), len(real_features) // 2)
@@ -175,11 +177,11 @@ def report_on(samples: Any, classifier: Classifier, real: Any) -> dict[str, Any]
 
 
 def class_shares(probabilities: Any) -> Array:
-    """The share of each class among samples with class probabilities (N, K), each counted for its likeliest: (K,)."""
+    """The share of each class among the most probable classes of samples with class probabilities (N, K): (K,)."""
     p = raw(probabilities)
     return array_module(p).bincount(p.argmax(axis=1), minlength=p.shape[1]) / len(p)
 
 
 def confident_share(probabilities: Any, above: float = 0.9) -> float:
-    """The share of samples, with class probabilities (N, K), whose likeliest class has a probability over `above`."""
+    """The share of samples, with class probabilities (N, K), whose largest one is over `above`."""
     return float((raw(probabilities).max(axis=1) > above).mean())

@@ -27,8 +27,8 @@ Interpolation = Callable[[Any, Any, int], Array]
 def lerp(z1: Any, z2: Any, steps: int) -> Array:
     """(1 - t) z1 + t z2 for `steps` values of t from 0 to 1: (steps, ..., latent_dim).
 
-    The midpoint of two draws from Normal(0, 1) has a norm sqrt(2) times smaller than that of nearly every draw, so the
-    generator has hardly seen such points in training: see `slerp`.
+    In many dimensions nearly all draws from Normal(0, 1) have about the same norm, and the midpoint of two draws has a
+    norm sqrt(2) times smaller. The generator has hardly seen such points in training: see `slerp`.
     """
     z1, z2, t = _ends("lerp", z1, z2, steps)
     return ((1 - t) * z1 + t * z2).astype(z1.dtype)
@@ -39,8 +39,8 @@ def slerp(z1: Any, z2: Any, steps: int) -> Array:
 
         sin((1 - t) angle) / sin(angle) z1 + sin(t angle) / sin(angle) z2        for z1 and z2 of norm 1
 
-    Other norms change linearly. The path keeps to norms for which the generator was trained (White 2016, arXiv
-    1609.04468). If the points lie on one line with 0 there is no such circle, and the path is that of `lerp`.
+    For other norms, the norm changes linearly along the path, so it stays near the norms that the generator was trained
+    on (White 2016, arXiv 1609.04468). If z1, z2 and 0 lie on one line, the path is that of `lerp`.
     """
     z1, z2, t = _ends("slerp", z1, z2, steps)
     xp = array_module(z1)
@@ -48,7 +48,7 @@ def slerp(z1: Any, z2: Any, steps: int) -> Array:
     norm_of = lambda z: xp.sqrt((z * z).sum(axis=-1, keepdims=True))
     norm_a, norm_b = norm_of(a), norm_of(b)
     u, v = a / xp.where(norm_a > 0, norm_a, 1.0), b / xp.where(norm_b > 0, norm_b, 1.0)
-    angle = 2 * xp.arctan2(norm_of(u - v), norm_of(u + v))  # exact also where the arc cosine is not, near 0 and pi
+    angle = 2 * xp.arctan2(norm_of(u - v), norm_of(u + v))  # accurate also near 0 and pi, unlike the arc cosine
     sine = xp.sin(angle)
     in_line = (sine < 1e-6) | (norm_a == 0) | (norm_b == 0)
     sine = xp.where(in_line, 1.0, sine)
@@ -65,7 +65,7 @@ def walk(points: Any, steps: int, interpolate: Interpolation = slerp) -> Array:
     """
     points = raw(points)
     if len(points) < 2 or steps < 1:
-        raise ValueError(f"walk: takes two or more points and steps >= 1, got {len(points)} points, steps={steps}")
+        raise ValueError(f"walk: expects two or more points and steps >= 1, got {len(points)} points, steps={steps}")
     legs = [interpolate(z1, z2, steps + 1)[:-1] for z1, z2 in pairwise(points)]
     return array_module(points).concatenate([*legs, points[-1:]])
 
@@ -89,7 +89,7 @@ def _ends(name: str, z1: Any, z2: Any, steps: int) -> tuple[Array, Array, Array]
     z1, z2 = raw(z1), raw(z2)
     if z1.shape != z2.shape or z1.ndim < 1 or z1.dtype.kind != "f" or steps < 2:
         raise ValueError(
-            f"{name}: takes two points (..., latent_dim) of floats and steps >= 2, "
+            f"{name}: expects two points (..., latent_dim) of floats and steps >= 2, "
             f"got {z1.shape} {z1.dtype}, {z2.shape} {z2.dtype}, steps={steps}"
         )
     return z1, z2, array_module(z1).linspace(0, 1, steps).reshape(-1, *[1] * z1.ndim)
@@ -107,15 +107,15 @@ def project(
     lr: float = 0.2,
     restarts: int = 4,
 ) -> tuple[Array, Array]:
-    """The points z (N, latent_dim) whose images are nearest to `images` (N, C, H, W), and their errors (N,).
+    """GAN inversion: the points z (N, latent_dim) whose images are nearest to `images` (N, C, H, W), and errors (N,).
 
     Gradient descent on z (Adam) from `restarts` normal draws for each image; the best result is kept. The error is the
-    mean squared error of a pixel. The generator's parameters and gradients do not change.
+    mean squared error over the values of an image. The generator's parameters and gradients do not change.
     """
     target = raw(images)
     if steps < 1 or restarts < 1 or latent_dim < 1 or target.dtype.kind != "f" or target.size == 0:
         raise ValueError(
-            f"project: takes images (N, C, H, W) of floats, and latent_dim, steps and restarts >= 1; "
+            f"project: expects images (N, C, H, W) of floats, and latent_dim, steps and restarts >= 1, "
             f"got {target.shape} {target.dtype}, {latent_dim}, {steps} and {restarts}"
         )
     n, xp = len(target), array_module(target)
@@ -129,7 +129,7 @@ def project(
         return ops.mean(ops.reshape(squares, (restarts * n, -1)), axis=1)
 
     for _ in range(steps):
-        (z.grad,) = grad(ops.sum(errors()), z)  # of the sum: no error depends on another one's z
+        (z.grad,) = grad(ops.sum(errors()), z)  # each error depends on its own z only
         optimizer.step()
     with no_grad():
         error = errors().data.reshape(restarts, n)
@@ -140,11 +140,11 @@ def project(
 def arithmetic(positive: Any, minus: Any, plus: Any) -> Array:
     """mean(positive) - mean(minus) + mean(plus), such as "man with glasses - man + woman": (latent_dim,).
 
-    Each argument is several points (K, latent_dim) whose images show the same: with single points it works less well
+    Each argument has several points (K, latent_dim) whose images share a property; single points work less well
     (Radford et al. 2016, arXiv 1511.06434, section 6.3.2).
     """
     points = [raw(z) for z in (positive, minus, plus)]
     if any(z.ndim != 2 or z.shape[1] != points[0].shape[-1] or len(z) == 0 for z in points):
-        raise ValueError(f"arithmetic: takes three arrays (K, latent_dim), got {[z.shape for z in points]}")
+        raise ValueError(f"arithmetic: expects three arrays (K, latent_dim), got {[z.shape for z in points]}")
     a, b, c = (z.mean(axis=0) for z in points)
     return a - b + c

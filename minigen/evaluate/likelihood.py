@@ -1,4 +1,4 @@
-"""The mean of a likelihood, or of any other value that each image has, over a data set."""
+"""The mean over a data set of a likelihood, or of any other value of an image."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from minigen.nn.module import evaluating
 def mean_over(loader: Loader, fn: Callable[[Any, Any], Tensor], model: Module, *, progress: str = "") -> float:
     """The mean over a data set of `fn(images, labels)`, one value for each image, (N,).
 
-    The model is in evaluation mode meanwhile. Random numbers come from a fixed seed and their state is put back
-    afterwards: the same model always gets the same value, and training is not disturbed. `progress` is the label of
+    The model is in evaluation mode. Random numbers come from a fixed seed, so the same model always gets the same
+    value, and their state is restored afterwards, so training is not disturbed. `progress` is the label of
     a progress bar.
 
     >>> mean_over(loader, lambda images, labels: vae.elbo(images), vae)

@@ -1,7 +1,7 @@
 """Samples compared with data directly, in the space of the data: nearest neighbours, Parzen windows, modes covered.
 
 No metric is enough by itself: a model that copies the training set passes all but `nearest`. `judge` compares samples
-with images in the eyes of a classifier. Arguments are arrays of NumPy or CuPy, or tensors.
+with images in the feature space of a classifier. Arguments are arrays of NumPy or CuPy, or tensors.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from minigen.autograd import raw
 from minigen.backend import Array, array_module, to_numpy
 from minigen.data.toy import GaussianMixture
 
-_NUMBERS = 1 << 22  # that are held at a time: 32 MB
+_NUMBERS = 1 << 22  # numbers held in memory at a time: 32 MB in float64
 
 
 # -- nearest neighbours ------------------------------------------------------------------------------------------------
@@ -27,12 +27,12 @@ def nearest(samples: Any, images: Any, k: int = 1) -> tuple[Array, Array]:
     """The `k` images nearest to each sample: their indices (N, k) and Euclidean distances (N, k), nearest first.
 
     Samples (N, ...) and images (M, ...) have the same units. A sample that clearly differs from its nearest training
-    image is no copy of it (the lecture's figure; Goodfellow et al. 2014, figure 2). `ValueError` if shapes or units
+    image is not a copy of it (the lecture's figure; Goodfellow et al. 2014, figure 2). `ValueError` if shapes or units
     differ, or if there are fewer than `k` images.
     """
     x, y = _rows("nearest", samples, images)
     if not 1 <= k <= len(y):
-        raise ValueError(f"nearest: takes k = 1 ... {len(y)}, the number of images, got {k}")
+        raise ValueError(f"nearest: expects k = 1 ... {len(y)}, the number of images, got {k}")
     xp, indices, distances = array_module(x), [], []
     for block in _blocks(len(x), max(len(y), k * x.shape[1])):
         squares = _squared_distances(x[block], y)
@@ -58,14 +58,14 @@ def parzen_log_prob(test: Any, samples: Any, sigma: float) -> Array:
         log p(x) = log 1/M sum_m Normal(x; s_m, sigma^2 I)
 
     Goodfellow et al. (2014) judged the first GAN by this estimate (225 +- 2 nats on MNIST with pixels in [0, 1]; with
-    pixels in [-1, 1] it is 784 log 2 less). It is not to be trusted: in many dimensions it is far from the
-    log-likelihood however many samples are drawn, and it ranks models wrongly. The centres of k-means, for example,
+    pixels in [-1, 1] it is 784 log 2 less). It is unreliable: in many dimensions it is far from the
+    log-likelihood even with very many samples, and it can rank models wrongly. The centres of k-means, for example,
     score higher than real images (Theis et al. 2016, "A note on the evaluation of generative models", arXiv
     1511.01844).
     """
     x, y = _rows("parzen_log_prob", test, samples)
     if not sigma > 0:
-        raise ValueError(f"parzen_log_prob: takes sigma > 0, got {sigma}")
+        raise ValueError(f"parzen_log_prob: expects sigma > 0, got {sigma}")
     xp, means = array_module(x), []
     for block in _blocks(len(x), len(y)):
         exponents = _squared_distances(x[block], y) / (-2 * sigma**2)  # (n, M)
@@ -96,9 +96,9 @@ def modes_covered(samples: Any, mixture: GaussianMixture, at_least: int = 1) -> 
     x = to_numpy(raw(samples)).astype(np.float64)
     dimensions = mixture.means.shape[1]
     if x.ndim != 2 or x.shape[1] != dimensions or len(x) == 0:
-        raise ValueError(f"modes_covered: takes samples (N, {dimensions}), got {x.shape}")
+        raise ValueError(f"modes_covered: expects samples (N, {dimensions}), got {x.shape}")
     if at_least < 1:
-        raise ValueError(f"modes_covered: takes at_least >= 1, got {at_least}")
+        raise ValueError(f"modes_covered: expects at_least >= 1, got {at_least}")
     deviations = np.linalg.norm(x[:, None] - mixture.means, axis=-1) / mixture.std  # (N, K)
     good = deviations.min(axis=1) <= 3
     counts = np.bincount(deviations.argmin(axis=1)[good], minlength=len(mixture.means))
@@ -113,15 +113,15 @@ def _rows(name: str, first: Any, second: Any) -> tuple[Array, Array]:
     x, y = raw(first), raw(second)
     if x.ndim < 2 or x.shape[1:] != y.shape[1:] or 0 in (x.size, y.size):
         raise ValueError(
-            f"{name}: takes two arrays (N, ...) and (M, ...) of one shape of images, got {x.shape}, {y.shape}"
+            f"{name}: expects two arrays (N, ...) and (M, ...) of one shape of images, got {x.shape}, {y.shape}"
         )
     if (x.dtype.kind == "f") != (y.dtype.kind == "f"):
-        raise ValueError(f"{name}: takes pixels in the same units, got {x.dtype} and {y.dtype}")
+        raise ValueError(f"{name}: expects pixels in the same units, got {x.dtype} and {y.dtype}")
     return x.reshape(len(x), -1), y.reshape(len(y), -1)
 
 
 def _blocks(count: int, numbers: int) -> Iterator[slice]:
-    """Slices that cover `count` rows, each so short that all its rows of `numbers` numbers fit into the budget."""
+    """Slices that cover `count` rows, each so short that its rows, of `numbers` numbers, fit into `_NUMBERS`."""
     length = max(_NUMBERS // numbers, 1)
     return (slice(start, start + length) for start in range(0, count, length))
 

@@ -1,4 +1,4 @@
-"""The models: one file a paper."""
+"""The models, one file for each paper, and what their families share."""
 
 from minigen.models.dcgan import DCGAN, DCGANDiscriminator, DCGANGenerator
 from minigen.models.game import Batch, Player

@@ -1,12 +1,12 @@
-"""What all autoregressive image models share: an exact likelihood, and drawing one pixel after the other.
+"""Autoregressive image models: the exact likelihood and the sampling, value by value, that they share.
 
 An image is generated in raster order, and the colours of a pixel in the order R, G, B (lecture, "Autoregressive Image
 Modeling"). With x_1, x_2, ... the values in that order,
 
     p(x) = product over i of p(x_i | x_1, ..., x_{i-1})
 
-A model computes the logits of all these conditional distributions at once, from the whole image; it must see to it
-that those of x_i depend on nothing at i or after it.
+A model computes the logits of all these conditional distributions at once, from the whole image. It must be causal:
+the logits of x_i depend on x_1, ..., x_{i-1} only.
 """
 
 from __future__ import annotations
@@ -23,16 +23,17 @@ from minigen.distributions import bits_per_dim
 from minigen.models.one_pixel import Cursor, at_one_pixel, margin_for
 from minigen.nn.module import evaluating
 
-# Called with the row, the column and the colour of each value, in the order of generation, and with the images so far
-# (N, C, H, W); returns the logits of that value, (N, levels) or (N, 1).
+# (row, column, colour, images so far (N, C, H, W)) -> the logits of that value, (N, levels) or (N, 1). It is called for
+# every value, in the order of generation.
 NextLogits = Callable[[int, int, int, Array], Array]
 
 
 class Autoregressive(nn.Module):
-    """Base of the models of integer images x (N, C, H, W) with values 0 ... levels - 1.
+    """Base class of models of integer images x (N, C, H, W) with values 0 ... levels - 1.
 
-    A subclass writes its architecture as `network`. If it sets `classes`, it is a model p(x | label), and wherever it
-    takes images it takes their labels 0 ... classes - 1, (N,).
+    A subclass writes its architecture as `network`. If it sets `classes`, it is a class-conditional model p(x | label):
+    its methods then expect the images' labels (N,), 0 ... classes - 1. `ValueError` or `TypeError` for other shapes,
+    values or dtypes.
     """
 
     classes: int | None = None
@@ -40,8 +41,8 @@ class Autoregressive(nn.Module):
     def __init__(self, image_shape: Shape, levels: int) -> None:
         if len(image_shape) != 3 or min(image_shape) < 1 or not 2 <= levels <= 256:
             raise ValueError(
-                f"{type(self).__name__}: got image_shape={tuple(image_shape)}, levels={levels}; takes (C, H, W) and "
-                "2 ... 256 levels"
+                f"{type(self).__name__}: expects image_shape (C, H, W) and 2 ... 256 levels, "
+                f"got image_shape={tuple(image_shape)}, levels={levels}"
             )
         self.image_shape, self.levels = tuple(image_shape), levels
         self.outputs = 1 if levels == 2 else levels  # logits for each value
@@ -49,8 +50,8 @@ class Autoregressive(nn.Module):
     def network(self, x: Any, labels: Any = None) -> Any:
         """The architecture, from scaled images (N, C, H, W) to the last layer's maps (N, C outputs, H, W).
 
-        `outputs` is `levels`, or 1 for two levels: the logit of a Bernoulli distribution. Without classes, labels is
-        None. Cached sampling runs this code too, on arrays (N, C, 1, 1) of a single pixel: see `one_pixel.py`.
+        `outputs` is `levels`, or 1 for two levels: the logit of a Bernoulli distribution. Without classes,
+        `labels` is None. Cached sampling runs this code on arrays (N, C, 1, 1) of a single pixel: see `one_pixel.py`.
         """
         raise NotImplementedError(f"{type(self).__name__} has no network")
 
@@ -67,7 +68,7 @@ class Autoregressive(nn.Module):
     # -- likelihood --------------------------------------------------------------------------------------------------
 
     def log_prob(self, x: Any, labels: Any = None) -> Tensor:
-        """log p(x), or log p(x | label) of a model with classes, in nats, (N,), exact."""
+        """The exact log p(x) in nats, (N,); of a model with classes, log p(x | label)."""
         x = self._checked(x)
         logits = self.logits(x, labels)
         if self.levels == 2:
@@ -78,7 +79,7 @@ class Autoregressive(nn.Module):
         return -ops.sum(nats, axis=(1, 2, 3))
 
     def bits_per_dim(self, x: Any, labels: Any = None) -> float:
-        """The mean of -log2 p(x) over images, for each of their C x H x W values."""
+        """Bits per dimension: the mean of -log2 p(x) over images, divided by their number of values, C x H x W."""
         with no_grad():
             return bits_per_dim(-float(ops.mean(self.log_prob(x, labels))), self.image_shape)
 
@@ -104,12 +105,15 @@ class Autoregressive(nn.Module):
         """Draw `n` images, (n, C, H, W) integers, one value after the other.
 
         labels       (n,), for a model with classes: the class of each image
-        temperature  the logits are divided by it: below 1 likelier images, above 1 wilder ones
-        image, mask  complete images: where the booleans `mask`, (H, W) or (n, C, H, W), are True, the value of `image`
-                     (n, C, H, W) is kept; the others are drawn
-        cached       compute only what the next value needs; False is the definition, the same images but slow
+        temperature  the logits are divided by it: below 1, samples are more probable; above 1, more diverse
+        image, mask  completion of images: where the boolean `mask`, (H, W) or (n, C, H, W), is True, the value of
+                     `image` (n, C, H, W) is kept; the other values are drawn
+        cached       compute only what the next value needs. False runs the whole network for every value: this is the
+                     definition, and it gives the same images slowly
         progress     show a progress bar
-        watch        called after each row with its number and the images so far
+        watch        called after each row with the row's number and the images so far
+
+        `ValueError` if an argument is out of its range, or if image and mask do not fit.
         """
         if not temperature > 0:
             raise ValueError(f"sample: expects a temperature > 0, got {temperature}")
@@ -129,23 +133,24 @@ class Autoregressive(nn.Module):
         return Tensor(x)
 
     def next_logits(self, n: int, labels: Array | None = None) -> NextLogits:
-        """The logits of one value after the other for `n` images; the network's one-pixel form keeps what it computed.
+        """A function that gives the logits of one value after the other for `n` images, with cached features.
 
-        The labels are those of a model with classes, (n,). The model should be in evaluation mode.
+        It runs the network's one-pixel form. `labels` (n,) are for a model with classes. The model should be in
+        evaluation mode.
         """
         levels = self._scaled(self.device.module.arange(self.levels)).data
         cursor = Cursor(n, self.image_shape, levels, margin_for(self))
         model = at_one_pixel(self, cursor)
 
         def step(i: int, j: int, c: int, x: Array) -> Array:
-            cursor.write(x[:, :, cursor.row, cursor.column])  # with the value drawn last
+            cursor.write(x[:, :, cursor.row, cursor.column])  # completes it with the value drawn last
             cursor.move(i, j)
             return model._arranged(model.network(cursor.pixel, labels))[:, :, c, 0, 0]
 
         return step
 
     def _naive_next_logits(self, labels: Array | None) -> NextLogits:
-        """The definition: the whole image goes through the model for every value."""
+        """The definition: run the model on the whole image for every value."""
         return lambda i, j, c, x: self.logits(x, labels).data[:, :, c, i, j]
 
     # -- helpers -----------------------------------------------------------------------------------------------------
@@ -154,31 +159,33 @@ class Autoregressive(nn.Module):
         x = x if isinstance(x, Tensor) else Tensor(x)
         if x.shape[1:] != self.image_shape:
             raise ValueError(
-                f"{type(self).__name__}: takes images (N, {', '.join(map(str, self.image_shape))}), got {x.shape}"
+                f"{type(self).__name__}: expects images (N, {', '.join(map(str, self.image_shape))}), got {x.shape}"
             )
         if x.dtype.kind not in "iu":
-            raise TypeError(f"{type(self).__name__}: takes integers 0 ... {self.levels - 1}, got {x.dtype}")
+            raise TypeError(f"{type(self).__name__}: expects integers 0 ... {self.levels - 1}, got {x.dtype}")
         if x.size and int(x.data.max()) >= self.levels:
-            raise ValueError(f"{type(self).__name__}: takes integers 0 ... {self.levels - 1}, got {int(x.data.max())}")
+            raise ValueError(
+                f"{type(self).__name__}: expects integers 0 ... {self.levels - 1}, got {int(x.data.max())}"
+            )
         return x
 
     def _checked_labels(self, labels: Any, n: int) -> Array | None:
-        """The labels of n images as an array (n,); None for a model without classes, which takes none."""
+        """The labels of n images as an array (n,); None if the model has no classes."""
         name, classes = type(self).__name__, self.classes
         if classes is None:
             if labels is not None:
-                raise ValueError(f"{name}: takes no labels, it has no classes")
+                raise ValueError(f"{name}: expects no labels, it has no classes")
             return None
-        takes = f"takes labels ({n},), integers 0 ... {classes - 1}"
+        expected = f"expects labels ({n},), integers 0 ... {classes - 1}"
         if labels is None:
-            raise ValueError(f"{name}: {takes}, got none")
+            raise ValueError(f"{name}: {expected}, got none")
         labels = self.device.asarray(raw(labels))
         if labels.dtype.kind not in "iu":
-            raise TypeError(f"{name}: {takes}, got {labels.dtype}")
+            raise TypeError(f"{name}: {expected}, got {labels.dtype}")
         if labels.shape != (n,):
-            raise ValueError(f"{name}: {takes}, got {labels.shape}")
+            raise ValueError(f"{name}: {expected}, got {labels.shape}")
         if n and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
-            raise ValueError(f"{name}: {takes}, got {int(labels.min())} ... {int(labels.max())}")
+            raise ValueError(f"{name}: {expected}, got {int(labels.min())} ... {int(labels.max())}")
         return labels
 
     def _checked_completion(self, n: int | None, image: Any, mask: Any) -> tuple[int, Array | None, Array | None]:
@@ -196,7 +203,7 @@ class Autoregressive(nn.Module):
         return n, image, mask
 
     def _scaled(self, x: Any) -> Tensor:
-        """Integers as numbers in [-1, 1], of the parameters' dtype; the zeros of a padding are none of the extremes."""
+        """Integers scaled to [-1, 1], of the parameters' dtype, so that zero padding differs from black and white."""
         x = raw(x)
         dtype = next(self.parameters()).dtype
         return Tensor(x.astype(dtype) * (2.0 / (self.levels - 1)) - 1.0)
@@ -209,21 +216,20 @@ class Autoregressive(nn.Module):
 
 
 def rows_with_progress(height: int, n: int) -> Iterable[int]:
-    """The numbers of the rows; a progress bar shows how many are drawn."""
+    """The numbers of the rows, with a progress bar."""
     from tqdm import tqdm
 
     return tqdm(range(height), desc=f"drawing {n} images", unit="row", leave=False, disable=None)
 
 
 def sample_from_logits(logits: Array, noise: Array) -> Array:
-    """A value for each of the distributions with these logits, (N, levels) or (N, 1), from uniform noise (N,).
+    """Inverse transform sampling: a value for each row of logits, (N, levels) or (N, 1), from uniform noise (N,).
 
-    It is the inverse of the cumulative distribution: the number of levels whose cumulated probability is at most the
-    noise.
+    The value is the number of levels whose cumulative probability is at most the noise.
     """
     xp = array_module(logits)
     logits = logits.astype(np.float64)
     if logits.shape[1] == 1:
         return (noise < ops.sigmoid(logits[:, 0])).astype(np.uint8)
-    cumulated = xp.cumsum(ops.softmax(logits, axis=1), axis=1)[:, :-1]
-    return (noise[:, None] >= cumulated).sum(axis=1).astype(np.uint8)
+    cumulative = xp.cumsum(ops.softmax(logits, axis=1), axis=1)[:, :-1]
+    return (noise[:, None] >= cumulative).sum(axis=1).astype(np.uint8)

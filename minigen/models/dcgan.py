@@ -1,6 +1,6 @@
 """DCGAN: deep convolutional GAN (Radford et al. 2016, arXiv 1511.06434; the lecture, "DCGAN").
 
-The paper's five guidelines, and where they are below:
+The paper's guidelines:
 
     - strided convolutions in the discriminator, fractionally strided (transposed) ones in the generator, no pooling
     - batch normalisation in both, but not at the generator's output and the discriminator's input
@@ -32,7 +32,7 @@ def sides(size: int) -> list[int]:
 
 
 def _kernel(large: int, small: int) -> int:
-    """With stride 2 and padding 1, this kernel leads from `large` to `small` and, transposed, back."""
+    """The kernel size that, with stride 2 and padding 1, takes side `large` to `small`, and transposed back."""
     return 4 if large == 2 * small else 3
 
 
@@ -87,10 +87,11 @@ class DCGAN(GAN):
     """A DCGAN for square images (C, side, side), side 8 ... 64 or more, with pixels in [-1, 1].
 
     features   channels of the widest maps; they double as the side halves
-    classes    number of classes, for samples on request
+    classes    number of classes, for a conditional GAN
     the rest   as in `GAN`
 
-    The critic of "wasserstein-gp" has no batch normalisation: the penalty is on the slope at each image alone.
+    The critic of "wasserstein-gp" has no batch normalisation, because the penalty concerns each image by itself.
+    `ValueError` for other image shapes and for numbers below 1.
     """
 
     def __init__(
@@ -106,11 +107,11 @@ class DCGAN(GAN):
         tricks: Tricks | None = None,
     ) -> None:
         if len(image_shape) != 3 or image_shape[1] != image_shape[2] or image_shape[1] < 8:
-            raise ValueError(f"DCGAN: takes square images (C, side, side) from 8 x 8 up, got {tuple(image_shape)}")
+            raise ValueError(f"DCGAN: expects square images (C, side, side) from 8 x 8 up, got {tuple(image_shape)}")
         if min(image_shape[0], latent_dim, features, 1 if classes is None else classes) < 1:
             raise ValueError(
-                f"DCGAN: got {image_shape[0]} channels, latent_dim={latent_dim}, features={features}, "
-                f"classes={classes}; takes 1 or more"
+                f"DCGAN: expects 1 or more of each, got {image_shape[0]} channels, latent_dim={latent_dim}, "
+                f"features={features}, classes={classes}"
             )
         penalised = objective in OBJECTIVES and OBJECTIVES[objective].penalty > 0
         generator = DCGANGenerator(image_shape, latent_dim, features, classes)

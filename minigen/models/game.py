@@ -1,10 +1,10 @@
-"""What a game between networks is made of: its players, and the batch from which each computes its loss.
+"""A game between networks: its players, and the batch from which each player computes its loss.
 
 A GAN is a game of two players. Its successors have more: two generators and two discriminators (CycleGAN), an encoder
 on the generator's side (BiGAN), a classifier as a third player. A model of such a game is a `Module` with two methods:
 
     players()   {name: Player}, in the order in which they play
-    noise(n)    n draws of what the generators start from, (n, latent_dim) in a GAN; None where nothing is drawn
+    noise(n)    n draws of the generators' input, (n, latent_dim) in a GAN; None if nothing is drawn
 
 `train.Game` plays it. A player's name also names what the game writes: for "generator" that is `generator_optimizer` in
 a checkpoint, and `g_loss` and `g_grad` in the log.
@@ -26,23 +26,23 @@ class Batch(NamedTuple):
     data: Any
     """(m, ...), such as images (m, C, H, W)"""
     noise: Any
-    """what the model's `noise(m)` gave, fresh in every step"""
+    """the result of the model's `noise(m)`, drawn anew in every step"""
     labels: Any = None
     """(m,), the labels of the data, if it has any"""
     round: int = 0
-    """rounds made before this one, for what changes in the course of the training"""
+    """the number of rounds before this one, for what changes during training"""
 
 
 @dataclass(frozen=True)
 class Player:
-    """One side of a game: what it moves, and what it minimises while all the rest of the model is frozen.
+    """A player: the parameters that it updates and the loss that it minimises while the rest of the model is frozen.
 
     >>> Player(gan.generator, gan.generator_loss)
     >>> Player(nn.ModuleList([generator, encoder]), loss, steps=2)  # several networks, two steps in a round
     """
 
     module: nn.Module
-    """The networks whose parameters it moves. Two players may share parts of theirs."""
+    """The networks whose parameters it updates. Two players may have networks in common."""
     loss: Callable[[Batch], tuple[Tensor, Mapping[str, Any]]]
     """Gives the loss, a scalar, and metrics for the log: 0-d arrays, which may stay on the device."""
     steps: int = 1
@@ -50,7 +50,7 @@ class Player:
     after: Callable[[Mapping[str, Any]], None] = lambda metrics: None
     """Called after each of its steps with the metrics of that step: to clip weights, or to adapt a coefficient."""
     perfect: float | None = None
-    """A loss that stays below this means that the player wins without fail; `train.Game` then warns."""
+    """`train.Game` warns if the loss stays below this, because the player then wins almost always."""
 
     def __post_init__(self) -> None:
         if self.steps < 1:
@@ -58,7 +58,7 @@ class Player:
 
 
 def prefix(player: str) -> str:
-    """A player's name in the log: its first word is cut to a letter.
+    """A player's prefix in the log: the first word of its name is shortened to a letter.
 
     >>> prefix("discriminator"), prefix("generator_b")
     ('d', 'g_b')

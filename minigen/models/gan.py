@@ -1,11 +1,11 @@
 """Generative adversarial networks (Goodfellow et al. 2014, arXiv 1406.2661; the lecture, "Training GANs").
 
-A generator G turns noise z into samples G(z); a discriminator D says how likely it is that what it sees is data. They
-play against each other:
+A generator G turns noise z into samples G(z). A discriminator D gives the probability that its input is data and not a
+sample. They play against each other:
 
     min_G max_D   E_data log D(x)  +  E_z log(1 - D(G(z)))
 
-For a given G the best D is p_data / (p_data + p_g), and against that one G's loss is -log 4 + 2 JSD(p_data || p_g),
+For a fixed G the optimal D is p_data / (p_data + p_g). Against it, G's loss is -log 4 + 2 JSD(p_data || p_g), which is
 smallest where p_g = p_data. `objectives` has this game and its successors; `train.Game` plays it.
 """
 
@@ -24,15 +24,17 @@ from minigen.nn.module import evaluating
 
 
 class GAN(nn.Module):
-    """A generator and a discriminator, with what each of them minimises. `gan(z)` are the generator's samples.
+    """A generator and a discriminator, with the loss of each. `gan(z)` gives the generator's samples.
 
     generator      z (N, latent_dim) -> samples (N, ...); with classes, (z, labels); has the attributes `latent_dim` and
                    `classes` (None or their number)
     discriminator  x (N, ...) -> outputs (N,), logits for most objectives; with classes, (x, labels)
     objective      a name from `OBJECTIVES`
-    k              discriminator steps for each of the generator's; by default the objective's own
-    penalty        weight of the gradient penalty of "wasserstein-gp"; by default the objective's own
+    k              discriminator steps for each generator step; by default the objective's
+    penalty        weight of the gradient penalty of "wasserstein-gp"; by default the objective's
     tricks         options that sometimes help; by default none
+
+    `ValueError` if a value is out of its range, or if objective, options and networks do not fit together.
     """
 
     def __init__(
@@ -55,7 +57,7 @@ class GAN(nn.Module):
             raise ValueError(f"GAN: expects k >= 1, got {k}")
         if penalty is not None:
             if not (self.objective.penalty and penalty > 0):
-                raise ValueError(f"GAN: penalty={penalty} with {objective!r}; takes one > 0, with a gradient penalty")
+                raise ValueError(f"GAN: expects penalty > 0, with a gradient penalty, got {penalty} with {objective!r}")
             self.objective = replace(self.objective, penalty=penalty)
         if self.tricks.label_smoothing and not self.objective.labelled:
             raise ValueError(f"GAN: objective={objective!r} has no labels that could be smoothed")
@@ -105,14 +107,14 @@ class GAN(nn.Module):
         return loss, self.objective.metrics(on_data.data, on_samples.data)
 
     def generator_loss(self, batch: Batch) -> tuple[Tensor, dict[str, Array]]:
-        """What G minimises, and the diversity of its samples: their standard deviation beside that of the data."""
+        """What G minimises, and the diversity of its samples: their standard deviation divided by that of the data."""
         condition = self._condition(batch.labels)
         samples = self.generator(batch.noise, *condition)
         loss = self.objective.generator(self.discriminator(self.tricks.blur(samples, batch.round), *condition))
         return loss, {"diversity": _spread(samples.data) / (_spread(raw(batch.data)) + 1e-12)}
 
     def loss(self, images: Any, labels: Any = None) -> Tensor:
-        """D's loss on data (N, ...) and N samples of fresh noise: for the first game, minus its value."""
+        """D's loss on data (N, ...) and N new samples. For a D with logits, it is minus the value of the game."""
         return self.discriminator_loss(Batch(images, self.noise(len(images)), labels))[0]
 
     def _judge(self, x: Tensor, samples: Tensor, condition: tuple[Any, ...]) -> tuple[Tensor, Tensor]:
@@ -123,7 +125,7 @@ class GAN(nn.Module):
         return both[: len(x)], both[len(x) :]
 
     def _clip(self, metrics: Any) -> None:
-        """A critic whose weights are bounded has bounded slopes (Arjovsky et al. 2017, algorithm 1)."""
+        """Weight clipping: it bounds the critic's Lipschitz constant (Arjovsky et al. 2017, algorithm 1)."""
         bound = self.objective.clip
         if bound is not None:
             for p in self.discriminator.parameters():
@@ -132,32 +134,32 @@ class GAN(nn.Module):
     # -- samples -----------------------------------------------------------------------------------------------------
 
     def forward(self, z: Any, labels: Any = None) -> Tensor:
-        """G(z), (N, ...), in the present mode, with derivatives; `sample` has neither. With classes, labels (N,)."""
+        """G(z), (N, ...), in the current mode and with derivatives, unlike `sample`. With classes, labels (N,)."""
         if labels is not None and self.classes is None:
-            raise ValueError(f"{type(self).__name__}: takes no labels, it has no classes")
+            raise ValueError(f"{type(self).__name__}: expects no labels, it has no classes")
         return self.generator(z, *self._condition(labels))
 
     @no_grad()
     def sample(self, n: int | None = None, labels: Any = None, *, z: Any = None) -> Tensor:
         """`n` samples (n, ...), or those of the given z (n, latent_dim).
 
-        In evaluation mode: one z gives one sample, whatever else is in the batch.
+        The generator is in evaluation mode, so that a sample depends on its own z only. With classes, labels (n,).
         """
         if (n is None) == (z is None):
-            raise ValueError(f"sample: takes n or z, got n={n} and {'a' if z is not None else 'no'} z")
+            raise ValueError(f"sample: expects n or z, got n={n} and {'a' if z is not None else 'no'} z")
         z = self.noise(n) if n is not None else z
         with evaluating(self):
             return self(z, labels)
 
     def _condition(self, labels: Any) -> tuple[Array, ...]:
-        """What both networks get beside their input: the labels, if there are classes."""
+        """The second argument of both networks: the labels, if there are classes."""
         if self.classes is None:
             return ()
         if labels is None:
-            raise ValueError(f"{type(self).__name__}: takes labels")
+            raise ValueError(f"{type(self).__name__}: expects labels, got none")
         return (self.device.asarray(raw(labels)),)
 
 
 def _spread(x: Array) -> Array:
-    """The mean standard deviation of a value among the images (N, ...) of a batch, a 0-d array."""
+    """The standard deviation over a batch (N, ...) of each value, averaged over values: a 0-d array."""
     return x.std(axis=0).mean()

@@ -1,14 +1,14 @@
 """Gated PixelCNN (van den Oord, Kalchbrenner, Vinyals, Espeholt, Graves and Kavukcuoglu 2016, arXiv 1606.05328).
 
-Two stacks of convolutions see together all pixels before, without the blind spot of `PixelCNN`. The vertical stack
-sees the rows above and nothing of a pixel's own row; the horizontal stack sees what is to the left in that row, and
-gets the vertical stack's features of every layer:
+Two stacks of convolutions together see all earlier pixels, without the blind spot of `PixelCNN`. The vertical stack
+sees the rows above a pixel. The horizontal stack sees the pixels to its left in the same row, and each of its layers
+also gets the features of the vertical stack:
 
     vertical    1 1 1          horizontal    1 1 x        mask A: x = 0, mask B: x = 1
                 1 1 1
                   .            (a dot: the pixel itself)
 
-In both, the activation is a gate, in which a class can be given, whose one-hot code is c:
+Both have gated activations. In a class-conditional model the gates depend on the one-hot code c of the class:
 
     y = tanh(W_f * x + V_f c) sigmoid(W_g * x + V_g c)
 """
@@ -35,7 +35,7 @@ def gate(x: Any, of_class: Any = None) -> Any:
 class GatedLayer(nn.Module):
     """One layer of both stacks, with features (N, h, H, W) each (figure 2).
 
-    `down` is the part of the vertical stack and `across` that of the horizontal one. `of_class` is V c, (N, 2h), or
+    `down` computes the vertical stack and `across` the horizontal one. `of_class` is V c, (N, 2h), or
     None without classes. The first layer reads the image: it has mask A and no residual connection.
     """
 
@@ -50,7 +50,7 @@ class GatedLayer(nn.Module):
         self.out = nn.MaskedConv2d(features, features, 1, "B", colours)
         self.of_class = None
         if classes is not None:
-            self.of_class = nn.Embedding(classes, 2 * features)  # a matrix times the one-hot code, and drawn like one
+            self.of_class = nn.Embedding(classes, 2 * features)  # a linear layer of the one-hot code
             self.of_class.weight = fan_in_uniform((classes, 2 * features), classes)
         self.residual = mask == "B"
 
@@ -75,7 +75,7 @@ class GatedPixelCNN(Autoregressive):
 
     hidden       h, the features of each stack
     layers       gated layers, the first included
-    kernel_size  of the first layer, odd; the others' is 3
+    kernel_size  of the first layer, odd, 3 or more; it is 3 in the others
     head         features of the 1x1 layer before the output
     classes      if given, the model is p(x | label) with labels 0 ... classes - 1, (N,), which `logits`, `log_prob`,
                  `loss` and `sample` then expect
@@ -94,8 +94,8 @@ class GatedPixelCNN(Autoregressive):
         super().__init__(image_shape, levels)
         if layers < 1 or kernel_size < 3 or kernel_size % 2 == 0 or (classes is not None and classes < 1):
             raise ValueError(
-                f"GatedPixelCNN: got layers={layers}, kernel_size={kernel_size}, classes={classes}; takes one or more "
-                "layers, an odd kernel_size from 3 up, and one or more classes or None"
+                "GatedPixelCNN: expects one or more layers, an odd kernel_size from 3 up, and one or more classes or "
+                f"None, got layers={layers}, kernel_size={kernel_size}, classes={classes}"
             )
         colours = self.image_shape[0]
         self.classes = classes
@@ -108,7 +108,7 @@ class GatedPixelCNN(Autoregressive):
 
     def network(self, x: Any, labels: Any = None) -> Any:
         h = x
-        # After the shift by one row, everything that the vertical stack has at row i comes from the rows above i.
+        # After the shift by one row, the vertical stack's features at row i depend on the rows above i only.
         v = self.shift_down(x)
         for layer in self.layers:
             v, h = layer(v, h, labels)

@@ -1,4 +1,4 @@
-"""Labels as an input of a network, beside x: conditional GANs (Mirza and Osindero 2014, arXiv 1411.1784)."""
+"""Conditional GANs: labels as a second input of a network (Mirza and Osindero 2014, arXiv 1411.1784)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from minigen.autograd import one_hot
 def with_labels(x: Any, labels: Any, classes: int | None) -> Any:
     """x (N, C, ...) with the one-hot labels as further channels, (N, C + classes, ...); without classes x itself.
 
-    Vectors (N, C) get a longer row, images (N, C, H, W) constant maps.
+    Vectors (N, C) become longer; images (N, C, H, W) get a constant map for each class.
     """
     if classes is None:
         return x

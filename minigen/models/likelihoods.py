@@ -1,7 +1,7 @@
-"""Likelihoods p(x | z): what the numbers that a decoder computes mean.
+"""Likelihoods p(x | z): the distribution of an image's pixels, given the output of a decoder.
 
-A decoder computes one or more maps (H, W) for each channel of an image. A likelihood makes of them the distribution of
-every pixel; it also says which pixels an image may have, and how they enter the encoder.
+A decoder gives one or more maps (H, W) for each channel of an image. A likelihood turns them into a distribution for
+every pixel. It also defines which pixel values are valid, and how they are scaled for the encoder.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from minigen.nn.init import constant
 class Likelihood:
     """Base of the likelihoods.
 
-    maps         numbers that the decoder computes for each value of a pixel
-    pixels       the argument `pixels` with which a `data.Loader` gives such images
-    parameters   what is learned beside the encoder and the decoder, by name: the model makes it its own attribute
+    maps         the decoder's outputs for each value of a pixel
+    pixels       the argument `pixels` with which a `data.Loader` gives valid images
+    parameters   learned parameters of the likelihood, by name; the model makes them its own attributes
     """
 
     maps = 1
@@ -33,11 +33,11 @@ class Likelihood:
         raise NotImplementedError
 
     def scaled(self, x: Tensor) -> Tensor:
-        """Images as the encoder takes them, about -1 ... 1; here and by default, as they are."""
+        """The encoder's input, with values of about -1 ... 1; by default the images themselves."""
         return x
 
     def check(self, x: Tensor) -> None:
-        """Raise `ValueError` if the images have pixels without a likelihood; by default all have one."""
+        """Raise `ValueError` if a pixel value is not valid; by default all are."""
 
 
 class BernoulliLikelihood(Likelihood):
@@ -73,8 +73,8 @@ class GaussianLikelihood(Likelihood):
 class DiscretizedLogisticLikelihood(Likelihood):
     """Integer pixels 0 ... levels - 1 (Salimans et al. 2017, section 2.1).
 
-    The first half of the maps is the means, with the levels at equal distances from -1 to 1; the second half is the
-    logarithms of the scales, bounded below by -7 so that no bin takes all of the probability.
+    The first half of the maps holds the means, on a scale where the levels are equally spaced from -1 to 1. The second
+    half holds the logarithms of the scales, bounded below by -7 so that no bin gets all of the probability.
     """
 
     maps = 2

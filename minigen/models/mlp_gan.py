@@ -17,7 +17,7 @@ from minigen.models.labels import with_labels
 
 
 class MLPGenerator(nn.Module):
-    """z (N, latent_dim) -> (N, *shape) through hidden ReLU layers; images end in a tanh, so they lie in [-1, 1]."""
+    """z (N, latent_dim) -> (N, *shape) through hidden ReLU layers; with `tanh` the outputs lie in [-1, 1]."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class MLPDiscriminator(nn.Module):
 
 
 class Maxout(nn.Module):
-    """The largest of `pieces` linear functions, for each output (Goodfellow et al. 2013, arXiv 1302.4389)."""
+    """For each output, the maximum of `pieces` linear functions (Goodfellow et al. 2013, arXiv 1302.4389)."""
 
     def __init__(self, in_features: int, out_features: int, pieces: int) -> None:
         self.linear = nn.Linear(in_features, out_features * pieces)

@@ -1,7 +1,7 @@
-"""Layers at one pixel after the other, so that an image is drawn without computing anything twice.
+"""Cached sampling: layers that compute one pixel at a time, so that nothing is computed twice.
 
 Drawing a value needs the logits of its pixel alone. In raster order, everything that a masked convolution or a
-recurrent layer reads of other pixels was computed when those pixels were drawn, so that it only has to be kept
+recurrent layer reads at other pixels was computed when those pixels were drawn, and only has to be stored
 (Ramachandran et al. 2017, "Fast Generation for Convolutional Autoregressive Models", arXiv 1704.06001).
 
 The architecture is not written a second time for this. `at_one_pixel` copies a model's tree of modules and replaces
@@ -9,9 +9,9 @@ each layer that reads other pixels by its one-pixel form from the table `FORMS`.
 features (n, channels, 1, 1) of the pixel at which the `Cursor` stands. Layers that read no other pixel work as they
 are. A new kind of layer that reads other pixels needs an entry in `FORMS`; a layer may run once in a forward pass.
 
-With several colours, a pixel is visited before each of its values is drawn. The features of colour c are right from
-visit c on, so after the last visit all are. The image is complete only later, when the last colour has been drawn;
-therefore the layers that read the image itself read it from the cursor.
+With several colours, the network runs at a pixel before each of its values is drawn. The features of colour c are right
+from run c on, so after the last run all are right. The image itself is complete only when the last colour has been
+drawn; therefore the layers that read the image read it from the cursor.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ class Cursor:
     """The pixel (row, column) that is being drawn, and the images so far as the network sees them.
 
     n            the number of images, each (C, H, W) = `image_shape`
-    levels       the number that the network sees for each value, (levels,)
-    margin       how many rows and columns of zeros are kept around every map
+    levels       the network's input for each value 0, 1, ..., (levels,)
+    margin       rows and columns of zeros around every map
     """
 
     def __init__(self, n: int, image_shape: Shape, levels: Array, margin: int) -> None:
@@ -42,7 +42,7 @@ class Cursor:
         self.move(0, 0)
 
     def zeros(self, channels: int) -> Array:
-        """A map of all pixels in its margin, the channels last: (n, H + 2 margin, W + 2 margin, channels)."""
+        """A map of zeros with its margin, channels last: (n, H + 2 margin, W + 2 margin, channels)."""
         shape = (self.n, self.height + 2 * self.margin, self.width + 2 * self.margin, channels)
         return self.module.zeros(shape, self.levels.dtype)
 
@@ -56,7 +56,7 @@ class Cursor:
         self.pixel[:, :, 0, 0] = self.levels[values]
 
     def check(self, x: Array, reader: str) -> None:
-        """The input x of a layer that reads the image must be `pixel`."""
+        """`ValueError` unless x, the input of a layer that reads the image, is `pixel`."""
         if x is not self.pixel:
             raise ValueError(f"sample: {reader} expects the image as its input, got features; draw with cached=False")
 
@@ -64,7 +64,7 @@ class Cursor:
 def at_one_pixel(part: Any, cursor: Cursor) -> Any:
     """A copy of a module (or list of modules) that computes its output at the cursor's pixel.
 
-    The copy shares the parameters, which are arrays in it, so that it computes with arrays and records nothing.
+    Its parameters are the arrays of the original's Tensors, so it records nothing on the tape.
     """
     if isinstance(part, Tensor):
         return part.data
@@ -78,7 +78,7 @@ def at_one_pixel(part: Any, cursor: Cursor) -> Any:
 
 
 def margin_for(model: nn.Module) -> int:
-    """How far the masked convolutions of a model reach to each side, at least 1."""
+    """The largest number of pixels that a masked convolution of the model reaches to one side, at least 1."""
     sizes = [layer.weight.shape[2:] for layer in model.modules() if isinstance(layer, nn.MaskedConv2d)]
     return max([1, *(max(size) // 2 for size in sizes)])
 
@@ -87,16 +87,16 @@ def margin_for(model: nn.Module) -> int:
 
 
 class MaskedConv2dAtPixel(nn.Module):
-    """What lies under the live taps, times their weights: (n, in, 1, 1) -> (n, out, 1, 1).
+    """A `MaskedConv2d`: the features under its live taps times their weights, (n, in, 1, 1) -> (n, out, 1, 1).
 
-    It keeps the features of the pixels so far. A layer with mask A reads the image, which the cursor keeps.
+    It stores the features of the pixels so far. A layer with mask A reads the image, which the cursor stores.
     """
 
     def __init__(self, layer: nn.MaskedConv2d, cursor: Cursor) -> None:
         out_channels, in_channels, height, width = layer.weight.shape
         self.cursor, self.bias, self.reads_image = cursor, layer.bias, layer.mask_type == "A"
         self.pointwise = (height, width) == (1, 1)
-        live: Any = layer.mask.reshape(-1, height, width).any(axis=0) | self.pointwise  # an only tap may be masked
+        live: Any = layer.mask.reshape(-1, height, width).any(axis=0) | self.pointwise  # a 1 x 1 kernel keeps its tap
         runs = [(run.row, run.columns) for run in LiveTaps(live).runs]
         by_tap = (layer.weight * device_of(layer.weight).asarray(layer.mask)).transpose(2, 3, 1, 0)  # (kh, kw, in, out)
         self.matrix = cursor.module.concatenate([by_tap[run].reshape(-1, out_channels) for run in runs])
@@ -156,7 +156,7 @@ class RowAbove(nn.Module):
 
 
 class RowLSTMAtPixel(nn.Module):
-    """A `RowLSTM`, (n, 2h, 1, 1) -> (n, 2h, 1, 1); the state-to-state part is computed when a row begins."""
+    """A `RowLSTM`, (n, 2h, 1, 1) -> (n, 2h, 1, 1); the state-to-state part is computed once a row."""
 
     def __init__(self, layer: nn.RowLSTM, cursor: Cursor) -> None:
         self.layer, self.cursor, self.row = layer, cursor, -1
@@ -172,7 +172,7 @@ class RowLSTMAtPixel(nn.Module):
         return x + self.layer.expand(self.h[j][:, :, None, None])
 
     def begin_row(self) -> None:
-        """The states h and c, until now those of this row, become those of the row above."""
+        """The states h and c of the row just finished become those of the row above."""
         self.row, (width, n, hidden) = self.cursor.row, self.h.shape
         taps = row_taps(self.h.reshape(-1, hidden), n, self.layer.kernel_size)
         self.from_above = ops.linear(taps, self.weight).reshape(width, n, -1)
@@ -184,11 +184,11 @@ class DiagonalLSTMAtPixel(nn.Module):
 
     def __init__(self, lstm: DiagonalLSTM, cursor: Cursor) -> None:
         self.lstm, self.weight = lstm, matrix(lstm.state_to_state)
-        shape = (cursor.width + 1, cursor.n, lstm.hidden)  # one more, at index -1: the state outside of the image
+        shape = (cursor.width + 1, cursor.n, lstm.hidden)  # index -1: the state outside of the image
         self.h, self.c = (cursor.module.broadcast_to(start, shape).copy() for start in (lstm.h0, lstm.c0))
 
     def begin_row(self) -> None:
-        """The states h, until now those of this row, become those of the row above."""
+        """The states h of the row just finished become those of the row above."""
         self.above = self.h.copy()
 
     def forward(self, x: Array, column: int) -> Array:
@@ -200,7 +200,7 @@ class DiagonalLSTMAtPixel(nn.Module):
 
 
 class DiagonalBiLSTMAtPixel(nn.Module):
-    """A `DiagonalBiLSTM`, (n, 2h, 1, 1) -> (n, 2h, 1, 1); from the right, a whole row when it is complete."""
+    """A `DiagonalBiLSTM`, (n, 2h, 1, 1) -> (n, 2h, 1, 1); the LSTM from the right runs when a row is complete."""
 
     def __init__(self, layer: Any, cursor: Cursor) -> None:
         self.layer, self.cursor, self.row = layer, cursor, 0
@@ -217,7 +217,7 @@ class DiagonalBiLSTMAtPixel(nn.Module):
         return x + self.layer.expand(h[:, :, None, None])
 
     def begin_row(self) -> None:
-        """The LSTM from the right goes through the row above, which is complete now."""
+        """Run the LSTM from the right over the row above, which is complete now."""
         self.row = self.cursor.row
         self.layer.left_to_right.begin_row()
         self.layer.right_to_left.begin_row()
@@ -225,8 +225,8 @@ class DiagonalBiLSTMAtPixel(nn.Module):
             self.from_right[-1 - column] = self.layer.right_to_left(x, column)
 
 
-# The one-pixel form of each kind of layer that reads other pixels, made of the layer (whose own parts are replaced
-# already, and whose parameters are arrays) and the cursor.
+# The one-pixel form of each kind of layer that reads other pixels. It is built from the cursor and the layer, whose
+# parts are already in their one-pixel form and whose parameters are arrays.
 FORMS: dict[type[nn.Module], Callable[[Any, Cursor], nn.Module]] = {
     nn.MaskedConv2d: MaskedConv2dAtPixel,
     nn.Conv2d: lambda layer, cursor: layer if layer.weight.shape[2:] == (1, 1) else Conv2dAtRow(layer, cursor),

@@ -1,8 +1,8 @@
 """PixelCNN (van den Oord, Kalchbrenner and Kavukcuoglu 2016, arXiv 1601.06759, sections 3.3 to 3.5 and figure 5).
 
-Masked convolutions see only the pixels before, in raster order, so one pass gives the conditional distributions of
-all pixels. The first layer, with mask A, does not see the pixel itself; the others, with mask B, may see what was
-computed at its place, which does not contain it:
+A masked convolution sees only earlier pixels, in raster order, so one pass gives the conditional distributions of all
+pixels. The first layer has mask A, which excludes the pixel itself. The other layers have mask B, which includes the
+features at the pixel's own position, since these depend on earlier pixels only:
 
     mask A, 7 x 7      1 1 1 1 1 1 1        mask B, 3 x 3     1 1 1
                        1 1 1 1 1 1 1                          1 1 0
@@ -11,8 +11,8 @@ computed at its place, which does not contain it:
                        0 0 0 0 0 0 0
                        ...
 
-A stack of these has a blind spot: pixels above and to the right are not seen, where the path to them would have to
-go right by more than it goes up. `GatedPixelCNN` has none.
+A stack of them has a blind spot above and to the right of each pixel, because a 3 x 3 layer moves at most one column to
+the right for each row up. `GatedPixelCNN` has none.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class PixelCNN(Autoregressive):
 
     hidden       h: the residual blocks carry 2h features
     blocks       number of residual blocks (the paper: 15)
-    kernel_size  of the first layer; the blocks' is 3
+    kernel_size  of the first layer, odd, 3 or more; it is 3 in the blocks
     head         features of the two 1x1 layers before the output (the paper: 32 for MNIST, 1024 for CIFAR-10)
     """
 
@@ -58,8 +58,8 @@ class PixelCNN(Autoregressive):
         head: int = 32,
     ) -> None:
         super().__init__(image_shape, levels)
-        if kernel_size < 3:  # with mask A, one tap alone would see nothing
-            raise ValueError(f"PixelCNN: takes an odd kernel_size from 3 up, got {kernel_size}")
+        if kernel_size < 3:  # mask A leaves nothing of a 1 x 1 kernel
+            raise ValueError(f"PixelCNN: expects an odd kernel_size from 3 up, got {kernel_size}")
         colours = self.image_shape[0]
         self.first = nn.MaskedConv2d(colours, 2 * hidden, kernel_size, "A", colours)
         self.blocks = nn.Sequential(*(Block(2 * hidden, 3, colours) for _ in range(blocks)))

@@ -1,7 +1,7 @@
 """PixelRNN (van den Oord, Kalchbrenner and Kavukcuoglu 2016, arXiv 1601.06759, sections 3.1, 3.2 and 3.4).
 
-As a PixelCNN, but between the first masked convolution and the output stand recurrent layers, each of which sees far
-more of what is above: a `RowLSTM` a triangle that reaches the top of the image, a `DiagonalBiLSTM` everything.
+A PixelCNN with recurrent layers in place of the residual blocks. They have a larger receptive field: a `RowLSTM` sees a
+triangle that reaches the top of the image, a `DiagonalBiLSTM` sees all rows above and what is to the left.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from minigen.models.autoregressive import Autoregressive
 class PixelRNN(Autoregressive):
     """A PixelRNN for integer images (C, H, W) with `levels` values.
 
-    cell         "row" for the Row LSTM, "diagonal" for the Diagonal BiLSTM, which sees more but takes more steps
+    cell         "row" for the Row LSTM, "diagonal" for the Diagonal BiLSTM, which sees more but is slower
     hidden       h: the states have h features, the layers between them 2h
     layers       number of recurrent layers (the paper: 7 for MNIST, 12 for CIFAR-10)
-    kernel_size  of the first layer; the Row LSTM's is 3
+    kernel_size  of the first layer, odd; it is 3 in the Row LSTM
     head         features of the 1x1 layer before the output (the paper: 32 for MNIST, 1024 for CIFAR-10)
 
-    The Diagonal BiLSTM misses one pixel. The logits of pixel (i, j) depend on every pixel before it except
-    (i - 1, W - 1), the last of the row above, which they see only if the kernel of the first layer covers it. The
-    features of the first layer at (i - 1, W - 1) do not contain that pixel, because of mask A. Those at the end of row
-    i do, but the LSTM from the right carries them along row i, and its states move down to row i + 1.
+    The Diagonal BiLSTM has a blind spot of one pixel. The logits of pixel (i, j) depend on every earlier pixel except
+    (i - 1, W - 1), the last of the row above, unless the kernel of the first layer covers it. Because of mask A, the
+    first layer's features at (i - 1, W - 1) do not depend on that pixel. The features at the end of row i do, but the
+    LSTM from the right carries them along row i, and its states are then shifted down to row i + 1.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class PixelRNN(Autoregressive):
     ) -> None:
         super().__init__(image_shape, levels)
         if cell not in ("row", "diagonal"):
-            raise ValueError(f'PixelRNN: cell is {cell!r}; takes "row" or "diagonal"')
+            raise ValueError(f'PixelRNN: expects cell to be "row" or "diagonal", got {cell!r}')
         colours = self.image_shape[0]
         layer = nn.RowLSTM if cell == "row" else nn.DiagonalBiLSTM
         self.first = nn.MaskedConv2d(colours, 2 * hidden, kernel_size, "A", colours)

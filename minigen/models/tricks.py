@@ -1,4 +1,4 @@
-"""Tricks that sometimes help the training of a GAN: each an option, off by default, and the few lines that do it.
+"""Tricks that sometimes help the training of a GAN. Each is an option, off by default.
 
 Salimans et al. 2016 (arXiv 1606.03498), White 2016 (1609.04468), Sønderby et al. 2017 (1610.04490), and Chintala et
 al., "How to train a GAN? Tips and tricks to make GANs work".
@@ -19,21 +19,21 @@ NOISES = ("normal", "uniform", "sphere")
 
 @dataclass(frozen=True)
 class Tricks:
-    """The options of a GAN that its paper does not have. `ValueError` for values outside of what is given here."""
+    """Options of a GAN's training. `ValueError` if a value is outside of the range given here."""
 
     noise: str = "normal"
     """Distribution of z: "normal"; "uniform" in [-1, 1], as in the first papers; or "sphere", a normal z scaled to the
-    length sqrt(latent_dim), near which nearly all normal z lie in many dimensions (White 2016)."""
+    norm sqrt(latent_dim), which nearly all normal z have approximately in many dimensions (White 2016)."""
     label_smoothing: float = 0.0
-    """The label of the data is 1 - label_smoothing, so that D is never quite sure; in [0, 1). It is one-sided: the
-    label of samples stays 0 (Salimans et al. 2016, section 3.4)."""
+    """One-sided label smoothing, in [0, 1): the label of the data is 1 - label_smoothing, so that D is not
+    overconfident; the label of samples stays 0 (Salimans et al. 2016, section 3.4)."""
     label_flips: float = 0.0
-    """The probability that a data point and a sample change places in D's loss (Chintala et al., tip 6); in [0, 1]."""
+    """The probability that a data point and a sample swap places in D's loss (Chintala et al., tip 6); in [0, 1]."""
     instance_noise: float = 0.0
-    """Standard deviation of noise that is added to all that D sees, so that the two densities overlap (Sønderby et al.
-    2017); 0 or more."""
+    """Standard deviation of normal noise added to D's inputs, so that the two densities overlap (Sønderby et al. 2017);
+    0 or more."""
     instance_noise_rounds: int = 1000
-    """The instance noise decays to nothing in a straight line within so many rounds; 1 or more."""
+    """The number of rounds in which the instance noise decays linearly to 0; 1 or more."""
     mixed_batch: bool = False
     """Whether data and samples go through D in one batch. Batch normalisation then normalises both together. By default
     each has a batch of its own (Chintala et al., tip 4)."""
@@ -62,12 +62,12 @@ class Tricks:
         return z
 
     def blur(self, x: Tensor, round: int) -> Tensor:
-        """x with the instance noise that is left after so many rounds."""
+        """x plus the instance noise that is left in this round."""
         std = self.instance_noise * max(0.0, 1 - round / self.instance_noise_rounds)
         return x + normal(x.shape, std=std, dtype=x.dtype, device=x.device) if std else x
 
     def flip(self, on_data: Tensor, on_samples: Tensor) -> tuple[Tensor, Tensor]:
-        """D's outputs (N,) on data and samples, some of which change places."""
+        """D's outputs (N,) on data and samples, some of which swap places."""
         if not self.label_flips:
             return on_data, on_samples
         flipped = uniform(on_data.shape, device=on_data.device) < self.label_flips

@@ -4,14 +4,16 @@ A latent z is drawn from Normal(0, 1) and a decoder turns it into a distribution
 
     p(x) = integral p(z) p(x | z) dz
 
-The integral is intractable, so an encoder q(z | x) = Normal(mean(x), var(x)) guesses which z an image came from, and
-training maximises a lower bound of log p(x), the ELBO:
+The integral is intractable. So an encoder q(z | x) = Normal(mean(x), var(x)) approximates the posterior p(z | x), and
+training maximises the evidence lower bound (ELBO) of log p(x):
 
     log p(x)  >=  E_q [log p(x | z)]  -  KL(q(z | x) || p(z))
                   reconstruction         distance from the prior
 
 The gradient passes through the draw because z = mean + std * noise (the reparameterization trick). More draws give
-a tighter bound (Burda et al. 2016, arXiv 1509.00519):  log p(x) >= E log 1/K sum_k p(x, z_k) / q(z_k | x).
+the tighter importance-weighted bound (Burda et al. 2016, arXiv 1509.00519):
+
+    log p(x)  >=  E log 1/K sum_k p(x, z_k) / q(z_k | x)
 """
 
 from __future__ import annotations
@@ -33,16 +35,17 @@ class VAE(nn.Module):
     hidden         units of the hidden layers of "mlp"
     architecture   default encoder and decoder: "mlp", one hidden layer each; "conv", two strided convolutions and two
                    transposed ones (H and W divisible by 4)
-    likelihood     what the decoder's output means, and what pixels are; a `Likelihood` or the name of one:
+    likelihood     the distribution of pixels given the decoder's output; a `Likelihood` or the name of one:
         "bernoulli"    binary pixels, 0 or 1
         "gaussian"     real-valued pixels in [0, 1], Normal with one learned variance; `log_prob` is then a density
         "levels"       integers 0 ... levels - 1, discretized logistic
     levels         of the likelihood "levels"
-    beta           weight of the KL term in `loss` (Higgins et al. 2017); `elbo` is the ELBO whatever beta
+    beta           weight of the KL term in `loss` (Higgins et al. 2017); `elbo` does not depend on it
     encoder        a module in place of the default: (N, C, H, W) -> (N, 2 latent_dim), the mean and log variance of z
     decoder        a module in place of the default: (N, latent_dim) -> the likelihood's maps, (N, maps C, H, W) or flat
 
-    Calling a VAE gives p(x | z), the decoder's distribution, for one z drawn from q(z | x).
+    Calling a VAE gives p(x | z), the decoder's distribution, for one z drawn from q(z | x). `ValueError` if an argument
+    is out of its range, or if images, encoder, decoder and likelihood do not fit together.
 
     >>> VAE((1, 28, 28))
     >>> VAE((3, 32, 32), latent_dim=64, architecture="conv", likelihood="levels")
@@ -63,8 +66,8 @@ class VAE(nn.Module):
     ) -> None:
         if len(image_shape) != 3 or min(*image_shape, latent_dim, hidden) < 1:
             raise ValueError(
-                f"VAE: got image_shape={tuple(image_shape)}, latent_dim={latent_dim}, hidden={hidden}; "
-                "expects (C, H, W), and latent_dim and hidden >= 1"
+                "VAE: expects image_shape (C, H, W), and latent_dim and hidden >= 1, "
+                f"got image_shape={tuple(image_shape)}, latent_dim={latent_dim}, hidden={hidden}"
             )
         if architecture not in ARCHITECTURES:
             raise ValueError(f"VAE: expects an architecture of {list(ARCHITECTURES)}, got {architecture!r}")
@@ -75,7 +78,7 @@ class VAE(nn.Module):
         self.encoder = new_encoder(image_shape, latent_dim, hidden) if encoder is None else encoder
         self.decoder = new_decoder(image_shape, self.maps, latent_dim, hidden) if decoder is None else decoder
         for name, parameter in self.likelihood.parameters.items():
-            setattr(self, name, parameter)  # as in weights files, where `log_var` stands at the top
+            setattr(self, name, parameter)  # weights files name it without a prefix
 
     def forward(self, x: Any) -> Distribution:
         """p(x | z) for one z drawn from q(z | x)."""
@@ -88,7 +91,7 @@ class VAE(nn.Module):
         x = self.likelihood.scaled(self._checked(x).astype(self._dtype))
         code, shape = self.encoder(x), (len(x), 2 * self.latent_dim)
         if code.shape != shape:
-            raise ValueError(f"VAE: the encoder gives {code.shape}, expects {shape}")
+            raise ValueError(f"VAE: expects {shape} from the encoder, got {code.shape}")
         mean, log_var = ops.split(code, 2, axis=1)
         return Normal(mean, log_var)
 
@@ -96,7 +99,7 @@ class VAE(nn.Module):
         """p(x | z), of shape (N, C, H, W), for z (N, latent_dim)."""
         out, shape = self.decoder(z), (len(z), self.maps, *self.image_shape[1:])
         if out.shape not in (shape, (len(z), math.prod(shape[1:]))):
-            raise ValueError(f"VAE: the decoder gives {out.shape}, expects {shape} or flat")
+            raise ValueError(f"VAE: expects {shape} or flat from the decoder, got {out.shape}")
         return self.likelihood.distribution(ops.reshape(out, shape))
 
     # -- what is maximised -------------------------------------------------------------------------------------------
@@ -123,7 +126,7 @@ class VAE(nn.Module):
         With one draw it is the ELBO; in the limit of many it is log p(x). About `rows` images are decoded at a time.
         """
         if samples < 1:
-            raise ValueError(f"log_prob: takes samples >= 1, got {samples}")
+            raise ValueError(f"log_prob: expects samples >= 1, got {samples}")
         q, target, n = self.encode(x), self._target(x), x.shape[0]
         log_weights = []
         for start in range(0, samples, max(rows // n, 1)):
@@ -158,11 +161,11 @@ class VAE(nn.Module):
     def _checked(self, x: Any) -> Tensor:
         x = x if isinstance(x, Tensor) else Tensor(x)
         if x.shape[1:] != self.image_shape:
-            raise ValueError(f"VAE: takes images (N, {', '.join(map(str, self.image_shape))}), got {x.shape}")
+            raise ValueError(f"VAE: expects images (N, {', '.join(map(str, self.image_shape))}), got {x.shape}")
         return x
 
     def _target(self, x: Any) -> Tensor:
-        """The images as `log_prob` of p(x | z) takes them, after a check of their pixels."""
+        """The images as the argument of log p(x | z), after a check of their pixels."""
         x = self._checked(x)
         self.likelihood.check(x)
         return x.astype(self._dtype)
@@ -221,7 +224,7 @@ def _quarter(image_shape: Shape) -> Shape:
     """The shape of the smallest maps: 64 channels, a quarter of the sides."""
     _, height, width = image_shape
     if height % 4 or width % 4:
-        raise ValueError(f'VAE: architecture="conv" takes sides divisible by 4, got {height} x {width}')
+        raise ValueError(f'VAE: architecture="conv" expects sides divisible by 4, got {height} x {width}')
     return 64, height // 4, width // 4
 
 

@@ -10,13 +10,13 @@ from minigen.train.run import Metrics
 
 
 class GANWarning(UserWarning):
-    """Something that often means that the training of a GAN has gone wrong."""
+    """A sign that the training of a GAN may be failing."""
 
 
 class Diagnostics:
-    """Running averages of a game's metrics, and a warning, once each, when they look like a known way to fail.
+    """Warnings of known ways to fail, each given once, from running averages of a game's metrics.
 
-    patience    over how many rounds the averages reach back, and after how many rounds the first warning may come
+    patience    the number of rounds that the averages cover, and of those before the first warning
     """
 
     def __init__(self, players: Mapping[str, Player], patience: int = 300) -> None:
@@ -26,7 +26,7 @@ class Diagnostics:
         self.told: set[str] = set()
 
     def look(self, metrics: Metrics) -> None:
-        """Take in the metrics of one round."""
+        """Update the averages with the metrics of one round, and warn if necessary."""
         before = self.averages
         share = 1 / min(self.looked + 1, self.patience)
         self.averages = {name: before.get(name, 0.0) * (1 - share) + share * value for name, value in metrics.items()}
@@ -38,8 +38,9 @@ class Diagnostics:
             loss, grad = f"{prefix(name)}_loss", f"{prefix(name)}_grad"
             if player.perfect is not None and now[loss] < player.perfect:
                 self.tell(
-                    f"the {name}'s loss is near zero ({now[loss]:.2g}): it tells samples from data without fail, and "
-                    "the generator learns little. Instance noise, label smoothing or a smaller rate may help."
+                    f"the {name}'s loss is near zero ({now[loss]:.2g}): it separates samples from data almost "
+                    "perfectly, and the generator learns little. Instance noise, label smoothing or a smaller rate may "
+                    "help."
                 )
             if metrics[grad] > 100 * before[grad]:
                 self.tell(

@@ -1,4 +1,4 @@
-"""Divergence: numbers of a training run that are not finite any more, and where they are."""
+"""Divergence: detect numbers of a training run that are no longer finite, and say where they are."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from minigen.nn import Module, Parameter
 
 
 class Diverged(RuntimeError):
-    """A loss, a gradient, a parameter or other state of training is not a finite number any more."""
+    """A loss, a gradient, a parameter or other state of training is no longer finite."""
 
 
 def check_finite(part: str, owner: Any) -> None:
@@ -28,7 +28,7 @@ def check_overflow(part: str, model: Module) -> None:
 
     A gradient is too large when the sum of its squares overflows; in float32 this is a norm of 1.8e19. Adam and RMSprop
     average these squares: once the average is infinite it stays so, and the parameters hardly move again. While the sum
-    is finite, the state of the optimizer is finite too. All the sums take less than a hundredth of a step.
+    is finite, the state of the optimizer is finite too. The sums take less than a hundredth of a step's time.
     """
     sums: dict[str, Any] = {}
     with np.errstate(over="ignore", invalid="ignore"):

@@ -20,13 +20,13 @@ class Game:
     """One round of a game between players, from a batch of images: a step for `train.train`.
 
     model       has `players()` and `noise(n)`, such as `models.GAN`; `models.game` says what they are
-    optimizers  an optimizer for each player, by its name; it moves parameters of that player only
+    optimizers  an optimizer for each player, by its name; it updates parameters of that player only
     average     a running average of weights, updated after each round, such as `optim.WeightEMA(gan.generator, 0.999)`
     schedule    gives a factor for all learning rates from the number of rounds made, such as `optim.linear_decay`
 
     In a round each player in turn makes its number of steps: in a GAN the discriminator makes k, then the generator
-    makes one. A step moves the parameters of its player; in the rest of the model nothing changes, not even running
-    statistics. The images are cut into k parts of m, where k is the largest number of steps, and a remainder is left
+    makes one. A step updates the parameters of its player; the rest of the model is frozen, running statistics
+    included. The images are cut into k parts of m, where k is the largest number of steps, and a remainder is left
     out. A player with fewer steps gets the last parts.
 
     The metrics of a player are those of its last step: its loss and the norm of its gradient, which are `d_loss` and
@@ -56,7 +56,7 @@ class Game:
 
     @property
     def rounds(self) -> int:
-        """Rounds made so far, also before an interruption: the steps of the last player's optimizer tell."""
+        """Rounds made so far, also before an interruption, from the steps of the last player's optimizer."""
         name, player = list(self.players.items())[-1]
         return self.optimizers[name].steps // player.steps
 
@@ -91,19 +91,19 @@ class Game:
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
-        """Inside the block the model has its averaged weights, if they are kept."""
+        """Inside the block the model has its averaged weights, if there are any."""
         with self.average.applied() if self.average is not None else nullcontext():
             yield
 
 
 def check_optimizers(players: Mapping[str, Player], optimizers: Mapping[str, Optimizer]) -> None:
-    """`ValueError` unless there is an optimizer for each player, which moves parameters of that player only."""
+    """`ValueError` unless there is an optimizer for each player, which updates parameters of that player only."""
     if optimizers.keys() != players.keys():
         raise ValueError(f"Game: expects an optimizer for each of {list(players)}, got {list(optimizers)}")
     for name, player in players.items():
         own = {id(p) for p in player.module.parameters()}
         if not all(id(p) in own for p in optimizers[name].parameters):
-            raise ValueError(f"Game: expects the optimizer of {name!r} to move its parameters, got others")
+            raise ValueError(f"Game: expects the optimizer of {name!r} to update its parameters, got others")
     if len({prefix(name) for name in players}) < len(players):
         raise ValueError(f"Game: expects players with different names in the log, got {list(players)}")
 

@@ -1,4 +1,4 @@
-"""Ending a run at the next good moment, when the user or the system asks for it."""
+"""Signals that end a run: it finishes its current step and saves before it ends."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class Interrupted(KeyboardInterrupt):
 
 
 class Interruption:
-    """Inside the block the first Ctrl-C, SIGTERM or SIGHUP sets `asked` and says so; a second one acts as usual.
+    """Inside the block the first Ctrl-C, SIGTERM or SIGHUP sets `asked` and tells the user; a second one acts as usual.
 
-    If the block ends without an error although one was asked for, that signal acts as usual then.
+    If the block then ends without an error, the signal acts as usual at its end.
 
     asked   the number of the signal, 0 if there was none
     piece   what the run finishes first, in the words of the message

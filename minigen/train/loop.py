@@ -64,9 +64,9 @@ def train(
 
     evaluate    gives the metrics of the test set, after every epoch
     draw        called with the number of finished epochs, about 12 times in the run: writes figures
-    report      turns a record of the log into the line that is printed as often; then a line is also printed after the
+        report      turns a record of the log into the line that is printed as often; then a line is also printed after the
                 first steps, which says how long the run will take
-    resume      continue the run in `out`; otherwise an earlier run there is moved aside
+        resume      continue the run in `out`; otherwise an earlier run there is moved aside
     settings    what affects training (not how samples are drawn from the trained model, for example); resuming with
                 another value of one is an error
 
@@ -75,9 +75,9 @@ def train(
     that is resumed just after an epoch, also after the last one, draws and reports that epoch once more, since the
     figures may not have been finished.
 
-    Ctrl-C, SIGTERM and SIGHUP let the present step, evaluation or drawing end, save, and raise `Interrupted`. A loss, a
-    gradient or any state of training that is not finite raises `Diverged`, which names the step, the part of the model
-    and the last good checkpoint.
+    After Ctrl-C, SIGTERM or SIGHUP, `train` finishes the current step, evaluation or drawing, saves, and raises
+    `Interrupted`. A loss, a gradient or any state of training that is not finite raises `Diverged`, which names the
+    step, the part of the model and the last good checkpoint.
     """
     if out == "":
         raise ValueError("train: expects out to be a folder, got ''")
@@ -129,7 +129,7 @@ def train(
 def _one_step(run: Run, step: Step, images: Any, labels: Any, bar: Any) -> None:
     """Make the step, and show the mean metrics of the epoch so far in the bar."""
     try:
-        with np.errstate(all="ignore"):  # what overflows is told as `Diverged`
+        with np.errstate(all="ignore"):  # an overflow is reported as `Diverged`
             run.add(step(images, labels))
     except Diverged as error:
         raise run.diverged(run.batch + 1, str(error)) from None
@@ -152,7 +152,7 @@ def _progress_bar(run: Run, epochs: int, batches: int) -> Any:
 
 
 def _say(bar: Any, line: str) -> None:
-    """A line of output, above the progress bar. If nobody reads it any more (a closed pipe), training goes on."""
+    """Print a line above the progress bar. If the output has been closed (a broken pipe), training goes on."""
     try:
         bar.write(line, file=sys.stdout)
         sys.stdout.flush()

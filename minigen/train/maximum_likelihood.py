@@ -1,4 +1,4 @@
-"""Training by maximum likelihood: the step of every model that has one (or a bound of it)."""
+"""Maximum likelihood: the training step of every model with a likelihood or a bound of it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from minigen.train.run import Metrics
 class MaximumLikelihood:
     """A step down the gradient of `model.loss(images, labels)`, in nats an image.
 
-    max_norm    what the gradient's norm is clipped to
+    max_norm    gradient clipping: the largest norm of the gradient
     schedule    gives the factor of the learning rate for the number of steps made, such as `optim.linear_decay(steps)`
     """
 

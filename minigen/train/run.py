@@ -18,7 +18,7 @@ from minigen.train.divergence import Diverged, check_finite
 
 Metrics = dict[str, float]
 RECORD = {"epoch": int, "train": dict, "test": dict, "seconds": float}
-"""What the log says of an epoch: the mean metrics of its steps and of the test set, and the run's time until then."""
+"""What the log says of an epoch: the means of its steps' metrics, the test set's metrics, and the run's time so far."""
 
 
 class Run:
@@ -41,7 +41,7 @@ class Run:
 
     @contextmanager
     def opened(self, resume: bool) -> Iterator[Path | None]:
-        """Inside the block the run goes on, or begins, and no other process may train in its folder.
+        """Begin or resume the run; inside the block no other process may train in its folder.
 
         Gives the path that an earlier run was moved to, which is `<out>.1` or the next free name. `FileNotFoundError`
         if there is nothing to resume, `ValueError` if the settings differ or the checkpoint is damaged, other `OSError`
@@ -70,7 +70,7 @@ class Run:
         return moved if self.out.is_symlink() else self.out.with_name(moved.name)
 
     def _move_folder(self) -> Path:
-        """Give the folder the next free name."""
+        """Rename the folder to the next free `<out>.1`, `<out>.2`, ..."""
         folder = self.out.resolve()
         names = (folder.with_name(f"{folder.name}.{number}") for number in count(1))
         moved = next(path for path in names if not path.exists())
@@ -85,7 +85,7 @@ class Run:
         return moved
 
     def _resume(self) -> None:
-        """Go on where the checkpoint stands."""
+        """Restore the state of the checkpoint."""
         progress = load_progress(self.checkpoint)
         self._check_settings(progress.get("settings", {}))
         load_checkpoint(self.checkpoint, self.parts)
@@ -104,7 +104,7 @@ class Run:
     # -- progress ----------------------------------------------------------------------------------------------------
 
     def add(self, metrics: Metrics) -> None:
-        """One more batch is done."""
+        """Add the metrics of one more batch."""
         self.batch += 1
         for name, value in metrics.items():
             self.sums[name] = self.sums.get(name, 0.0) + value
@@ -172,7 +172,7 @@ class Run:
 def read_log(path: Path, epochs: int) -> list[dict[str, Any]]:
     """The records of the first `epochs` epochs in a log. Warns of lines that are no records, and of missing epochs.
 
-    Only for a checkpoint of before checkpoints held the log.
+    Used for old checkpoints, which do not hold the log.
     """
     records = {}
     for number, line in enumerate(path.read_bytes().splitlines() if path.exists() else [], start=1):

@@ -95,7 +95,7 @@ def test_errors_name_the_file_and_what_is_wrong(folder: Path, tmp_path: Path) ->
 
     has_no = r"^load_attributes: .*a\.txt has no attribute 'Hat'; it has Bangs Eyeglasses Male 5_o_Clock_Shadow$"
     refused(good, has_no, which=("Male", "Hat"))
-    refused(good, r"^load_attributes: split must be \"train\" or \"test\", got 'validation'$", "validation")
+    refused(good, r"^load_attributes: expects split \"train\" or \"test\", got 'validation'$", "validation")
     line = r"^load_attributes: .*a\.txt: the line of '3\.png' is not a name and 4 times 1 or -1$"
     refused(good.replace("3.png  1  1", "3.png  1"), line)
     refused(good.replace("3.png  1  1", "3.png  1  1  1"), line)

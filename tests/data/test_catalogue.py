@@ -21,7 +21,7 @@ def test_an_unknown_name_is_answered_with_those_there_are() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_unknown_split_is_refused(name: str) -> None:
-    with pytest.raises(ValueError, match='load: split must be "train" or "test", got \'validation\''):
+    with pytest.raises(ValueError, match='load: expects split "train" or "test", got \'validation\''):
         load(name, "validation")
 
 

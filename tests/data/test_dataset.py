@@ -42,7 +42,7 @@ def test_chooses_images_with_all_their_labels() -> None:
 
 @pytest.mark.parametrize("n", [0, -1, 7])
 def test_take_takes_no_other_number(n: int) -> None:
-    with pytest.raises(ValueError, match=rf"take: n must be 1 ... 6, the number of images in .*, got {n}"):
+    with pytest.raises(ValueError, match=rf"take: expects n = 1 ... 6, the number of images in .*, got {n}"):
         make().take(n)
 
 
@@ -55,7 +55,7 @@ def test_an_integer_chooses_an_image_and_its_label() -> None:
     with pytest.raises(IndexError):
         dataset[6]
     for index in (True, "a", 1.0, None):
-        with pytest.raises(TypeError, match=f"an index must be an integer, a slice or an array, got {index!r}"):
+        with pytest.raises(TypeError, match=f"expects an integer, a slice or an array as the index, got {index!r}"):
             dataset[index]  # type: ignore[call-overload]
 
 
@@ -67,26 +67,26 @@ def test_from_arrays() -> None:
     without = Dataset.from_arrays(images, name="mine", split="test")
     assert without.labels.tolist() == [0, 0, 0] and without.classes == ("0",)
     assert repr(without) == "<mine test: (3, 1, 2, 2) images, 1 classes>"
-    with pytest.raises(ValueError, match="from_arrays: labels must be integers, got float64"):
+    with pytest.raises(ValueError, match="from_arrays: expects integer labels, got float64"):
         Dataset.from_arrays(images, [0.0, 1.0, 2.0])
-    with pytest.raises(ValueError, match=r"labels must lie in 0 ... 0, got -1 ... 0"):
+    with pytest.raises(ValueError, match=r"expects labels in 0 ... 0, got -1 ... 0"):
         Dataset.from_arrays(images, [0, -1, 0])
-    with pytest.raises(ValueError, match=r"labels must be \(3,\) int64, got \(2,\)"):
+    with pytest.raises(ValueError, match=r"expects labels \(3,\) int64, got \(2,\)"):
         Dataset.from_arrays(images, [0, 1])
-    with pytest.raises(ValueError, match=r"images must be \(N, C, H, W\) uint8, got \(3, 1, 2, 2\) float64"):
+    with pytest.raises(ValueError, match=r"expects images \(N, C, H, W\) uint8, got \(3, 1, 2, 2\) float64"):
         Dataset.from_arrays(images / 255)
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"images": np.zeros((6, 1, 1), np.uint8)}, r"images must be \(N, C, H, W\) uint8, got \(6, 1, 1\)"),
+        ({"images": np.zeros((6, 1, 1), np.uint8)}, r"expects images \(N, C, H, W\) uint8, got \(6, 1, 1\)"),
         ({"images": np.zeros((6, 1, 1, 1))}, "uint8, got .* float64"),
-        ({"labels": np.zeros(5, np.int64)}, r"labels must be \(6,\) int64, got \(5,\)"),
-        ({"labels": np.zeros(6, np.uint8)}, "labels must be .* int64, got .* uint8"),
-        ({"labels": np.full(6, 2)}, r"labels must lie in 0 ... 1, got 2 ... 2"),
-        ({"labels": np.arange(6) % 2 - 1}, r"labels must lie in 0 ... 1, got -1 ... 0"),
-        ({"colours": np.full(6, 3)}, r"colours must lie in 0 ... 2"),
+        ({"labels": np.zeros(5, np.int64)}, r"expects labels \(6,\) int64, got \(5,\)"),
+        ({"labels": np.zeros(6, np.uint8)}, "expects labels .* int64, got .* uint8"),
+        ({"labels": np.full(6, 2)}, r"expects labels in 0 ... 1, got 2 ... 2"),
+        ({"labels": np.arange(6) % 2 - 1}, r"expects labels in 0 ... 1, got -1 ... 0"),
+        ({"colours": np.full(6, 3)}, r"expects colours in 0 ... 2"),
     ],
 )
 def test_refuses_parts_that_do_not_fit(changes: dict[str, object], message: str) -> None:

@@ -130,7 +130,7 @@ def test_images_and_labels(tmp_path: Path) -> None:
     assert labels.dtype == np.int64 and labels.tolist() == [4, 2]
     with pytest.raises(ValueError, match=r"images has 2 images, but .*three has 3 labels"):
         read_images_and_labels(tmp_path / "images", tmp_path / "three")
-    with pytest.raises(ValueError, match=r"labels: images must be \(N, H, W\), got \(2,\)"):
+    with pytest.raises(ValueError, match=r"labels: expects images \(N, H, W\), got \(2,\)"):
         read_images_and_labels(tmp_path / "labels", tmp_path / "labels")
-    with pytest.raises(ValueError, match=r"images: labels must be \(N,\), got \(2, 2, 3\)"):
+    with pytest.raises(ValueError, match=r"images: expects labels \(N,\), got \(2, 2, 3\)"):
         read_images_and_labels(tmp_path / "images", tmp_path / "images")

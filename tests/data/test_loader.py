@@ -263,11 +263,11 @@ def test_binary_images_are_flipped_with_their_probabilities() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"pixels": "grey"}, "pixels must be one of 'binary', 'levels', 'unit', 'signed', got 'grey'"),
-        ({"binarization": "static"}, "binarization must be one of 'dynamic', 'fixed', got 'static'"),
-        ({"levels": 2}, "levels must be 2 ... 256, with pixels=\"levels\"; got 2 with 'binary'"),
-        ({"pixels": "levels", "levels": 257}, "levels must be 2 ... 256"),
-        ({"pixels": "levels", "levels": 1}, "levels must be 2 ... 256"),
+        ({"pixels": "grey"}, "expects pixels to be one of 'binary', 'levels', 'unit', 'signed', got 'grey'"),
+        ({"binarization": "static"}, "expects binarization to be one of 'dynamic', 'fixed', got 'static'"),
+        ({"levels": 2}, "expects levels 2 ... 256 with pixels=\"levels\", got 2 with 'binary'"),
+        ({"pixels": "levels", "levels": 257}, "expects levels 2 ... 256"),
+        ({"pixels": "levels", "levels": 1}, "expects levels 2 ... 256"),
         ({"batch_size": 0}, "expects batch_size >= 1 and seed >= 0, got 0 and 0"),
         (
             {"batch_size": 24, "drop_last": True},

@@ -65,8 +65,8 @@ def write(folder: Path, value: int, monkeypatch: pytest.MonkeyPatch, name: str) 
 @pytest.mark.parametrize(
     ("shape", "label", "message"),
     [
-        ((2, 28, 14), 0, "idx3.*: images must be 28 x 28, got 28 x 14"),
-        ((2, 28, 28), 10, "idx1.*: labels must be 0 ... 9, got 10"),
+        ((2, 28, 14), 0, "idx3.*: expects images of 28 x 28, got 28 x 14"),
+        ((2, 28, 28), 10, "idx1.*: expects labels 0 ... 9, got 10"),
     ],
 )
 def test_files_of_another_shape_are_refused_by_name(

@@ -95,15 +95,15 @@ def test_samples_by_seed_and_of_the_default_dtype() -> None:
 
 def test_errors() -> None:
     for means in ([1.0, 2.0], np.zeros((0, 2))):
-        with pytest.raises(ValueError, match=r"GaussianMixture: means must be \(K, D\)"):
+        with pytest.raises(ValueError, match=r"GaussianMixture: expects means \(K, D\)"):
             GaussianMixture(means, 1.0)
     for std in (0.0, -1.0, [1.0, 1.0, 1.0], math.nan):
-        with pytest.raises(ValueError, match=r"GaussianMixture: std must be positive, one number or \(2,\)"):
+        with pytest.raises(ValueError, match=r"GaussianMixture: expects std to be positive, one number or \(2,\)"):
             GaussianMixture([[0.0], [1.0]], std)
-    with pytest.raises(ValueError, match="GaussianMixture: weights must be positive"):
+    with pytest.raises(ValueError, match="GaussianMixture: expects weights to be positive"):
         GaussianMixture([[0.0], [1.0]], 1.0, [1.0, 0.0])
     for x in (np.zeros(3), np.zeros((3, 1))):
-        with pytest.raises(ValueError, match=r"log_prob: x must be \(N, 2\), got"):
+        with pytest.raises(ValueError, match=r"log_prob: expects x \(N, 2\), got"):
             toy.ring().log_prob(x)
 
 

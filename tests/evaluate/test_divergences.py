@@ -214,16 +214,18 @@ def test_wasserstein_of_samples_approaches_that_of_their_densities() -> None:
 def test_mistakes() -> None:
     p, q = np.log([0.5, 0.5]), np.log([[0.5, 0.5]])
     for fn in (kl_divergence, jensen_shannon_divergence, wasserstein_1d_of_densities):
-        with pytest.raises(ValueError, match=rf"{fn.__name__}: takes arrays of one shape, got \(2,\) and \(1, 2\)"):
+        with pytest.raises(ValueError, match=rf"{fn.__name__}: expects arrays of one shape, got \(2,\) and \(1, 2\)"):
             fn(p, q, 1.0)
-    with pytest.raises(ValueError, match=r"value_function: takes arrays of one shape, got \(2,\) and \(2,\) and \(3"):
+    with pytest.raises(ValueError, match=r"value_function: expects arrays of one shape, got \(2,\) and \(2,\) and \(3"):
         value_function(p, p, np.zeros(3))
-    with pytest.raises(ValueError, match=r"optimal_discriminator: takes two arrays of one shape, got \(2,\)"):
+    with pytest.raises(ValueError, match=r"optimal_discriminator: expects two arrays of one shape, got \(2,\)"):
         optimal_discriminator(p, q)
-    with pytest.raises(ValueError, match=r"wasserstein_1d_of_densities: takes densities on a line \(N,\), got \(1"):
+    with pytest.raises(ValueError, match=r"wasserstein_1d_of_densities: expects densities on a line \(N,\), got \(1"):
         wasserstein_1d_of_densities(q, q, 1.0)
     for bad in (np.zeros((2, 3)), np.zeros(0), np.array(1.0), np.zeros((1, 2))):
-        with pytest.raises(ValueError, match=r"wasserstein_1d: takes samples \(N,\) or \(N, 1\), got"):
+        with pytest.raises(ValueError, match=r"wasserstein_1d: expects samples \(N,\) or \(N, 1\), got"):
             wasserstein_1d(bad, p)
-    with pytest.raises(ValueError, match="integration_grid: takes low < high, n >= 1 and dimensions >= 1, got 1, 1, 5"):
+    with pytest.raises(
+        ValueError, match="integration_grid: expects low < high, n >= 1 and dimensions >= 1, got 1, 1, 5"
+    ):
         integration_grid(1, 1, 5)

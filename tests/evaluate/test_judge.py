@@ -82,8 +82,8 @@ def test_loss_and_correct(device: Device) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"image_shape": (28, 28)}, r"Classifier: got image_shape=\(28, 28\)"),
-        ({"classes": 1}, "Classifier: got .*classes=1.*takes .*classes >= 2"),
+        ({"image_shape": (28, 28)}, r"Classifier: expects image_shape \(C, H, W\), .*, got image_shape=\(28, 28\)"),
+        ({"classes": 1}, "Classifier: expects .*classes >= 2, got .*classes=1"),
         ({"width": 0}, "Classifier: .*width=0"),
     ],
 )
@@ -98,7 +98,7 @@ def test_impossible_settings(arguments: dict[str, Any], message: str) -> None:
     ids=["bytes", "RGB", "3-D", "list"],
 )
 def test_what_is_no_image_of_its_kind(x: Any) -> None:
-    with pytest.raises(ValueError, match=r"Classifier: takes images \(N, 1, 8, 8\) of floats in \[-1, 1\], got "):
+    with pytest.raises(ValueError, match=r"Classifier: expects images \(N, 1, 8, 8\) of floats in \[-1, 1\], got "):
         Classifier((1, 8, 8), 3)(x)
 
 
@@ -169,7 +169,7 @@ def test_batches_are_moved_by_up_to_two_pixels_of_28(monkeypatch: pytest.MonkeyP
 
 
 def test_one_class_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"Classifier: got .*classes=1"):
+    with pytest.raises(ValueError, match=r"Classifier: expects .*, got .*classes=1"):
         trained_classifier(
             Dataset(np.zeros((2, 1, 4, 4), np.uint8), np.zeros(2, np.int64), ("image",), "folder", "train"),
             halves(2),
@@ -232,6 +232,6 @@ def test_report_on(n: int, compared: int) -> None:
 def test_report_on_takes_signed_pixels_only() -> None:
     model = Classifier((1, 4, 4), 3, width=2, features=5)
     for samples, real in ((signed(4) * 127, signed(4)), (signed(4), signed(4) / 2 + 0.5), (signed(4), signed(4) * 2)):
-        with pytest.raises(ValueError, match=r"report_on: takes pixels in \[-1, 1\], got samples in "):
+        with pytest.raises(ValueError, match=r"report_on: expects pixels in \[-1, 1\], got samples in "):
             report_on(samples, model, real)
     report_on(np.ones((4, 1, 4, 4), np.float32), model, signed(4))  # a generator may have collapsed to white

@@ -199,7 +199,7 @@ def test_everything_works_on_a_gpu(device: Device) -> None:
         (lambda: latent.lerp(points(2), points(3), 5), r"lerp: .* got \(2,\) float64, \(3,\)"),
         (lambda: latent.slerp(points(2), points(2), 1), "slerp: .*steps >= 2.*steps=1"),
         (lambda: latent.lerp(np.arange(2), np.arange(2), 3), "lerp: .*floats.* int64"),
-        (lambda: latent.walk(points(1, 2), 3), "walk: takes two or more points .*got 1 points"),
+        (lambda: latent.walk(points(1, 2), 3), "walk: expects two or more points .*got 1 points"),
         (lambda: latent.walk(points(2, 2), 0), "walk: .*steps=0"),
         (lambda: latent.arithmetic(points(2, 3), points(2, 3), points(3)), r"arithmetic: .*\(K, latent_dim\).*\(3,\)"),
         (lambda: latent.arithmetic(points(2, 3), points(0, 3), points(2, 3)), r"arithmetic: .*\(0, 3\)"),

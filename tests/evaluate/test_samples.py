@@ -78,8 +78,8 @@ def test_nearest_holds_a_bounded_number_of_numbers(n: int, m: int, size: int, mo
     [
         ((random(2, 4), random(3, 5)), r"nearest: .*got \(2, 4\), \(3, 5\)"),
         ((random(2, 4), np.zeros((3, 4), np.uint8)), "nearest: .*same units, got float64 and uint8"),
-        ((random(2, 4), random(3, 4), 4), "nearest: takes k = 1 ... 3, .*got 4"),
-        ((random(2, 4), random(0, 4)), "nearest: takes two arrays"),
+        ((random(2, 4), random(3, 4), 4), "nearest: expects k = 1 ... 3, .*got 4"),
+        ((random(2, 4), random(0, 4)), "nearest: expects two arrays"),
     ],
 )
 def test_nearest_errors(arguments: tuple, message: str) -> None:
@@ -128,7 +128,7 @@ def test_best_sigma() -> None:
 
 
 def test_parzen_errors() -> None:
-    with pytest.raises(ValueError, match="parzen_log_prob: takes sigma > 0, got 0"):
+    with pytest.raises(ValueError, match="parzen_log_prob: expects sigma > 0, got 0"):
         parzen_log_prob(random(2, 3), random(2, 3), 0)
     with pytest.raises(ValueError, match=r"parzen_log_prob: .*\(2, 3\), \(2, 4\)"):
         parzen_log_prob(random(2, 3), random(2, 4), 1)
@@ -157,7 +157,7 @@ def test_modes_covered_by_the_mixtures_own_samples() -> None:
 
 def test_modes_covered_errors() -> None:
     for bad in (np.zeros((4, 3)), np.zeros(2), np.zeros((0, 2))):
-        with pytest.raises(ValueError, match=r"modes_covered: takes samples \(N, 2\), got"):
+        with pytest.raises(ValueError, match=r"modes_covered: expects samples \(N, 2\), got"):
             modes_covered(bad, toy.ring())
-    with pytest.raises(ValueError, match="modes_covered: takes at_least >= 1, got 0"):
+    with pytest.raises(ValueError, match="modes_covered: expects at_least >= 1, got 0"):
         modes_covered(np.zeros((1, 2)), toy.ring(), at_least=0)

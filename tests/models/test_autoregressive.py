@@ -379,13 +379,13 @@ def test_sampling_errors(make: Make, options: dict, message: str) -> None:
 @every_model
 def test_wrong_images_are_refused(make: Make) -> None:
     model = build(make, (1, 2, 2), 3)
-    with pytest.raises(ValueError, match=r"takes images \(N, 1, 2, 2\), got \(4, 1, 2, 3\)"):
+    with pytest.raises(ValueError, match=r"expects images \(N, 1, 2, 2\), got \(4, 1, 2, 3\)"):
         model.log_prob(images((1, 2, 3), 2, n=4))
-    with pytest.raises(TypeError, match=r"takes integers 0 \.\.\. 2, got float64"):
+    with pytest.raises(TypeError, match=r"expects integers 0 \.\.\. 2, got float64"):
         model.log_prob(np.zeros((1, 1, 2, 2)))
-    with pytest.raises(ValueError, match=r"takes integers 0 \.\.\. 2, got 3"):
+    with pytest.raises(ValueError, match=r"expects integers 0 \.\.\. 2, got 3"):
         model.log_prob(np.full((1, 1, 2, 2), 3, np.uint8))
-    with pytest.raises(ValueError, match=r"levels=1; takes \(C, H, W\) and 2 \.\.\. 256 levels"):
+    with pytest.raises(ValueError, match=r"expects image_shape \(C, H, W\) and 2 \.\.\. 256 levels, got .*levels=1"):
         make((1, 2, 2), 1)
 
 
@@ -536,7 +536,7 @@ def test_a_recurrence_that_sees_too_little_is_found(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_pixelrnn_has_two_kinds_of_cells() -> None:
-    with pytest.raises(ValueError, match='PixelRNN: cell is \'gru\'; takes "row" or "diagonal"'):
+    with pytest.raises(ValueError, match='PixelRNN: expects cell to be "row" or "diagonal", got \'gru\''):
         PixelRNN((1, 2, 2), 2, "gru")
 
 
@@ -561,5 +561,5 @@ def test_the_residual_stream_is_added_once() -> None:
 
 
 def test_pixelcnn_needs_a_kernel_that_sees_something() -> None:
-    with pytest.raises(ValueError, match=r"^PixelCNN: takes an odd kernel_size from 3 up, got 1$"):
+    with pytest.raises(ValueError, match=r"^PixelCNN: expects an odd kernel_size from 3 up, got 1$"):
         PixelCNN((1, 2, 2), kernel_size=1)

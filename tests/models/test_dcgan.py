@@ -172,11 +172,11 @@ def test_labels_matter_to_both_players(device: Device) -> None:
     np.testing.assert_allclose(gan.discriminator.net(stacked).numpy().ravel(), logits.numpy(), rtol=1e-5, atol=1e-7)
     others = gan.discriminator(images, device.asarray((labels + 1) % 3))
     assert not np.allclose(others.numpy(), logits.numpy(), rtol=1e-3)
-    with pytest.raises(ValueError, match=r"^DCGAN: takes labels$"):
+    with pytest.raises(ValueError, match=r"^DCGAN: expects labels, got none$"):
         gan.sample(2)
     with pytest.raises(ValueError, match=r"^one_hot: expects integers \(N,\) in 0 ... 2"):
         gan.sample(2, np.array([0, 3]))
-    with pytest.raises(ValueError, match=r"^DCGAN: takes no labels, it has no classes$"):
+    with pytest.raises(ValueError, match=r"^DCGAN: expects no labels, it has no classes$"):
         DCGAN((1, 8, 8), 4, 2).sample(2, labels[:2])
 
 
@@ -185,13 +185,13 @@ def test_labels_matter_to_both_players(device: Device) -> None:
 
 @pytest.mark.parametrize("shape", [(1, 7, 7), (1, 8, 9), (8, 8), (1, 1, 8, 8)])
 def test_images_that_it_does_not_take(shape: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match=r"^DCGAN: takes square images \(C, side, side\) from 8 x 8 up, got \("):
+    with pytest.raises(ValueError, match=r"^DCGAN: expects square images \(C, side, side\) from 8 x 8 up, got \("):
         DCGAN(shape)
 
 
 @pytest.mark.parametrize("options", [{"latent_dim": 0}, {"features": 0}, {"classes": 0}, {"image_shape": (0, 8, 8)}])
 def test_numbers_that_it_does_not_take(options: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"^DCGAN: got .*; takes 1 or more$"):
+    with pytest.raises(ValueError, match=r"^DCGAN: expects 1 or more of each, got "):
         DCGAN(**{"image_shape": (1, 8, 8), **options})
 
 

@@ -225,8 +225,8 @@ def test_samples_are_drawn_without_a_record(device: Device) -> None:
     [
         ({"objective": "wgan"}, r"expects objective to be one of \('minimax', .*\), got 'wgan'$"),
         ({"k": 0}, r"expects k >= 1, got 0$"),
-        ({"penalty": 3.0}, r"penalty=3.0 with 'non-saturating'; takes one > 0, with a gradient penalty$"),
-        ({"objective": "wasserstein-gp", "penalty": 0.0}, r"penalty=0.0 with 'wasserstein-gp'; takes one > 0"),
+        ({"penalty": 3.0}, r"expects penalty > 0, with a gradient penalty, got 3.0 with 'non-saturating'$"),
+        ({"objective": "wasserstein-gp", "penalty": 0.0}, r"expects penalty > 0, .*, got 0.0 with 'wasserstein-gp'$"),
         ({"objective": "hinge", "tricks": Tricks(label_smoothing=0.1)}, r"objective='hinge' has no labels that could"),
         ({"objective": "wasserstein", "tricks": Tricks(label_smoothing=0.1)}, r"objective='wasserstein' has no labels"),
     ],
@@ -247,7 +247,7 @@ def test_two_players_of_different_classes() -> None:
 def test_labels_where_there_are_none_and_none_where_there_are() -> None:
     gan, labels = watched(), np.zeros(2, np.int64)
     for call in (lambda: gan.sample(2, labels), lambda: gan(gan.noise(2), labels)):
-        with pytest.raises(ValueError, match=r"^GAN: takes no labels, it has no classes$"):
+        with pytest.raises(ValueError, match=r"^GAN: expects no labels, it has no classes$"):
             call()
     of_classes = conditional()
     z = of_classes.noise(2)
@@ -257,7 +257,7 @@ def test_labels_where_there_are_none_and_none_where_there_are() -> None:
         lambda: of_classes.loss(points(2)),
         lambda: of_classes.generator_loss(Batch(points(2), z)),
     ):
-        with pytest.raises(ValueError, match=r"^GAN: takes labels$"):
+        with pytest.raises(ValueError, match=r"^GAN: expects labels, got none$"):
             call()
     for wrong in (np.array([0, 3]), np.array([-1, 0]), np.array([0.0, 1.0]), np.array([[0, 1]])):
         with pytest.raises(ValueError, match=r"^one_hot: expects integers \(N,\) in 0 ... 2, got "):
@@ -266,7 +266,7 @@ def test_labels_where_there_are_none_and_none_where_there_are() -> None:
 
 def test_a_number_or_noise() -> None:
     gan = watched()
-    with pytest.raises(ValueError, match=r"^sample: takes n or z, got n=None and no z$"):
+    with pytest.raises(ValueError, match=r"^sample: expects n or z, got n=None and no z$"):
         gan.sample()
-    with pytest.raises(ValueError, match=r"^sample: takes n or z, got n=2 and a z$"):
+    with pytest.raises(ValueError, match=r"^sample: expects n or z, got n=2 and a z$"):
         gan.sample(2, z=gan.noise(2))

@@ -233,28 +233,30 @@ def test_the_cache_changes_nothing_with_labels() -> None:
 
 def test_wrong_labels_are_refused() -> None:
     model, x = conditional(), images((1, 2, 2), 2, n=2)
-    takes = r"GatedPixelCNN: takes labels \(2,\), integers 0 \.\.\. 2, got "
+    expected = r"GatedPixelCNN: expects labels \(2,\), integers 0 \.\.\. 2, got "
     for call in (model.logits, model.log_prob, model.loss, lambda _, labels=None: model.sample(2, labels)):
-        with pytest.raises(ValueError, match=takes + "none"):
+        with pytest.raises(ValueError, match=expected + "none"):
             call(x)
-        with pytest.raises(ValueError, match=takes + r"0 \.\.\. 3"):
+        with pytest.raises(ValueError, match=expected + r"0 \.\.\. 3"):
             call(x, np.array([0, 3]))
-        with pytest.raises(ValueError, match=takes + r"-1 \.\.\. 0"):
+        with pytest.raises(ValueError, match=expected + r"-1 \.\.\. 0"):
             call(x, np.array([-1, 0]))
-        with pytest.raises(ValueError, match=takes + r"\(3,\)"):
+        with pytest.raises(ValueError, match=expected + r"\(3,\)"):
             call(x, np.array([0, 1, 2]))
-        with pytest.raises(TypeError, match=takes + "float64"):
+        with pytest.raises(TypeError, match=expected + "float64"):
             call(x, np.array([0.0, 1.0]))
     for plain in (build(GatedPixelCNN, (1, 2, 2), 2), build(PixelCNN, (1, 2, 2), 2)):
         for call in (plain.logits, plain.log_prob, lambda _, labels, m=plain: m.sample(2, labels)):
-            with pytest.raises(ValueError, match="PixelCNN: takes no labels, it has no classes"):
+            with pytest.raises(ValueError, match="PixelCNN: expects no labels, it has no classes"):
                 call(x, np.array([0, 1]))
         assert plain.loss(x, np.array([0, 1])).item() == plain.loss(x).item()  # a training step need not ask
 
 
 @pytest.mark.parametrize("options", [{"layers": 0}, {"kernel_size": 4}, {"kernel_size": 1}, {"classes": 0}])
 def test_wrong_sizes_are_refused(options: dict[str, int]) -> None:
-    with pytest.raises(ValueError, match=r"GatedPixelCNN: got layers=.*; takes one or more layers, an odd kernel_size"):
+    with pytest.raises(
+        ValueError, match=r"GatedPixelCNN: expects one or more layers, an odd kernel_size .*, got layers="
+    ):
         GatedPixelCNN((1, 4, 4), **options)
 
 

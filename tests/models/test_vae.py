@@ -425,9 +425,9 @@ def test_a_name_stands_for_its_likelihood(name: str) -> None:
 
 def test_parts_that_do_not_fit_are_named() -> None:
     x = np.zeros((5, 1, 2, 2), np.uint8)
-    with pytest.raises(ValueError, match=r"^VAE: the encoder gives \(5, 5\), expects \(5, 4\)$"):
+    with pytest.raises(ValueError, match=r"^VAE: expects \(5, 4\) from the encoder, got \(5, 5\)$"):
         VAE((1, 2, 2), 2, encoder=nn.Sequential(nn.Flatten(), nn.Linear(4, 5))).elbo(x)
-    with pytest.raises(ValueError, match=r"^VAE: the decoder gives \(5, 4\), expects \(5, 2, 2, 2\) or flat$"):
+    with pytest.raises(ValueError, match=r"^VAE: expects \(5, 2, 2, 2\) or flat from the decoder, got \(5, 4\)$"):
         VAE((1, 2, 2), 2, likelihood="levels", decoder=nn.Linear(2, 4)).elbo(x)
 
 
@@ -537,8 +537,8 @@ def test_the_lectures_vae_has_its_published_sizes() -> None:
         ({"architecture": "resnet"}, "VAE: expects an architecture of .*'mlp'.*, got 'resnet'"),
         ({"architecture": "conv", "image_shape": (1, 6, 8)}, 'VAE: architecture="conv" .* divisible by 4, got 6 x 8'),
         ({"architecture": "conv", "image_shape": (1, 8, 6)}, 'VAE: architecture="conv" .* divisible by 4, got 8 x 6'),
-        ({"image_shape": (28, 28)}, r"VAE: got image_shape=\(28, 28\), .*; expects \(C, H, W\)"),
-        ({"latent_dim": 0}, "VAE: got .* latent_dim=0, .*; expects .* latent_dim and hidden >= 1"),
+        ({"image_shape": (28, 28)}, r"VAE: expects image_shape \(C, H, W\), .*, got image_shape=\(28, 28\)"),
+        ({"latent_dim": 0}, "VAE: expects .* latent_dim and hidden >= 1, got .* latent_dim=0"),
         ({"likelihood": "levels", "levels": 1}, "DiscretizedLogisticLikelihood: expects levels >= 2, got 1"),
     ],
 )
@@ -551,12 +551,12 @@ def test_arguments_that_make_no_sense(arguments: dict, message: str) -> None:
 @pytest.mark.parametrize("shape", [(2, 1, 4, 5), (2, 3, 4, 4), (1, 4, 4), (2, 16)])
 def test_images_of_another_shape_are_refused(call: str, shape: tuple) -> None:
     vae = VAE((1, 4, 4), 2, 3)
-    with pytest.raises(ValueError, match=r"^VAE: takes images \(N, 1, 4, 4\), got \(" + str(shape)[1:-1]):
+    with pytest.raises(ValueError, match=r"^VAE: expects images \(N, 1, 4, 4\), got \(" + str(shape)[1:-1]):
         getattr(vae, call)(np.zeros(shape, np.uint8))
 
 
 def test_codes_of_another_length_are_refused() -> None:
     with pytest.raises(ValueError, match=r"^linear: x has"):
         VAE((1, 4, 4), 2, 3).decode(np.zeros((5, 3), np.float32))
-    with pytest.raises(ValueError, match=r"^log_prob: takes samples >= 1, got 0"):
+    with pytest.raises(ValueError, match=r"^log_prob: expects samples >= 1, got 0"):
         VAE((1, 4, 4), 2, 3).log_prob(np.zeros((1, 1, 4, 4), np.uint8), 0)

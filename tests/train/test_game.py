@@ -439,7 +439,7 @@ def test_optimizers_and_players_that_do_not_belong_together() -> None:
     with pytest.raises(ValueError, match=expected + r"\['discriminator', 'generator', 'encoder'\]$"):
         Game(gan, both | {"encoder": generator})
     with pytest.raises(
-        ValueError, match=r"^Game: expects the optimizer of 'discriminator' to move its parameters, got"
+        ValueError, match=r"^Game: expects the optimizer of 'discriminator' to update its parameters, got"
     ):
         Game(gan, {"discriminator": generator, "generator": discriminator})
     with pytest.raises(
