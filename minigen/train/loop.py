@@ -64,9 +64,9 @@ def train(
 
     evaluate    gives the metrics of the test set, after every epoch
     draw        called with the number of finished epochs, about 12 times in the run: writes figures
-        report      turns a record of the log into the line that is printed as often; then a line is also printed after the
+    report      turns a record of the log into the line that is printed as often; then a line is also printed after the
                 first steps, which says how long the run will take
-        resume      continue the run in `out`; otherwise an earlier run there is moved aside
+    resume      continue the run in `out`; otherwise an earlier run there is moved aside
     settings    what affects training (not how samples are drawn from the trained model, for example); resuming with
                 another value of one is an error
 

@@ -143,9 +143,12 @@ def test_ema_state(device: Device) -> None:
         ({"weight": np.ones((2, 3), "float32")}, "bias is missing"),
         (
             {"weight": np.ones((3, 2), "float32"), "bias": np.ones(2, "float32")},
-            r"weight is \(3, 2\) float32 but takes",
+            r"weight: expects .*, got \(3, 2\) float32",
         ),
-        ({"weight": np.ones((2, 3), "int64"), "bias": np.ones(2, "float32")}, r"weight is \(2, 3\) int64 but takes"),
+        (
+            {"weight": np.ones((2, 3), "int64"), "bias": np.ones(2, "float32")},
+            r"weight: expects .*, got \(2, 3\) int64",
+        ),
     ],
 )
 def test_ema_state_that_does_not_fit(state: dict, message: str, device: Device) -> None:
@@ -158,5 +161,5 @@ def test_ema_state_that_does_not_fit(state: dict, message: str, device: Device) 
 
 @pytest.mark.parametrize("decay", [-0.1, 1.0, 2.0, math.nan])
 def test_ema_decay(decay: float) -> None:
-    with pytest.raises(ValueError, match=rf"^WeightEMA: takes decay in \[0, 1\), got {decay}$"):
+    with pytest.raises(ValueError, match=rf"^WeightEMA: expects decay in \[0, 1\), got {decay}$"):
         WeightEMA(nn.Linear(1, 1), decay)

@@ -447,7 +447,7 @@ def test_no_parameters(kind: type[Optimizer]) -> None:
 def test_only_parameters_and_each_once() -> None:
     layer = nn.Linear(2, 3)
     for wrong in (layer.weight, layer.named_parameters(), [layer.weight, tensor([1.0])]):
-        with pytest.raises(TypeError, match=r"^Adam: takes parameters, such as"):
+        with pytest.raises(TypeError, match=r"^Adam: expects parameters, such as"):
             Adam(wrong)
     with pytest.raises(ValueError, match=r"^Adam: got the same parameter twice$"):
         Adam([layer.weight, layer.bias, layer.weight])
