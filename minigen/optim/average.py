@@ -28,7 +28,7 @@ class WeightEMA:
 
     def __init__(self, module: Module, decay: float = 0.999) -> None:
         if not 0 <= decay < 1:
-            raise ValueError(f"WeightEMA: takes decay in [0, 1), got {decay}")
+            raise ValueError(f"WeightEMA: expects decay in [0, 1), got {decay}")
         self.module, self.decay = module, decay
         self.updates = 0
         self.average = {name: x.data.copy() for name, x in self._averaged()}
