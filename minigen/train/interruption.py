@@ -9,6 +9,8 @@ import sys
 import threading
 from typing import Any, Self
 
+from minigen.train.run import Run
+
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
@@ -41,6 +43,13 @@ class Interruption:
             signal.signal(number, handler)
         if self.asked and error is None:
             signal.raise_signal(self.asked)
+
+    def end_if_asked(self, run: Run) -> None:
+        """Save the run and raise `Interrupted`, if a signal has come."""
+        if self.asked:
+            run.save()
+            where = f"in epoch {run.epoch + 1}" if run.batch else f"after epoch {run.epoch}"
+            raise Interrupted(f"Interrupted {where}. All is saved in {run.out}; --resume goes on.")
 
     def _ask(self, number: int, frame: Any) -> None:
         self.asked = number

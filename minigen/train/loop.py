@@ -23,7 +23,7 @@ import numpy as np
 from minigen import backend
 from minigen.train.divergence import Diverged
 from minigen.train.forecast import Forecast, duration
-from minigen.train.interruption import Interrupted, Interruption
+from minigen.train.interruption import Interruption
 from minigen.train.run import Metrics, Run
 
 
@@ -84,28 +84,16 @@ def train(
     run = Run(Path(out), step.parts, settings or {})
     shown = {1, epochs, *(round(epochs * i / 12) for i in range(1, 12))}
     with run.opened(resume) as moved, _progress_bar(run, epochs, len(loader)) as bar, Interruption() as interruption:
-
-        def end_if_asked() -> None:
-            if interruption.asked:
-                run.save()
-                where = f"in epoch {run.epoch + 1}" if run.batch else f"after epoch {run.epoch}"
-                raise Interrupted(f"Interrupted {where}. All is saved in {out}; --resume goes on.")
-
-        def show(record: dict[str, Any]) -> None:
-            interruption.piece = "the figures"
-            if report:
-                _say(bar, report(record))
-            if draw:
-                with backend.separate_random(seed=0):
-                    draw(record["epoch"])
-            end_if_asked()
-
         if moved:
             _say(bar, f"The earlier run in {out} is now in {moved}.")
-        if run.log and run.batch == 0 and run.epoch in shown:
-            show(run.log[-1])
         forecast = Forecast()
-        while run.epoch < epochs:
+        while True:
+            if run.log and run.batch == 0 and run.epoch in shown:  # an epoch has just ended, or had when it was stopped
+                interruption.piece = "the figures"
+                _show(run.log[-1], report, draw, bar)
+                interruption.end_if_asked(run)
+            if run.epoch >= epochs:
+                return run.log
             bar.set_description(f"epoch {run.epoch + 1}/{epochs}")
             interruption.piece = "this step"
             for images, labels in loader.epoch(run.epoch, start=run.batch):
@@ -113,17 +101,23 @@ def train(
                 if (seconds := forecast.after_step()) and report:
                     next_figures = min(epoch for epoch in shown if epoch > run.epoch)
                     _say(bar, _outlook(seconds, run, len(loader), epochs, next_figures))
-                end_if_asked()
+                interruption.end_if_asked(run)
                 run.save_if_older_than(checkpoint_seconds)
             interruption.piece = "the evaluation"
             run.check_finite()
             with backend.separate_random(seed=0):
                 test = evaluate() if evaluate else {}
-            record = run.end_epoch(test)
-            end_if_asked()
-            if run.epoch in shown:
-                show(record)
-    return run.log
+            run.end_epoch(test)
+            interruption.end_if_asked(run)
+
+
+def _show(record: dict[str, Any], report: Callable[[dict], str] | None, draw: Callable | None, bar: Any) -> None:
+    """Print the line of an epoch, and draw its figures."""
+    if report:
+        _say(bar, report(record))
+    if draw:
+        with backend.separate_random(seed=0):
+            draw(record["epoch"])
 
 
 def _one_step(run: Run, step: Step, images: Any, labels: Any, bar: Any) -> None:
