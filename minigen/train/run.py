@@ -113,15 +113,14 @@ class Run:
         """The mean metrics of the present epoch so far."""
         return {name: value / self.batch for name, value in self.sums.items()}
 
-    def end_epoch(self, test: Metrics) -> dict[str, Any]:
-        """Log the epoch, save, and return the epoch's record."""
+    def end_epoch(self, test: Metrics) -> None:
+        """Log the epoch and save."""
         seconds = round(self.seconds + time.monotonic() - self.since, 3)
         record = {"epoch": self.epoch + 1, "train": self.averages(), "test": test, "seconds": seconds}
         self.log.append(record)
         self.epoch, self.batch, self.sums = self.epoch + 1, 0, {}
         self._write_log()
         self.save()
-        return record
 
     # -- saving ------------------------------------------------------------------------------------------------------
 
