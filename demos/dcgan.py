@@ -42,8 +42,9 @@ def run(args: argparse.Namespace) -> None:
         optimizers = papers_optimizers(gan, args.lr, args.generator_lr)
         game = train.Game(gan, optimizers, average=average, schedule=optim.linear_decay(rounds))
         games.play("DCGAN", game, loader, history, args)
-    history.save_samples()
-    judge(games.pixels_of_samples(gan), images, test_images, args.out, args.beside)
+    with flags.own_folder(args.out):
+        history.save_samples()
+        judge(games.pixels_of_samples(gan), images, test_images, args.out, args.beside)
     tables.print_place(args)
 
 

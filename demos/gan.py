@@ -34,8 +34,9 @@ def run(args: argparse.Namespace) -> None:
         average = optim.WeightEMA(gan.generator, args.average) if args.average else None
         game = train.Game(gan, optimizers, average=average, schedule=optim.linear_decay(rounds))
         games.play("GAN", game, loader, history, args)
-    history.save_samples()
-    judge(games.pixels_of_samples(gan), images, test_images, args.out, args.beside)
+    with flags.own_folder(args.out):
+        history.save_samples()
+        judge(games.pixels_of_samples(gan), images, test_images, args.out, args.beside)
     tables.print_place(args)
 
 

@@ -48,8 +48,8 @@ def run(args: argparse.Namespace) -> None:
         schedule = optim.linear_decay(args.epochs * len(loader))
         game = train.Game(gan, optimizers, average=average, schedule=schedule)
         games.play("DCGAN", game, loader, history, args)
-    history.save_samples()
-    with separate_random(args.seed):
+    with flags.own_folder(args.out), separate_random(args.seed):
+        history.save_samples()
         draw_paths(gan, args.out)
         draw_projections(gan, test_images, args.out)
         classifier = trained_classifier(joint(images), joint(test_images), args.out / "classifier.safetensors")

@@ -52,14 +52,16 @@ def run(args: argparse.Namespace) -> None:
             resume=args.resume,
             settings=flags.settings_of(args),
         )
-        minigen.save(model, args.out / "weights.safetensors")
-        found = log[-1]["test"]
-    else:
-        pictures.save_samples()
-        found = evaluation()
-    table.print_result({"-log p(x | class)" if model.classes else "-log p(x)": found["nats"]})
-    pictures.save_appearance()
-    pictures.save_completions(test)
+    with flags.own_folder(args.out):
+        if args.weights is None:
+            minigen.save(model, args.out / "weights.safetensors")
+            found = log[-1]["test"]
+        else:
+            pictures.save_samples()
+            found = evaluation()
+        table.print_result({"-log p(x | class)" if model.classes else "-log p(x)": found["nats"]})
+        pictures.save_appearance()
+        pictures.save_completions(test)
     tables.print_place(args)
 
 

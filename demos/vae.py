@@ -54,10 +54,12 @@ def run(args: argparse.Namespace) -> None:
             resume=args.resume,
             settings=flags.settings_of(args),
         )
-        minigen.save(vae, args.out / "weights.safetensors")
-    else:
-        draw_samples(vae, test, scale, args.out)
-    judge.save_samples(vae.sample(1000, mean=True).numpy() * scale, args.out)
+    with flags.own_folder(args.out):
+        if args.weights is None:
+            minigen.save(vae, args.out / "weights.safetensors")
+        else:
+            draw_samples(vae, test, scale, args.out)
+        judge.save_samples(vae.sample(1000, mean=True).numpy() * scale, args.out)
 
     k = args.importance_samples
     results = {

@@ -14,6 +14,7 @@ from typing import Any, NoReturn, TypeVar
 
 import minigen
 from minigen import data
+from minigen.files import locked
 from minigen.models import Tricks
 from minigen.models.tricks import NOISES
 from minigen.nn import Module
@@ -195,6 +196,15 @@ def new_or_loaded(args: argparse.Namespace, images: data.Dataset, kind: type[Mod
     if (classes := getattr(model, "classes", None)) not in (None, len(images.classes)):
         raise ValueError(f"{args.weights}: expects {classes} classes, {args.dataset} has {len(images.classes)}")
     return model
+
+
+@contextmanager
+def own_folder(out: Path) -> Iterator[None]:
+    """Inside the block the folder --out belongs to this process: what it writes after the training does not fall into
+    the folder of another run, which was started in the meantime."""
+    out.mkdir(parents=True, exist_ok=True)
+    with locked(out):
+        yield
 
 
 NOT_SETTINGS = {

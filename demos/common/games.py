@@ -33,10 +33,11 @@ def play(name: str, game: train.Game, loader: data.Loader, history: figures.Hist
         resume=args.resume,
         settings=flags.settings_of(args),
     )
-    history.save_animation()
-    with game.averaged():
-        minigen.save(game.model, weights)
-    minigen.load(weights, into=game.model)
+    with flags.own_folder(args.out):
+        history.save_animation()
+        with game.averaged():
+            minigen.save(game.model, weights)
+        minigen.load(weights, into=game.model)
 
 
 def pixels_of_samples(gan: GAN, n: int = 1000) -> np.ndarray:

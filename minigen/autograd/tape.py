@@ -216,8 +216,8 @@ def _backpropagate(
         if place not in sums:
             sums[place] = g
         elif place in leaves and not create_graph:
-            # In place, since the tape owns this array: for a Row LSTM, whose weights are used in every row, that saves 1
-            # to 3 % of a step's time against a new array for each sum, and one array at the peak of memory.
+            # In place, since the tape owns this array: for a Row LSTM, whose weights are used in every row, this saves
+            # 1 to 3 % of a step's time against a new array for each sum, and one array at the peak of memory.
             sums[place] += g
         else:
             sums[place] = as_array(sums[place] + g)

@@ -103,6 +103,30 @@ def test_it_trains_prints_a_table_and_draws(name: str, photographs: Path, finish
 
 
 @each_training
+def test_every_file_is_written_into_a_folder_that_is_locked(
+    name: str,
+    photographs: Path,
+    tmp_path: Path,
+    finished: Callable,
+    run_demo: Callable,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also after the training: another run, started by then in the same folder, would have moved the first one aside."""
+    demo, flags = small(name, photographs)
+    out, unlocked, replace = tmp_path / "run", [], os.replace
+    shutil.copytree(finished(name)[0], out)
+
+    def watched(source: Any, target: Any) -> None:
+        if not list(out.glob(".minigen-*-run.lock")):
+            unlocked.append(target)
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", watched)
+    run_demo(demo, *flags, "--out", out, "--resume")
+    assert not unlocked
+
+
+@each_training
 def test_a_finished_run_draws_what_is_missing(
     name: str, photographs: Path, tmp_path: Path, finished: Callable, run_demo: Callable
 ) -> None:
