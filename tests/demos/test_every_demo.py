@@ -111,7 +111,7 @@ def test_every_file_is_written_into_a_folder_that_is_locked(
     run_demo: Callable,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Also after the training: another run, started by then in the same folder, would have moved the first one aside."""
+    """Also after the training: another run, started by then in the same folder, would have moved this one aside."""
     demo, flags = small(name, photographs)
     out, unlocked, replace = tmp_path / "run", [], os.replace
     shutil.copytree(finished(name)[0], out)
