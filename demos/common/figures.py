@@ -12,7 +12,7 @@ import numpy as np
 
 from minigen import data, plot
 from minigen.backend import separate_random, to_numpy
-from minigen.checkpoint import atomic_write
+from minigen.files import atomic_write
 from minigen.models import GAN
 from minigen.models.autoregressive import Autoregressive
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from minigen import data, evaluate, plot
-from minigen.checkpoint import atomic_write
+from minigen.files import atomic_write
 
 
 def save_samples(samples: np.ndarray, out: Path) -> None:
