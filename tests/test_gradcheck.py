@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-import mutants
 import numpy as np
 import pytest
 from hypothesis import given
@@ -16,6 +15,7 @@ from minigen import ops
 from minigen.autograd import Tensor, primitive, tensor
 from minigen.backend import Device, to_numpy
 from minigen.gradcheck import GradcheckError, gradcheck
+from minigen.testing import mutants
 
 
 def leaf(*shape: int, seed: int = 0) -> Tensor:

@@ -33,7 +33,7 @@ LAYERS = [  # the parts in one layer do not know each other
     {"autograd", "data"},
     {"gradcheck", "ops"},
     {"nn", "distributions"},
-    {"optim", "checkpoint"},
+    {"optim", "checkpoint", "testing"},
     {"models"},
     {"evaluate", "train", "plot"},
     {"weights"},

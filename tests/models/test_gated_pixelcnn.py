@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import mutants
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -28,6 +27,7 @@ from minigen.autograd import no_grad
 from minigen.backend import Device, manual_seed
 from minigen.models import GatedPixelCNN, PixelCNN, gated_pixelcnn
 from minigen.optim import Adam
+from minigen.testing import mutants
 from minigen.train import Diverged, MaximumLikelihood
 
 Shape = tuple[int, int, int]

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from checks import SEEDS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,6 +17,7 @@ from minigen.autograd import Tensor, tensor
 from minigen.backend import manual_seed
 from minigen.gradcheck import gradcheck
 from minigen.models.objectives import OBJECTIVES, gradient_penalty
+from minigen.testing.strategies import SEEDS
 
 every_objective = pytest.mark.parametrize("name", OBJECTIVES)
 FEWER = settings(max_examples=settings().max_examples // 2)

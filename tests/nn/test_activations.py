@@ -7,13 +7,13 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from checks import SEEDS, shapes
 from hypothesis import given
 from hypothesis import strategies as st
 
 from minigen import nn
 from minigen.autograd import grad, tensor
 from minigen.backend import Device, manual_seed, to_numpy
+from minigen.testing.strategies import SEEDS, shapes
 
 
 @pytest.mark.parametrize(

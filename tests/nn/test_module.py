@@ -34,17 +34,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from checks import (
-    SEEDS,
-    Case,
-    along_directions,
-    check_derivatives,
-    check_float32,
-    check_same_on,
-    shapes,
-    uniform,
-    well_separated,
-)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
@@ -55,6 +44,8 @@ from minigen.backend import Device, default_dtype, device_of, manual_seed, to_nu
 from minigen.gradcheck import gradcheck
 from minigen.nn.module import frozen
 from minigen.optim import SGD, Adam, RMSprop
+from minigen.testing.checks import Case, along_directions, check_derivatives, check_float32, check_same_on
+from minigen.testing.strategies import SEEDS, shapes, uniform, well_separated
 
 # -- every layer: its derivatives by its parameters and its inputs -----------------------------------------------------
 

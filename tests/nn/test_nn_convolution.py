@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from checks import SEEDS
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,6 +14,7 @@ from minigen.autograd import grad, tensor
 from minigen.backend import Device, default_dtype
 from minigen.nn.convolution import causal_mask, colour_of
 from minigen.ops.convolution import naive_conv2d
+from minigen.testing.strategies import SEEDS
 
 # -- plain and transposed ----------------------------------------------------------------------------------------------
 

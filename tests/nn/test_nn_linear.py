@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from checks import SEEDS, shapes
 from hypothesis import given
 from hypothesis import strategies as st
 
 from minigen import nn
 from minigen.autograd import tensor
 from minigen.backend import Device, default_dtype
+from minigen.testing.strategies import SEEDS, shapes
 
 
 @given(lead=shapes(max_dims=3), n=st.integers(1, 4), m=st.integers(1, 4), bias=st.booleans(), seed=SEEDS)

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from checks import SEEDS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +14,7 @@ from minigen import nn, ops
 from minigen.autograd import Tensor, no_grad, tensor
 from minigen.backend import Device, default_dtype, manual_seed
 from minigen.nn import pixel_recurrent
+from minigen.testing.strategies import SEEDS
 
 Layer = nn.RowLSTM | nn.DiagonalBiLSTM
 LAYERS: dict[str, Callable[..., Any]] = {"row": nn.RowLSTM, "diagonal": nn.DiagonalBiLSTM}

@@ -6,13 +6,13 @@ import math
 
 import numpy as np
 import pytest
-from checks import SEEDS
 from hypothesis import given
 from hypothesis import strategies as st
 
 from minigen import nn
 from minigen.autograd import tensor
 from minigen.backend import Device, default_dtype
+from minigen.testing.strategies import SEEDS
 
 
 def step(

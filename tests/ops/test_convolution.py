@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 import strict_cupy
-from checks import SEEDS, Case, Cases, check_derivatives, check_float32, check_same_on, everything
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,6 +17,8 @@ from minigen.backend import Device, device, to_numpy
 from minigen.ops import convolution, im2col
 from minigen.ops.convolution import conv2d, conv_transpose2d, masked_conv2d, naive_conv2d
 from minigen.ops.convolution_geometry import Geometry, overlap
+from minigen.testing.checks import Case, check_derivatives, check_float32, check_same_on, everything
+from minigen.testing.strategies import SEEDS, Cases
 
 CAUSAL = np.array([[1, 1, 1], [1, 0, 0], [0, 0, 0]])  # a mask
 

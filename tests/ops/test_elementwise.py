@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from checks import SEEDS, Case, Cases, broadcastable_to, laid_out, shapes, uniform, well_separated
 from hypothesis import strategies as st
 
 from minigen import ops
 from minigen.autograd import PRIMITIVES, Tensor, grad, tensor
 from minigen.backend import Device, current_dtype, default_dtype
+from minigen.testing.checks import Case
+from minigen.testing.strategies import SEEDS, Cases, broadcastable_to, laid_out, shapes, uniform, well_separated
 
 # -- cases -------------------------------------------------------------------------------------------------------------
 

@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from checks import SEEDS, Case, Cases, laid_out, shapes, uniform
 from hypothesis import given
 from hypothesis import strategies as st
 
 from minigen import ops
 from minigen.autograd import Tensor, grad, tensor
 from minigen.backend import Device
+from minigen.testing.checks import Case
+from minigen.testing.strategies import SEEDS, Cases, laid_out, shapes, uniform
 
 REDUCTIONS = st.sampled_from(["mean", "sum", "none"])
 

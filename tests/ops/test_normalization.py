@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from checks import Case, Cases, laid_out, shapes, uniform, well_separated
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from minigen import ops
 from minigen.autograd import Tensor, grad, tensor
 from minigen.backend import Device, manual_seed, random_state, set_random_state
+from minigen.testing.checks import Case
+from minigen.testing.strategies import Cases, laid_out, shapes, uniform, well_separated
 
 # -- cases -------------------------------------------------------------------------------------------------------------
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import checks
 import numpy as np
 import pytest
-from checks import Case, Cases, laid_out, uniform, well_separated
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,6 +14,9 @@ from minigen import ops
 from minigen.autograd import grad, tensor
 from minigen.backend import Device
 from minigen.ops.pooling import add_windows, windows
+from minigen.testing import strategies
+from minigen.testing.checks import Case
+from minigen.testing.strategies import Cases, laid_out, uniform, well_separated
 
 # -- cases -------------------------------------------------------------------------------------------------------------
 
@@ -27,7 +28,7 @@ def image_and_windows(draw: st.DrawFn) -> tuple[tuple[int, ...], tuple[int, int]
     """The shape of images, and the size and the stride of a window that fits into them."""
     kernel, stride = draw(PAIRS), draw(PAIRS)
     size = [k + draw(st.integers(0, 2)) for k in kernel]
-    return (draw(st.integers(checks.SHORTEST, 2)), draw(st.integers(1, 2)), *size), kernel, stride
+    return (draw(st.integers(strategies.SHORTEST, 2)), draw(st.integers(1, 2)), *size), kernel, stride
 
 
 @st.composite

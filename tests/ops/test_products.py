@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 
-import checks
 import numpy as np
 import pytest
-from checks import Case, Cases, broadcastable_to, laid_out, uniform
 from hypothesis import given
 from hypothesis import strategies as st
 
 from minigen import ops
 from minigen.autograd import tensor
 from minigen.backend import Device
+from minigen.testing import strategies
+from minigen.testing.checks import Case
+from minigen.testing.strategies import Cases, broadcastable_to, laid_out, uniform
 
 # -- cases -------------------------------------------------------------------------------------------------------------
 
@@ -50,7 +51,7 @@ SUBSCRIPTS = [
 def summed(draw: st.DrawFn) -> Case:
     """Any of the subscripts above, with axes of length 1 and 2."""
     subscripts = draw(st.sampled_from(SUBSCRIPTS))
-    lengths = {letter: draw(st.integers(checks.SHORTEST, 2)) for letter in subscripts if letter.isalpha()}
+    lengths = {letter: draw(st.integers(strategies.SHORTEST, 2)) for letter in subscripts if letter.isalpha()}
     parts = subscripts.split("->")[0].split(",")
     shapes = [tuple(lengths[letter] for letter in part.replace(" ", "")) for part in parts]
     return draw(laid_out(lambda *arrays: ops.einsum(subscripts, *arrays), [draw(uniform(shape)) for shape in shapes]))

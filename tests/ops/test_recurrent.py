@@ -6,13 +6,14 @@ import math
 
 import numpy as np
 import pytest
-from checks import Case, Cases, laid_out, shapes, uniform
 from hypothesis import given
 from hypothesis import strategies as st
 
 from minigen import ops
 from minigen.autograd import grad, tensor
 from minigen.backend import Device
+from minigen.testing.checks import Case
+from minigen.testing.strategies import Cases, laid_out, shapes, uniform
 
 # -- cases -------------------------------------------------------------------------------------------------------------
 

@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from checks import SEEDS, Case, Cases, axes_of, axis_of, check_derivatives, laid_out, shapes, uniform, well_separated
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from minigen import ops
 from minigen.autograd import grad, tensor
 from minigen.backend import Device, default_dtype
+from minigen.testing.checks import Case, check_derivatives
+from minigen.testing.strategies import SEEDS, Cases, axes_of, axis_of, laid_out, shapes, uniform, well_separated
 
 # -- cases -------------------------------------------------------------------------------------------------------------
 

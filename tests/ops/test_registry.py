@@ -13,11 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import checks
-import mutants
 import numpy as np
 import pytest
-from checks import Case, Cases, check_derivatives, check_float32, check_same_on, everything, first_derivatives
 from hypothesis import HealthCheck, Phase, find, given, settings
 from hypothesis import strategies as st
 from hypothesis.errors import NoSuchExample
@@ -26,6 +23,9 @@ from minigen import ops
 from minigen.autograd import PRIMITIVES as REGISTERED
 from minigen.autograd import Primitive, Tensor, raw
 from minigen.backend import Device
+from minigen.testing import mutants, strategies
+from minigen.testing.checks import Case, check_derivatives, check_float32, check_same_on, everything, first_derivatives
+from minigen.testing.strategies import Cases
 
 
 def gather() -> Cases:
@@ -159,7 +159,7 @@ def test_what_computes_on_empty_arrays_can_be_differentiated(
     name: str, data: st.DataObject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of any size that the forward pass accepts, to second order; its values are NaN where nothing is averaged."""
-    monkeypatch.setattr(checks, "SHORTEST", 0)
+    monkeypatch.setattr(strategies, "SHORTEST", 0)
     case = data.draw(CASES[name])
     try:
         case(case.tensors())

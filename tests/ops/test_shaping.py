@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from checks import SEEDS, Case, Cases, axes_of, axis_of, broadcastable_to, laid_out, shapes, uniform
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -16,6 +15,8 @@ from minigen import ops
 from minigen.autograd import Tensor, grad, tensor
 from minigen.backend import Device
 from minigen.ops.shaping import scatter_add
+from minigen.testing.checks import Case
+from minigen.testing.strategies import SEEDS, Cases, axes_of, axis_of, broadcastable_to, laid_out, shapes, uniform
 
 # -- cases -------------------------------------------------------------------------------------------------------------
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from checks import SEEDS
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,6 +15,7 @@ from minigen import nn
 from minigen.autograd import tensor
 from minigen.backend import Device, blocks, to_numpy
 from minigen.optim import WeightEMA
+from minigen.testing.strategies import SEEDS
 
 
 def as_bytes(arrays: Iterable[Any]) -> list[bytes]:

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from checks import SEEDS
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,6 +16,7 @@ from minigen.autograd import Tensor, tensor
 from minigen.backend import Device, blocks, to_numpy
 from minigen.nn import Parameter
 from minigen.optim import SGD, Adam, AdamW, Optimizer, RMSprop, clip_grad_norm
+from minigen.testing.strategies import SEEDS
 
 # -- the formulas, for one number and its gradients --------------------------------------------------------------------
 
