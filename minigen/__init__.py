@@ -29,6 +29,8 @@ from minigen.autograd import (
 from minigen.backend import default_dtype, device, manual_seed
 from minigen.checkpoint import save
 from minigen.gradcheck import gradcheck
+from minigen.graph import graph
+from minigen.profile import profile
 from minigen.weights import load
 
 if TYPE_CHECKING:
@@ -50,6 +52,7 @@ __all__ = [
     "full",
     "grad",
     "gradcheck",
+    "graph",
     "load",
     "manual_seed",
     "models",
@@ -61,6 +64,7 @@ __all__ = [
     "ops",
     "optim",
     "plot",
+    "profile",
     "rand",
     "randn",
     "save",
