@@ -84,12 +84,12 @@ class Profile:
 
     # -- what the engine calls -----------------------------------------------------------------------------------------
 
-    def forward(self, name: str, compute: Callable[[], T]) -> T:
-        """Measure a call of an operation on tensors."""
+    def forward(self, name: str, compute: Callable[..., T], *arguments: Any) -> T:
+        """Measure a call of an operation on tensors: `compute(*arguments)`."""
         self._begin()
         result: Any = None
         try:
-            result = compute()
+            result = compute(*arguments)
             return result
         finally:
             first = result[0] if isinstance(result, tuple) else result
@@ -152,14 +152,8 @@ class Profile:
         rows = [HEADINGS, *rows, self._row("total", self.events)]
         kept = len(HEADINGS) if any(event.launches for event in self.events) else len(HEADINGS) - 1
         widths = [max(len(row[column]) for row in rows) for column in range(kept)]
-        lines = [
-            "  ".join(
-                f"{text:{'<' if i == 0 else '>'}{width}}"
-                for i, (text, width) in enumerate(zip(row, widths, strict=False))
-            )
-            for row in rows
-        ]
-        return "\n".join(lines)
+        lines = [[row[0].ljust(widths[0]), *map(str.rjust, row[1:kept], widths[1:])] for row in rows]
+        return "\n".join(map("  ".join, lines))
 
     def _row(self, label: str, events: list[Event]) -> list[str]:
         milliseconds = lambda phases: f"{1e3 * sum(e.own for e in events if e.phase in phases):.2f}"

@@ -202,7 +202,7 @@ class Primitive(Generic[P, Result]):
                 mode = MODE.get()
                 if mode.profile is None:
                     return self._on_tensors(args, kwargs, mode)
-                return mode.profile.forward(self.name, lambda: self._on_tensors(args, kwargs, mode))
+                return mode.profile.forward(self.name, self._on_tensors, args, kwargs, mode)
         outputs, _ = self._compute(args, kwargs)
         return outputs if self.several else outputs[0]
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import subprocess
 from collections.abc import Iterator
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
 from minigen.files import atomic_write
 from minigen.graph.folding import Box
@@ -22,9 +21,9 @@ GRAPHVIZ_HELP = "install it with `apt install graphviz` or `brew install graphvi
 def save(graph: Graph, path: Path) -> None:
     """Write a drawing in the format that the ending of `path` names."""
     kind = path.suffix[1:]
-    texts = {"mmd": mermaid, "dot": dot}
-    if kind in texts:
-        data = texts[kind](graph).encode()
+    languages = {"mmd": MERMAID, "dot": GRAPHVIZ}
+    if kind in languages:
+        data = drawn(graph, languages[kind]).encode()
     elif kind in ("svg", "png"):
         data = _graphviz(graph, kind)
     else:
@@ -37,12 +36,14 @@ def _graphviz(graph: Graph, kind: str) -> bytes:
     program = shutil.which("dot")
     if program is None:
         raise RuntimeError(f"graph: an image needs Graphviz's program `dot`, which is not installed; {GRAPHVIZ_HELP}")
-    return subprocess.run([program, f"-T{kind}", "-Gdpi=120"], input=dot(graph).encode(), check=True, stdout=-1).stdout
+    return subprocess.run(
+        [program, f"-T{kind}", "-Gdpi=120"], input=drawn(graph, GRAPHVIZ).encode(), check=True, stdout=-1
+    ).stdout
 
 
 def mimebundle(graph: Graph) -> dict[str, str]:
     """For a notebook: text, a table, Mermaid, and with Graphviz an image."""
-    bundle = {"text/plain": tree(graph), "text/html": table(graph), "text/vnd.mermaid": mermaid(graph)}
+    bundle = {"text/plain": tree(graph), "text/html": table(graph), "text/vnd.mermaid": drawn(graph, MERMAID)}
     if shutil.which("dot"):
         bundle["image/svg+xml"] = _graphviz(graph, "svg").decode()
     return bundle
@@ -105,29 +106,23 @@ Row = tuple[str, int, str, str, str]
 
 def _rows(graph: Graph) -> Iterator[Row]:
     """A row for each box but the leaves, under headings for modules and loops; then the leaves."""
-    boxes = [box for box in graph.boxes() if not box.leaf]
+    every = graph.boxes()
+    boxes = [box for box in every if not box.leaf]
     name_of = {box: f"#{i}" for i, box in enumerate(boxes, 1)}
+    name_of |= {x: x.leaf.name.removeprefix(".".join((*x.path, ""))) for x in every if x.leaf}  # without its module's
     path: tuple[str, ...] = ()
     for box in boxes:
         for level in range(len(box.path)):
             if path[: level + 1] != box.path[: level + 1]:
                 yield "", level, _title(graph, box.path[: level + 1]), "", ""
         path = box.path
-        sources = [
-            ("previous " if before else "") + (_short_name(source) if source.leaf else name_of[source])
-            for source, before in box.sources.items()
-        ]
+        sources = [f"{'previous ' if earlier else ''}{name_of[x]}" for x, earlier in box.sources.items()]
         name = f"{_name(graph, box)}({', '.join(sources)})"
         yield name_of[box], len(path), name, _result(box), _memory(box)
     yield "", 0, "leaves", "", ""
     for leaf in graph.leaves:
         box = Box((), leaf=leaf)
         yield "", 1, leaf.name, _result(box), _memory(box)
-
-
-def _short_name(box: Box) -> str:
-    """The name of a leaf without that of the module in which it is drawn."""
-    return box.leaf.name.removeprefix(".".join((*box.path, "")))
 
 
 def tree(graph: Graph) -> str:
@@ -154,69 +149,80 @@ def table(graph: Graph) -> str:
 # -- drawings ----------------------------------------------------------------------------------------------------------
 
 
-def _nested(graph: Graph, boxes: list[Box], level: int, opening: str, closing: str, line: Any) -> Iterator[str]:
-    """Lines for boxes, grouped by the modules and loops around them."""
-    inner: dict[str, list[Box]] = {}
-    for box in boxes:
-        if len(box.path) == level:
-            yield "    " * (level + 1) + line(box)
-        else:
-            inner.setdefault(box.path[level], []).append(box)
-    for part in inner.values():
-        path = part[0].path[: level + 1]
-        name = "_".join(re.sub(r"\W", "_", part) for part in path)
-        yield "    " * (level + 1) + opening.format(name, _quoted(_title(graph, path)))
-        yield from _nested(graph, part, level + 1, opening, closing, line)
-        yield "    " * (level + 1) + closing
+class Language(NamedTuple):
+    """How the parts of a drawing are written: boxes as {number} and {text}, arrows as two numbers."""
+
+    begin: str
+    end: str
+    leaf: str
+    operation: str
+    module: str  # a folded one
+    group: str  # the boxes of a module or loop, from here
+    group_end: str
+    arrow: str
+    next_step: str  # an arrow from one step of a loop to the next
+    new_line: str
 
 
-def _label(graph: Graph, box: Box) -> list[str]:
-    return [_quoted(text) for text in (_name(graph, box), _result(box), _memory(box)) if text]
+MERMAID = Language(
+    begin="flowchart TD",
+    end="",
+    leaf='n{}(["{}"])',
+    operation='n{}["{}"]',
+    module='n{}[["{}"]]',
+    group='subgraph {}["{}"]',
+    group_end="end",
+    arrow="n{} --> n{}",
+    next_step="n{} -. next step .-> n{}",
+    new_line="<br/>",
+)
+
+GRAPHVIZ = Language(
+    begin="""digraph {
+    node [shape=box, style="rounded,filled", fillcolor=white, fontname=Helvetica, fontsize=11]
+    edge [color="#555555", fontname=Helvetica, fontsize=9]
+    graph [style="rounded,filled", color="#b0b8c4", fillcolor="#8fa6c420", fontname=Helvetica,
+           labeljust=l, fontsize=11]""",
+    end="}\n",
+    leaf='n{} [label="{}", shape=ellipse, fillcolor="#f5e6c8"]',
+    operation='n{} [label="{}"]',
+    module='n{} [label="{}", fillcolor="#dce8dc"]',
+    group='subgraph cluster_{} {{ label="{}"',
+    group_end="}",
+    arrow="n{} -> n{}",
+    next_step='n{} -> n{} [style=dashed, constraint=false, label="next step"]',
+    new_line="\\n",
+)
+
+
+def drawn(graph: Graph, language: Language) -> str:
+    """The boxes and arrows of a graph in a language for drawings."""
+    boxes = graph.boxes()
+    number = {box: i for i, box in enumerate(boxes)}
+
+    def grouped(boxes: list[Box], level: int) -> Iterator[str]:
+        inner: dict[str, list[Box]] = {}
+        for box in boxes:
+            if len(box.path) > level:
+                inner.setdefault(box.path[level], []).append(box)
+            else:
+                form = language.leaf if box.leaf else language.module if box.module else language.operation
+                facts = [text for text in (_name(graph, box), _result(box), _memory(box)) if text]
+                yield "    " * (level + 1) + form.format(number[box], language.new_line.join(map(_quoted, facts)))
+        for part in inner.values():
+            title = _quoted(_title(graph, part[0].path[: level + 1]))
+            yield "    " * (level + 1) + language.group.format(f"g{level}_{number[part[0]]}", title)
+            yield from grouped(part, level + 1)
+            yield "    " * (level + 1) + language.group_end
+
+    arrows = [
+        "    " + (language.next_step if earlier else language.arrow).format(number[source], number[box])
+        for box in boxes
+        for source, earlier in box.sources.items()
+    ]
+    return "\n".join([language.begin, *grouped(boxes, 0), *arrows, language.end])
 
 
 def _quoted(text: str) -> str:
-    """A text between quotation marks in either language."""
+    """A text between quotation marks, in either language."""
     return text.replace("\\", "/").replace('"', "'")
-
-
-def mermaid(graph: Graph) -> str:
-    """A flowchart of Mermaid: leaves are rounded, arrows from one step of a loop to the next are dotted."""
-    boxes = graph.boxes()
-    number = {box: i for i, box in enumerate(boxes)}
-
-    def line(box: Box) -> str:
-        left, right = ('(["', '"])') if box.leaf else ('["', '"]')
-        return f"n{number[box]}{left}{'<br/>'.join(_label(graph, box))}{right}"
-
-    nested = _nested(graph, boxes, 0, 'subgraph {}["{}"]', "end", line)
-    arrows = [
-        f"    n{number[source]} {'-.->' if before else '-->'} n{number[box]}"
-        for box in boxes
-        for source, before in box.sources.items()
-    ]
-    return "\n".join(["flowchart TD", *nested, *arrows, ""])
-
-
-STYLE = """    node [shape=box, style="rounded,filled", fillcolor=white, fontname=Helvetica, fontsize=11]
-    edge [color="#555555"]
-    graph [style="rounded,filled", color="#b0b8c4", fillcolor="#8fa6c420", labeljust=l, fontname=Helvetica, fontsize=11]"""
-
-
-def dot(graph: Graph) -> str:
-    """A graph of Graphviz, in the same shapes."""
-    boxes = graph.boxes()
-    number = {box: i for i, box in enumerate(boxes)}
-
-    def line(box: Box) -> str:
-        colour = ', fillcolor="#f5e6c8", shape=ellipse' if box.leaf else ', fillcolor="#dce8dc"' if box.module else ""
-        label = "\\n".join(_label(graph, box))
-        return f'n{number[box]} [label="{label}"{colour}]'
-
-    nested = _nested(graph, boxes, 0, 'subgraph cluster_{} {{ label="{}"', "}", line)
-    arrows = [
-        f"    n{number[source]} -> n{number[box]}"
-        + (' [style=dashed, constraint=false, label="next step", fontname=Helvetica, fontsize=9]' if before else "")
-        for box in boxes
-        for source, before in box.sources.items()
-    ]
-    return "\n".join(["digraph {", STYLE, *nested, *arrows, "}", ""])

@@ -64,7 +64,7 @@ def _drawn(operations: list[Operation], turns: dict[int, Turn], depth: int) -> l
     """The boxes if the modules at this depth, and the steps of loops, are single ones."""
     found: dict[Any, Box] = {}  # by what they stand for
     box_of: dict[Operation | Leaf, Box] = {}
-    turn_of: dict[Operation, Turn] = {}
+    turn_of: dict[Operation | Leaf, Turn] = {}
     for i, operation in enumerate(operations):
         path, turn = operation.module, turns.get(i)
         if len(path) >= depth:

@@ -46,11 +46,11 @@ class Graph:
 
     def mermaid(self) -> str:
         """The drawing in the language of Mermaid, which GitHub and JupyterLab show."""
-        return drawing.mermaid(self)
+        return drawing.drawn(self, drawing.MERMAID)
 
     def dot(self) -> str:
         """The drawing in the language of Graphviz."""
-        return drawing.dot(self)
+        return drawing.drawn(self, drawing.GRAPHVIZ)
 
     def save(self, path: str | Path) -> None:
         """Write the drawing: ".mmd" (Mermaid), ".dot" (Graphviz), or ".svg" and ".png", which need Graphviz's `dot`.
