@@ -57,6 +57,38 @@ class Event(NamedTuple):
     launches: int
 
 
+HEADINGS = ["", "calls", "forward ms", "backward ms", "total ms", "share", "saves", "launches"]
+
+
+@dataclass
+class Row:
+    """What some events add up to: their number without backward passes, and their own seconds, bytes and launches."""
+
+    name: str
+    calls: int = 0
+    forward: float = 0.0
+    backward: float = 0.0
+    seconds: float = 0.0
+    bytes: int = 0
+    launches: int = 0
+
+    def add(self, event: Event) -> None:
+        """Count an event."""
+        self.calls += event.phase != "backward" and event.name != OUTSIDE
+        self.forward += event.own * (event.phase == "forward")
+        self.backward += event.own * (event.phase == "backward")
+        self.seconds += event.own
+        self.bytes += event.bytes
+        self.launches += event.launches
+
+    def cells(self, whole: float) -> list[str]:
+        """The row of the table, where all rows add up to `whole` seconds; what is zero stays empty."""
+        times = [f"{1e3 * x:.2f}" if x else "" for x in (self.forward, self.backward, self.seconds)]
+        share = f"{100 * self.seconds / whole:.1f} %" if whole else ""
+        kept = size_of(self.bytes) if self.bytes else ""
+        return [self.name, str(self.calls or ""), *times, share, kept, str(self.launches or "")]
+
+
 @dataclass(slots=True)
 class _Running:
     """An event that has begun, and what the events inside of it took."""
@@ -135,38 +167,30 @@ class Profile:
 
     # -- what it shows -------------------------------------------------------------------------------------------------
 
+    def rows(self, by: str = "operation") -> list[Row]:
+        """The rows of the table by "operation" or by "line"; what took longest comes first, what is outside last."""
+        if by not in ("operation", "line"):
+            raise ValueError(f'profile: expects by="operation" or by="line", got {by!r}')
+        rows: dict[str, Row] = {}
+        for event in self.events:
+            name = event.name if by == "operation" or event.name == OUTSIDE else _shown(event.line)
+            rows.setdefault(name, Row(name)).add(event)
+        return sorted(rows.values(), key=lambda row: (row.name == OUTSIDE, -row.seconds))
+
     def table(self, by: str = "operation") -> str:
-        """A table by "operation", or by "line" of the code that called operations; what took longest comes first.
+        """The time by "operation", or by "line" of the code that called operations.
 
         The line is the innermost one outside of minigen's autograd, ops, nn and optim; a backward pass counts for the
         lines of the forward pass. `ValueError` for another `by`.
         """
-        if by not in ("operation", "line"):
-            raise ValueError(f'profile.table: expects by="operation" or by="line", got {by!r}')
-        groups: dict[Any, list[Event]] = {}
+        total = Row("total")
         for event in self.events:
-            key = event.name if by == "operation" or event.name == OUTSIDE else event.line
-            groups.setdefault(key, []).append(event)
-        own_time = lambda key: (key != OUTSIDE, sum(event.own for event in groups[key]))
-        rows = [self._row(_shown(key), groups[key]) for key in sorted(groups, key=own_time, reverse=True)]
-        rows = [HEADINGS, *rows, self._row("total", self.events)]
-        kept = len(HEADINGS) if any(event.launches for event in self.events) else len(HEADINGS) - 1
-        widths = [max(len(row[column]) for row in rows) for column in range(kept)]
-        lines = [[row[0].ljust(widths[0]), *map(str.rjust, row[1:kept], widths[1:])] for row in rows]
-        return "\n".join(map("  ".join, lines))
-
-    def _row(self, label: str, events: list[Event]) -> list[str]:
-        milliseconds = lambda phases: f"{1e3 * sum(e.own for e in events if e.phase in phases):.2f}"
-        return [
-            label,
-            str(sum(e.phase != "backward" and e.name != OUTSIDE for e in events)),
-            milliseconds(["forward"]),
-            milliseconds(["backward"]),
-            milliseconds(["forward", "backward", ""]),
-            f"{100 * sum(e.own for e in events) / self.seconds:.1f} %",
-            size_of(sum(e.bytes for e in events)),
-            str(sum(e.launches for e in events)),
-        ]
+            total.add(event)
+        lines = [HEADINGS, *(row.cells(total.seconds) for row in [*self.rows(by), total])]
+        columns = [column for column in zip(*lines, strict=True) if any(column[1:])]
+        padded = [[cell.rjust(max(map(len, column))) for cell in column] for column in columns[1:]]
+        names = [name.ljust(max(map(len, columns[0]))) for name in columns[0]]
+        return "\n".join("  ".join(line).rstrip() for line in zip(names, *padded, strict=True))
 
     def __str__(self) -> str:
         return self.table()
@@ -190,9 +214,6 @@ class Profile:
         ]
         with atomic_write(path) as temporary:
             temporary.write_text(json.dumps({"traceEvents": events, "displayTimeUnit": "ms"}))
-
-
-HEADINGS = ["", "calls", "forward ms", "backward ms", "total ms", "share", "saves", "launches"]
 
 
 @contextlib.contextmanager
@@ -224,12 +245,10 @@ def _calling_line() -> Line:
     return frame.f_code.co_filename, frame.f_lineno
 
 
-def _shown(key: str | Line) -> str:
-    """The name of a row: a line with its code, and with its file as seen from here or from minigen's folder."""
-    if isinstance(key, str):
-        return key
-    file, number = key
+def _shown(line: Line) -> str:
+    """A line with its code, and with its file as seen from here or from minigen's folder."""
+    file, number = line
     for folder in (os.getcwd() + os.sep, os.path.dirname(_HOUSE[:-1]) + os.sep):
         file = file.removeprefix(folder)
-    code = linecache.getline(key[0], number).strip()
+    code = linecache.getline(line[0], number).strip()
     return f"{file}:{number}  {code[:60]}"

@@ -36,9 +36,7 @@ def _graphviz(graph: Graph, kind: str) -> bytes:
     program = shutil.which("dot")
     if program is None:
         raise RuntimeError(f"graph: an image needs Graphviz's program `dot`, which is not installed; {GRAPHVIZ_HELP}")
-    return subprocess.run(
-        [program, f"-T{kind}", "-Gdpi=120"], input=drawn(graph, GRAPHVIZ).encode(), check=True, stdout=-1
-    ).stdout
+    return subprocess.run([program, f"-T{kind}"], input=drawn(graph, GRAPHVIZ).encode(), check=True, stdout=-1).stdout
 
 
 def mimebundle(graph: Graph) -> dict[str, str]:
@@ -94,10 +92,6 @@ def size_of(n: int) -> str:
     return f"{n} bytes"
 
 
-def _summary(graph: Graph) -> str:
-    return f"{len(graph.operations)} operations, which keep {size_of(graph.bytes)}, and {len(graph.leaves)} leaves"
-
-
 # -- a tree and a table ------------------------------------------------------------------------------------------------
 
 Row = tuple[str, int, str, str, str]
@@ -132,7 +126,7 @@ def tree(graph: Graph) -> str:
     lines = [
         f"{number:{first}}{name:{second}}{result:{third}}{memory}".rstrip() for number, name, result, memory in rows
     ]
-    return "\n".join([_summary(graph), *lines])
+    return "\n".join([graph.summary, *lines])
 
 
 def table(graph: Graph) -> str:
@@ -143,7 +137,7 @@ def table(graph: Graph) -> str:
         f"<td {style.format(1)}>{escape(result)}</td><td {style.format(1)}>{escape(memory)}</td></tr>"
         for number, level, name, result, memory in _rows(graph)
     ]
-    return f"<table><caption>{_summary(graph)}</caption>{''.join(rows)}</table>"
+    return f"<table><caption>{graph.summary}</caption>{''.join(rows)}</table>"
 
 
 # -- drawings ----------------------------------------------------------------------------------------------------------
@@ -173,7 +167,7 @@ MERMAID = Language(
     group='subgraph {}["{}"]',
     group_end="end",
     arrow="n{} --> n{}",
-    next_step="n{} -. next step .-> n{}",
+    next_step="n{} -.-> n{}",
     new_line="<br/>",
 )
 
@@ -190,7 +184,7 @@ GRAPHVIZ = Language(
     group='subgraph cluster_{} {{ label="{}"',
     group_end="}",
     arrow="n{} -> n{}",
-    next_step='n{} -> n{} [style=dashed, constraint=false, label="next step"]',
+    next_step="n{} -> n{} [style=dashed, constraint=false]",
     new_line="\\n",
 )
 

@@ -34,6 +34,12 @@ class Graph:
         """The memory that the record keeps, without that of leaves."""
         return sum(operation.bytes for operation in self.operations)
 
+    @property
+    def summary(self) -> str:
+        """How much there is, in one line."""
+        kept = drawing.size_of(self.bytes)
+        return f"{len(self.operations)} operations, which keep {kept}, and {len(self.leaves)} leaves"
+
     def boxes(self) -> list[Box]:
         """What is drawn: see `folding.py`."""
         return boxes(self.operations, self.depth)
