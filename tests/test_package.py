@@ -31,8 +31,8 @@ PACKAGES = [name for name, path in FILES.items() if path.name == "__init__.py"]
 LAYERS = [  # the parts in one layer do not know each other
     {"backend", "files"},
     {"autograd", "data"},
-    {"gradcheck", "ops"},
-    {"nn", "distributions"},
+    {"gradcheck", "graph", "ops"},
+    {"nn", "distributions", "profile"},
     {"optim", "checkpoint", "testing"},
     {"models"},
     {"evaluate", "train", "plot"},
@@ -133,7 +133,7 @@ def test_the_library_does_not_print() -> None:
 # -- names -------------------------------------------------------------------------------------------------------------
 
 NAMES = {
-    "minigen": """Tensor tensor no_grad grad gradcheck detect_anomaly manual_seed default_dtype device save load
+    "minigen": """Tensor tensor no_grad grad gradcheck graph profile detect_anomaly manual_seed default_dtype device save load
         ops nn optim data models train evaluate plot distributions autograd backend
         zeros ones full arange rand randn zeros_like ones_like one_hot""",
     "minigen.ops": """add subtract multiply divide negative pow abs exp log log1p sqrt square maximum minimum
