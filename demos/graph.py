@@ -75,7 +75,7 @@ def report(name: str, step: Callable[..., Any], images: Any, args: argparse.Name
 
 
 def parser() -> flags.Parser:
-    result = flags.Parser(__doc__, quick={"batch_size": 4})
+    result = flags.Parser(__doc__, quick={"repeat": 1})
     result.add_argument(
         "--models", nargs="+", choices=MODELS, default=["vae", "pixelrnn"], help="which ones to look at"
     )

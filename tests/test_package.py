@@ -133,8 +133,8 @@ def test_the_library_does_not_print() -> None:
 # -- names -------------------------------------------------------------------------------------------------------------
 
 NAMES = {
-    "minigen": """Tensor tensor no_grad grad gradcheck graph profile detect_anomaly manual_seed default_dtype device save load
-        ops nn optim data models train evaluate plot distributions autograd backend
+    "minigen": """Tensor tensor no_grad grad gradcheck detect_anomaly manual_seed default_dtype device save load
+        graph profile ops nn optim data models train evaluate plot distributions autograd backend
         zeros ones full arange rand randn zeros_like ones_like one_hot""",
     "minigen.ops": """add subtract multiply divide negative pow abs exp log log1p sqrt square maximum minimum
         clip where tanh sigmoid relu leaky_relu softplus sum mean max min var logsumexp softmax log_softmax
