@@ -277,6 +277,15 @@ def test_the_rows_of_a_row_lstm_are_one_loop() -> None:
     assert not cell.sources[loop["add"]]  # the gates of the same row
 
 
+def test_an_arrow_within_a_step_and_from_the_one_before() -> None:
+    x = before = minigen.tensor([1.0], requires_grad=True)
+    for _ in range(30):
+        now = ops.tanh(x)
+        x, before = now * before, now
+    tanh, multiply = (box for box in minigen.graph(x).boxes() if len(box.operations) > 20)
+    assert (tanh.sources[multiply], multiply.sources[tanh]) == (True, False)
+
+
 def test_shapes_that_change_from_step_to_step() -> None:
     x = minigen.tensor(np.ones((60, 2)), requires_grad=True)
     for _ in range(50):
