@@ -257,16 +257,17 @@ class Primitive(Generic[P, Result]):
         mode: Mode,
     ) -> tuple[Tensor, ...]:
         """The outputs as tensors, which remember the call if one of its arguments needs a gradient."""
-        if mode.detecting:
+        recording, detecting, _ = mode
+        if detecting:
             check_finite(outputs, f"{self.name}: its output")
         recorded = outputs[: -self.byproducts] if self.byproducts else outputs
         node = None
-        if mode.recording and recorded[0].dtype.kind == "f":
+        if recording and recorded[0].dtype.kind == "f":
             needed = tuple([i for i, arg in enumerate(args) if isinstance(arg, Tensor) and arg._requires_grad])
             if needed:
                 saved_values, watched = self._save(Call(args, arrays, options, outputs, saved), needed)
                 node = Node(self, _edges(args, needed), saved_values, watched, recorded)
-                node.where = _caller() if mode.detecting else ""
+                node.where = _caller() if detecting else ""
         shared = args[0] if self.view else None
         tensors = tuple([made(out, node if i < len(recorded) else None, i, shared) for i, out in enumerate(outputs)])
         if node is not None and "out" in saved_values:
