@@ -37,7 +37,7 @@ divide = primitive(np.divide, x=lambda g, y: g / y, y=lambda g, y, out: -g * out
 exp = primitive(np.exp, x=lambda g, out: g * out)
 log = primitive(np.log, x=lambda g, x: g / x)
 tanh = primitive(np.tanh, x=lambda g, out: g * (1 - out * out))
-matmul = primitive(np.matmul, x=lambda g, y: g @ transpose(y), y=lambda g, x: transpose(x) @ g)
+matmul = primitive(np.matmul, x=lambda g, y: g @ transpose(y), y=lambda g, x: transpose(x) @ g)  # of matrices
 transpose = primitive(np.transpose, x=lambda g: transpose(g))
 broadcast_to = primitive(np.broadcast_to, x=lambda g, x: sum_to(g, x.shape))
 sum_to = primitive(  # over the axes, counted from the last one, along which an array of this shape was broadcast
@@ -67,8 +67,8 @@ def grad(output, inputs):
         tensor = max(arrived, key=lambda x: x.order)  # the latest: all that used it have sent their gradients
         g = complete[tensor] = arrived.pop(tensor)
         values = {**tensor.node.arguments, "g": g, "out": tensor}
-        for name, rule in tensor.node.derivatives.items():
-            if isinstance(x := values[name], Tensor):
+        for argument, rule in tensor.node.derivatives.items():
+            if isinstance(x := values[argument], Tensor):
                 result = rule(*[values[name] for name in inspect.signature(rule).parameters])
                 result = result if result.shape == x.shape else sum_to(result, x.shape)
                 arrived[x] = arrived[x] + result if x in arrived else result

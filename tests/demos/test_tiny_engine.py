@@ -38,12 +38,8 @@ FORMULAS: dict[str, Callable[..., Any]] = {  # of an engine and one or two value
 }
 
 
-def tiny_grad(output: Any, inputs: list) -> list:
-    return tiny_engine.grad(output, inputs)
-
-
 def minigen_grad(output: Any, inputs: list) -> list:
-    """With the signature of the small one."""
+    """`minigen.grad` with the signature and the conventions of `tiny_engine.grad`."""
     if not output.requires_grad:
         return [None] * len(inputs)
     seed = np.ones(output.shape)
