@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minigen.autograd import Tensor, detect_anomaly, grad, tensor
-from minigen.backend import device_of, is_array, to_numpy
+from minigen.autograd import Node, Tensor, detect_anomaly, grad, tensor
+from minigen.backend import Device, array_module, as_array, device_of, is_array, to_numpy
 
 
 class GradcheckError(AssertionError):
@@ -27,6 +27,7 @@ def gradcheck(
     inputs: Any,
     *,
     order: int = 1,
+    every_entry: bool = True,
     step: float = 1e-5,
     rtol: float = 1e-5,
     atol: float = 1e-7,
@@ -39,22 +40,32 @@ def gradcheck(
     gradients; arrays of integers (labels, indices) become tensors that do not.
 
     `order=2` checks the first derivatives and then the derivatives of those. An entry passes if the two values differ
-    by at most `atol + rtol * s`, with `s` the largest entry of that gradient.
+    by at most `atol + rtol * s`, with `s` the largest entry of that gradient. `every_entry=False` is for functions of
+    many numbers: it moves each input along one random direction, instead of each entry by itself.
 
-    Returns True. Raises `GradcheckError` with the worst entry, its index, both values and the inputs; `TypeError`
-    for an input that is not float64; `ValueError` if no input requires gradients, if two calls of `fn` disagree, or if
-    it gives NaN or infinity.
+    Returns True. Raises `GradcheckError` with the worst entry, its index, both values and the inputs, and the operation
+    whose derivative leaves the record (computes with `.data` or NumPy, so that it cannot be differentiated again);
+    `TypeError` for an input that is not float64; `ValueError` if no input requires gradients, if two calls of `fn`
+    disagree, or if it gives NaN or infinity.
 
     >>> gradcheck(lambda x, y: ops.tanh(x) * y, [np.ones((2, 3)), 0.5], order=2)
     True
     """
-    given = list(inputs) if isinstance(inputs, list | tuple) else [inputs]
-    leaves = [_leaf(i, x) for i, x in enumerate(given)]
+    leaves = as_leaves(inputs)
+    names = [f"input {i}" for i in range(len(leaves))]
     if not any(x.requires_grad for x in leaves):
         raise ValueError("gradcheck: no input requires gradients")
     with np.errstate(all="ignore"):  # NaN and infinity are reported by the errors below
-        _check(fn, leaves, order, Precision(step, rtol, atol), seed)
+        if not every_entry:
+            names = [f"{name} along a direction" for name, x in zip(names, leaves, strict=True) if x.requires_grad]
+            fn, leaves = _along_directions(fn, leaves, np.random.default_rng(seed))
+        _check(fn, leaves, names, order, Precision(step, rtol, atol), seed)
     return True
+
+
+def as_leaves(inputs: Any) -> list[Tensor]:
+    """One input, or a sequence of them, as new leaves, as `gradcheck` takes them; `TypeError` for what it does not."""
+    return [_leaf(i, x) for i, x in enumerate(inputs if isinstance(inputs, list | tuple) else [inputs])]
 
 
 class Precision(NamedTuple):
@@ -65,9 +76,11 @@ class Precision(NamedTuple):
     atol: float
 
 
-def _check(fn: Callable[..., Any], leaves: list[Tensor], order: int, precision: Precision, seed: int) -> None:
+def _check(
+    fn: Callable[..., Any], leaves: list[Tensor], names: list[str], order: int, precision: Precision, seed: int
+) -> None:
     """`gradcheck` for inputs that are leaves."""
-    projection = Projection(fn, leaves, np.random.default_rng(seed))
+    projection = Projection(fn, leaves, names, np.random.default_rng(seed))
     projection.check()
     _compare(projection, precision, create_graph=False)
     if order == 1:
@@ -77,17 +90,47 @@ def _check(fn: Callable[..., Any], leaves: list[Tensor], order: int, precision: 
     seeds = [Tensor(v.data, requires_grad=True) for v in projection.cotangents]
     if not projection.first_derivatives(*leaves, *seeds):
         return
+    names = [*names, *(f"cotangent {i}" for i in range(len(seeds)))]
     try:
-        _check(projection.first_derivatives, [*leaves, *seeds], order - 1, precision, seed + 1)
+        _check(projection.first_derivatives, [*leaves, *seeds], names, order - 1, precision, seed + 1)
     except GradcheckError as error:
-        raise GradcheckError(f"in the derivative of the derivative: {error}") from None
+        hint = _off_record(projection, precision)
+        raise GradcheckError(f"in the derivative of the derivative: {error}{hint}") from None
+
+
+def _along_directions(
+    fn: Callable[..., Any], leaves: list[Tensor], random: np.random.Generator
+) -> tuple[Callable[..., Any], list[Tensor]]:
+    """The same function of one number for each input that requires gradients, and these numbers, which are 0.
+
+    The input moves by this number along a random direction. Each output becomes its inner product with a random one. A
+    wrong entry of a Jacobian makes the derivatives wrong, since it is perpendicular to both with probability 0.
+    """
+    seed = random.integers(2**32)
+    wanted = [i for i, x in enumerate(leaves) if x.requires_grad]
+    directions = [_random_like(leaves[i], random) for i in wanted]
+    directions = [d / math.sqrt(float((d.data * d.data).sum()) or 1.0) for d in directions]
+
+    def moved(*numbers: Tensor) -> tuple[Tensor, ...]:
+        inputs = list(leaves)
+        for i, direction, number in zip(wanted, directions, numbers, strict=True):
+            inputs[i] = leaves[i].detach() + number * direction
+        result = fn(*inputs)
+        outputs = result if isinstance(result, tuple) else (result,)
+        generator = np.random.default_rng(seed)
+        return tuple((y * _random_like(y, generator)).sum() for y in outputs if y.dtype.kind == "f")
+
+    zero = lambda x: Tensor(array_module(x.data).zeros((), dtype=np.float64), requires_grad=True)
+    return moved, [zero(leaves[i]) for i in wanted]
 
 
 class Projection:
     """L(x) = <f(x), v>: a function projected on random cotangents v, one for each of its outputs and of its shape."""
 
-    def __init__(self, fn: Callable[..., Any], leaves: list[Tensor], random: np.random.Generator) -> None:
-        self.fn, self.leaves = fn, leaves
+    def __init__(
+        self, fn: Callable[..., Any], leaves: list[Tensor], names: list[str], random: np.random.Generator
+    ) -> None:
+        self.fn, self.leaves, self.names = fn, leaves, names
         self.wanted = [i for i, x in enumerate(leaves) if x.requires_grad]
         self.cotangents = [_random_like(o, random) for o in self.outputs(*leaves)]
 
@@ -162,9 +205,10 @@ def _compare(projection: Projection, precision: Precision, create_graph: bool) -
                 why = _origin(lambda: projection.gradients(create_graph))
             else:
                 why = _kink(projection, i, worst, step, error[worst])
-            shown = "".join(f"\n  input {k} = {to_numpy(x.data)!r}" for k, x in enumerate(projection.leaves))
+            named = zip(projection.names, projection.leaves, strict=True)
+            shown = "".join(f"\n  {name} = {to_numpy(x.data)!r}" for name, x in named)
             raise GradcheckError(
-                f"the gradient of input {i} is wrong, most at {list(worst)}: the backward pass gives "
+                f"the gradient of {projection.names[i]} is wrong, most at {list(worst)}: the backward pass gives "
                 f"{analytic[worst]:.10g}, central differences give {numeric[worst]:.10g} "
                 f"({int(wrong.sum())} of {error.size} entries are off by more than {allowed:.3g}){why}{shown}"
             )
@@ -193,6 +237,63 @@ def _origin(compute: Callable[[], Any]) -> str:
     return ""
 
 
+# -- derivatives that cannot be differentiated again -------------------------------------------------------------------
+
+
+def _off_record(projection: Projection, precision: Precision) -> str:
+    """A hint for the error: the derivatives whose own gradients are wrong, since they leave the record somewhere.
+
+    Each is a function of its own, of `g` and the values that it names, and is checked as one.
+    """
+    lines = set()
+    for node in _nodes(projection.outputs(*projection.leaves)):
+        if node.primitive.reference is None:  # otherwise it is the reference formula that is differentiated
+            for argument in {node.primitive.argument_at(edge.position) for edge in node.edges}:
+                fn, leaves, names = _rule(node, argument, projection.leaves[0].device)
+                for k, name in enumerate(names):
+                    alone = [Tensor(x.data, requires_grad=k == i) for i, x in enumerate(leaves)]
+                    moved = _along_directions(fn, alone, np.random.default_rng(0))
+                    try:
+                        _compare(Projection(*moved, [name], np.random.default_rng(0)), precision, create_graph=False)
+                    except GradcheckError:
+                        lines.add(
+                            f"\n  {node.primitive.name}: the derivative for {argument} leaves the record: its gradient "
+                            f"for {name} is wrong; it may use operations, but neither `.data` nor NumPy"
+                        )
+    return "".join(sorted(lines))
+
+
+def _nodes(outputs: tuple[Tensor, ...]) -> list[Node]:
+    """Every node of the record from which the outputs were computed."""
+    found: dict[int, Node] = {}
+    pending: list[Any] = [x._node for x in outputs]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, Node) and node.order not in found:
+            found[node.order] = node
+            pending += [edge.source for edge in node.edges]
+    return list(found.values())
+
+
+def _rule(node: Node, argument: str, on: Device) -> tuple[Callable[..., Any], list[Tensor], list[str]]:
+    """A node's derivative for an argument as a function of `g` and of the floats that it names; these; their names."""
+    operation, values = node.primitive, node.values()
+    rule = operation.rules[argument]
+    named = [name for name in rule.names if is_array(values[name]) and values[name].dtype.kind == "f"]
+    random = np.random.default_rng(0)
+    gs = [Tensor(on.asarray(random.standard_normal(shape))) for shape, _ in node.outputs]
+
+    def fn(*tensors: Tensor) -> tuple[Tensor, ...]:
+        several = operation.several and not operation.byproducts
+        saved = values | dict(zip(named, tensors[len(gs) :], strict=True))
+        result = rule.function(tensors[: len(gs)] if several else tensors[0], *[saved[name] for name in rule.names])
+        result = result[argument] if rule.together else result
+        results = result if isinstance(result, list | tuple) else (result,)
+        return tuple(x if isinstance(x, Tensor) else Tensor(as_array(x)) for x in results)
+
+    return fn, [*gs, *(Tensor(values[name]) for name in named)], [*("g" for _ in gs), *named]
+
+
 def _leaf(i: int, x: Any) -> Tensor:
     """A copy of input `i` as a leaf."""
     if isinstance(x, Tensor):
@@ -202,6 +303,8 @@ def _leaf(i: int, x: Any) -> Tensor:
     if is_array(x):
         floats = x.dtype.kind == "f"
         return Tensor(x.astype(np.float64) if floats else x.copy(), requires_grad=floats)
+    if isinstance(x, bool | np.bool_):
+        return tensor(x)
     if isinstance(x, int | float | np.number):
         return tensor(float(x), dtype=np.float64, requires_grad=True)
     raise TypeError(f"gradcheck: expects tensors, arrays and numbers as inputs, got {x!r} as input {i}")

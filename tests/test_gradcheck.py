@@ -168,7 +168,9 @@ def test_a_wrong_second_derivative_fails_at_order_2_and_not_at_order_1(cut_off: 
     fn, operation, wrong = SECOND[cut_off]
     with mutants.replaced_derivative(operation, "x", wrong):
         assert gradcheck(fn, leaf(3, 3))
-        with pytest.raises(GradcheckError, match="in the derivative of the derivative: the gradient of input"):
+        with pytest.raises(
+            GradcheckError, match=r"^in the derivative of the derivative: the gradient of (input|cotangent) 0"
+        ):
             gradcheck(fn, leaf(3, 3), order=2)
     assert gradcheck(fn, leaf(3, 3), order=2)
 

@@ -265,7 +265,7 @@ def test_a_tensor_names_the_operation_that_made_it() -> None:
 @settings(max_examples=12)
 @given(data=st.data())
 def test_derivatives(operation: str, data: st.DataObject) -> None:
-    check_derivatives(data.draw(CASES[operation]))
+    check_derivatives(*data.draw(CASES[operation]))
 
 
 @every_operation
@@ -279,7 +279,7 @@ def test_float32_stays_float32(operation: str, data: st.DataObject) -> None:
 @settings(max_examples=12)
 @given(data=st.data())
 def test_same_on_a_gpu(gpu_standin: Device, operation: str, data: st.DataObject) -> None:
-    check_same_on(gpu_standin, data.draw(CASES[operation]))
+    check_same_on(gpu_standin, *data.draw(CASES[operation]))
 
 
 def test_float32_is_accurate() -> None:
