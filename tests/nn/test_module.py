@@ -167,11 +167,8 @@ def lstm(draw: st.DrawFn) -> Case:
 
 @st.composite
 def pixel_recurrent(draw: st.DrawFn, layer: Callable[..., nn.Module]) -> Case:
-    """`RowLSTM` or `DiagonalBiLSTM`, whose two directions share their parameters here, so that these are few."""
     hidden, size = draw(sizes(2)), draw(st.sampled_from([(1, 2), (2, 1), (2, 2)]))
     made = layer(hidden)
-    if isinstance(made, nn.DiagonalBiLSTM):
-        made.right_to_left = made.left_to_right
     for name, p in made.named_parameters():
         p.data += np.float32(0.3 * (name[-2:] in ("h0", "c0")))  # which begin at zero
     return Case(made, [draw(uniform((1, 2 * hidden, *size)))])
