@@ -154,23 +154,25 @@ class Projection:
                 "gradcheck: two calls of the function with the same inputs disagree; fix its random numbers"
             )
 
+    def backward(self, inputs: Sequence[Tensor], vs: Sequence[Tensor], create_graph: bool) -> Sequence[Tensor | None]:
+        """The gradients of L, with cotangents `vs`, for the wanted inputs; None for one that f does not depend on."""
+        recorded = [(y, v) for y, v in zip(self.outputs(*inputs), vs, strict=True) if y.requires_grad]
+        wanted = [inputs[i] for i in self.wanted]
+        if not recorded:
+            return [None] * len(wanted)
+        outputs, vs = zip(*recorded, strict=True)
+        return grad(outputs, wanted, vs, create_graph=create_graph, allow_unused=True)
+
     def gradients(self, create_graph: bool) -> list[np.ndarray]:
         """The backward pass's gradient for each of the wanted leaves; zeros for one that f does not depend on."""
-        outputs = zip(self.outputs(*self.leaves), self.cotangents, strict=True)
-        tracked = [(o, v) for o, v in outputs if o.requires_grad]
+        results = self.backward(self.leaves, self.cotangents, create_graph)
         wanted = [self.leaves[i] for i in self.wanted]
-        results: Sequence[Tensor | None] = [None] * len(wanted)
-        if tracked:
-            tensors, cotangents = zip(*tracked, strict=True)
-            results = grad(tensors, wanted, cotangents, create_graph=create_graph, allow_unused=True)
         return [np.zeros(x.shape) if g is None else to_numpy(g.data) for x, g in zip(wanted, results, strict=True)]
 
     def first_derivatives(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """The recorded gradients of L as a function of x and v, without those of inputs that f does not depend on."""
         xs, vs = inputs[: len(self.leaves)], inputs[len(self.leaves) :]
-        wanted = [xs[i] for i in self.wanted]
-        results = grad(self.outputs(*xs), wanted, vs, create_graph=True, allow_unused=True)
-        return tuple(g for g in results if g is not None)
+        return tuple(g for g in self.backward(xs, vs, create_graph=True) if g is not None)
 
     def moved(self, i: int, index: tuple[int, ...], step: float) -> float:
         """L with one entry of leaf `i` changed by `step`; the entry is then restored."""

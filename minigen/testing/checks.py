@@ -102,8 +102,8 @@ def check_derivatives(fn: Callable[..., Any], inputs: Any, *, every_entry: bool 
     """
     case = Case(fn, as_leaves(inputs))
     gradcheck(*case, order=2, every_entry=every_entry)
-    check_float32(case)
     check_layouts(case)
+    check_float32(case)
 
 
 def check_float32(case: Case) -> None:
