@@ -184,6 +184,16 @@ def test_a_wrong_second_derivative_fails_at_order_2_and_not_at_order_1(cut_off: 
     assert gradcheck(within, leaf(3, 3), order=2)
 
 
+def test_a_gradient_by_the_cotangent_is_called_so() -> None:
+    with (
+        mutants.replaced_derivative("tanh", "x", SECOND["the gradient"][2]),
+        pytest.raises(
+            GradcheckError, match=r"the gradient of cotangent 0 is wrong(.|\n)* input 0 = (.|\n)* cotangent 0 = "
+        ),
+    ):
+        gradcheck(ops.tanh, leaf(3), order=2)
+
+
 def test_a_derivative_of_several_arguments_or_outputs_that_leaves_the_record_is_named() -> None:
     @primitive(several=True)
     def both(*xs: Any) -> Any:

@@ -91,7 +91,7 @@ def test_a_gradient_in_another_dtype_fails(drifts: str, monkeypatch: pytest.Monk
 
 def test_the_same_on_another_device(gpu_standin: Device) -> None:
     check_same_on(gpu_standin, cube, X)
-    check_same_on("gpu", nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2), nn.Dropout()), [X])
+    check_same_on("gpu", nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2), nn.Dropout()), X)
     with pytest.raises(AssertionError, match="other results on gpu:0"):
         check_same_on(gpu_standin, lambda x: x * (1.0 if str(x.device) == "cpu" else 1.001), X)
     with pytest.raises(AssertionError, match="a result is not on gpu:0"):

@@ -39,7 +39,7 @@ class Case(NamedTuple):
     """A call of a function, as a strategy draws it; `check_derivatives(*case)` checks it."""
 
     fn: Callable[..., Any]
-    inputs: Sequence[Any]
+    inputs: Any
 
     def tensors(self, dtype: str = "float64", layout: int = 0) -> list[Tensor]:
         """The inputs as leaves on the current device, each floating-point input in another memory layout."""
@@ -100,8 +100,8 @@ def check_derivatives(fn: Callable[..., Any], inputs: Any, *, every_entry: bool 
 
     `fn`, `inputs` and `every_entry` are those of `gradcheck`, and so are the errors for what it does not take.
     """
-    case = Case(fn, as_leaves(inputs))
-    gradcheck(*case, order=2, every_entry=every_entry)
+    case = Case(fn, inputs)
+    gradcheck(fn, case.tensors(), order=2, every_entry=every_entry)
     check_layouts(case)
     check_float32(case)
 
@@ -134,7 +134,7 @@ def check_same_on(target: str | Device, fn: Callable[..., Any], inputs: Any) -> 
 
     `fn` is a function of tensors; or a module, whose parameters are then moved too.
     """
-    case = module_case(fn, *inputs) if isinstance(fn, Module) else Case(fn, as_leaves(inputs))
+    case = module_case(fn, *as_leaves(inputs)) if isinstance(fn, Module) else Case(fn, inputs)
     here = everything(case)
     with device(target) as there:
         results = everything(case)
@@ -191,7 +191,7 @@ def module_case(module: Module, *inputs: Any, method: str = "__call__", training
         with separate_random(0), default_dtype(like.dtype):
             return tuple(_flat(getattr(called, method)(*tensors[len(parameters) :])))
 
-    return Case(function, [*(p.data for p in parameters), *as_leaves(inputs)])
+    return Case(function, [*(p.data for p in parameters), *inputs])
 
 
 def _as_parameter(x: Tensor) -> Parameter:
