@@ -2,8 +2,8 @@
 
 Its modules, from the lowest up; each imports only lower ones: `backend` (NumPy or CuPy), `autograd` (tensors and
 reverse-mode differentiation), `ops` (operations with their derivatives), `nn`, `optim` and `distributions`, `models`,
-`evaluate`, `train` and `plot`. `weights` builds models from their files; `data` (data sets and batches) needs only
-`backend`.
+`evaluate`, `train` and `plot`. `testing` checks operations and layers; `weights` builds models from their files; `data`
+(data sets and batches) needs only `backend`.
 """
 
 from importlib import import_module
@@ -32,7 +32,7 @@ from minigen.gradcheck import gradcheck
 from minigen.weights import load
 
 if TYPE_CHECKING:
-    from minigen import data, distributions, evaluate, models, plot, train
+    from minigen import data, distributions, evaluate, models, plot, testing, train
 
 __version__ = "0.1.0"
 
@@ -65,6 +65,7 @@ __all__ = [
     "randn",
     "save",
     "tensor",
+    "testing",
     "train",
     "zeros",
     "zeros_like",
