@@ -28,7 +28,9 @@ def check_files() -> None:
     if Path(minigen.__file__).is_relative_to(SOURCE):
         sys.exit(f"smoke.py: expects an installed minigen, got the repository's, {minigen.__file__}")
     installed = {str(path) for path in files("minigen") or []}
-    differences = {path for path in installed ^ IN_REPOSITORY if not re.search(r"__pycache__|^minigen-.*\.dist-info", path)}
+    differences = {
+        path for path in installed ^ IN_REPOSITORY if not re.search(r"__pycache__|^minigen-.*\.dist-info", path)
+    }
     assert not differences, f"in the package or in the repository only: {differences}"
     for licence in ("LICENSE", "minigen/data/digits/LICENSE.md"):
         assert any(path.endswith(f".dist-info/licenses/{licence}") for path in installed), licence
