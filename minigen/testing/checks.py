@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minigen.autograd import Tensor, grad
+from minigen.autograd.primitives import identity
 from minigen.backend import Array, Device, array_module, as_array, default_dtype, device, separate_random
 from minigen.gradcheck import as_leaves, gradcheck
 from minigen.nn import Module, Parameter
@@ -172,14 +173,14 @@ def check_module(module: Module, *inputs: Any) -> None:
 def module_case(module: Module, *inputs: Any, training: bool | None = None) -> Case:
     """The call `module(*inputs)` as a function of the module's parameters and then the inputs.
 
-    It calls a copy, in which tensors of its own stand for the buffers, and the function's arguments for the parameters.
+    It calls a copy, whose parameters are the function's arguments, and whose buffers are copies.
     """
     parameters = list(module.parameters())
     buffers = [x for _, x in module.named_tensors() if not isinstance(x, Parameter)]
 
     def function(*tensors: Tensor) -> tuple[Tensor, ...]:
         like = next(x for x in tensors if x.dtype.kind == "f")
-        in_place_of: dict[int, Any] = {id(p): x for p, x in zip(parameters, tensors, strict=False)}
+        in_place_of: dict[int, Any] = {id(p): _as_parameter(x) for p, x in zip(parameters, tensors, strict=False)}
         for x in buffers:
             data = like.device.asarray(x.data, like.dtype if x.dtype.kind == "f" else x.dtype)
             in_place_of[id(x)] = Tensor(data.copy())
@@ -190,6 +191,13 @@ def module_case(module: Module, *inputs: Any, training: bool | None = None) -> C
             return tuple(_flat(called(*tensors[len(parameters) :])))
 
     return Case(function, [*(p.data for p in parameters), *as_leaves(inputs)])
+
+
+def _as_parameter(x: Tensor) -> Parameter:
+    """A parameter that hands its gradient on to `x`."""
+    result = identity(x)
+    result.__class__ = Parameter
+    return result  # type: ignore[return-value]
 
 
 def _flat(results: Any) -> Iterator[Tensor]:

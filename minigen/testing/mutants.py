@@ -27,12 +27,14 @@ from typing import Any
 
 import numpy as np
 
-from minigen.autograd import PRIMITIVES, Primitive, raw
-from minigen.backend import to_numpy
+from minigen.autograd import PRIMITIVES, Primitive, raw, tape
+from minigen.backend import as_array, to_numpy
 
 Function = Callable[..., Any]
 Operation = str | Primitive[..., Any]
 """An operation, or the name of one of minigen's."""
+Place = tuple[str, str]
+"""Where a fault is planted: the names of an operation and of the argument that its derivative is for."""
 
 # -- every derivative, and every fault ---------------------------------------------------------------------------------
 
@@ -59,63 +61,67 @@ def check_mutants(check: Callable[[], Any], *operations: Operation) -> None:
     faults are planted in every derivative of the operations; without any, in those that `check` runs, such as those of
     a layer. A fault that changes no number, such as a transposed vector of one entry, does not count.
 
-    `AssertionError` with the mutants that survive, and with derivatives of the operations that `check` never runs.
+    `AssertionError` with the mutants that survive, and with those derivatives of the operations for which no fault
+    counts, since `check` runs them nowhere, or only where they are 0.
 
     >>> check_mutants(lambda: check_derivatives(softsign, [np.ones((2, 3))]), softsign)
     >>> check_mutants(lambda: check_module(layer, x))
     """
-    recorded = _recorded_by(check)
+    places = _run_by(check)
+    if operations:
+        places = [(x.name, argument) for x in map(_found, operations) for argument in x.rules]
     survivors = []
-    for primitive in map(_found, operations) if operations else recorded:
-        for argument in primitive.rules:
-            mutants = [(fault, *_mutant(check, primitive, argument, fault)) for fault in FAULTS]
-            name = f"{primitive.name}: the derivative for {argument}"
-            if not any(runs for _, runs, _ in mutants):
-                survivors += [f"{name}, which it never runs"] if operations else []
-            else:
-                survivors += [f"{name}, {fault}" for fault, _, survives in mutants if survives]
+    for operation, argument in places:
+        results = {fault: _survives(check, (operation, argument), change) for fault, change in FAULTS.items()}
+        survivors += [f"{operation}: the derivative for {argument}, {fault}" for fault, x in results.items() if x]
+        if operations and all(x is None for x in results.values()):
+            survivors.append(f"{operation}: the derivative for {argument}, which it runs nowhere or only where it is 0")
     if survivors:
         raise AssertionError("the check does not notice these mutants:\n  " + "\n  ".join(survivors))
 
 
-def _mutant(check: Callable[[], Any], primitive: Primitive[..., Any], argument: str, fault: str) -> tuple[bool, bool]:
-    """Whether `check` runs the derivative with this fault, and whether the mutant survives."""
-    changes: list[bool] = []
+def _run_by(check: Callable[[], Any]) -> list[Place]:
+    """The derivatives that `check` runs; it must pass."""
+    places: dict[Place, None] = {}
 
-    def wrong(right: Any) -> Any:
-        if isinstance(right, list | tuple):
-            return type(right)(map(wrong, right))
-        result = FAULTS[fault](right)
-        changes.append(not np.array_equal(to_numpy(raw(result)), to_numpy(raw(right))))
+    def note(place: Place, right: Any) -> Any:
+        places[place] = None
+        return right
+
+    with _derivatives_changed(note):
+        check()
+    return list(places)
+
+
+def _survives(check: Callable[[], Any], place: Place, change: Function) -> bool | None:
+    """Whether `check` passes with this fault in a derivative; None if the fault changes nothing."""
+    counts = False
+
+    def wrong(here: Place, right: Any) -> Any:
+        nonlocal counts
+        if here != place:
+            return right
+        result = as_array(change(right))
+        counts |= not np.array_equal(to_numpy(raw(result)), to_numpy(raw(right)))
         return result
 
     try:
-        with changed_derivative(primitive, argument, wrong):
+        with _derivatives_changed(wrong):
             check()
     except AssertionError:
-        return True, False
-    return bool(changes), any(changes)
+        return False
+    return True if counts else None
 
 
-def _recorded_by(check: Callable[[], Any]) -> list[Primitive[..., Any]]:
-    """The operations that are recorded while `check` runs."""
-    found: dict[int, Primitive[..., Any]] = {}
-    record = Primitive._record
-
-    def noting(self: Primitive[..., Any], *call: Any) -> Any:
-        found[id(self)] = self
-        return record(self, *call)
-
-    Primitive._record = noting  # type: ignore
+@contextmanager
+def _derivatives_changed(change: Callable[[Place, Any], Any]) -> Iterator[None]:
+    """Inside the block, every gradient for an argument of an operation is `change((operation, argument), gradient)`."""
+    right = tape.unbroadcast  # through which all of them go
+    tape.unbroadcast = lambda g, edge, *place: change(place, right(g, edge, *place))
     try:
-        check()
+        yield
     finally:
-        Primitive._record = record  # type: ignore[method-assign]
-    return list(found.values())
-
-
-def _found(operation: Operation) -> Primitive[..., Any]:
-    return PRIMITIVES[operation] if isinstance(operation, str) else operation
+        tape.unbroadcast = right
 
 
 # -- one fault ---------------------------------------------------------------------------------------------------------
@@ -162,6 +168,10 @@ def changed_source(module: ModuleType, right: str, wrong: str) -> ModuleType:
     mutant = ModuleType(f"{module.__name__}_mutant")
     exec(text.replace(right, wrong), vars(mutant))
     return mutant
+
+
+def _found(operation: Operation) -> Primitive[..., Any]:
+    return PRIMITIVES[operation] if isinstance(operation, str) else operation
 
 
 def _changed(function: Function, change: Function) -> Function:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import math
+from itertools import chain, product
 
 import numpy as np
 
@@ -30,9 +31,9 @@ SHORTEST = 1
 
 @st.composite
 def shapes(draw: st.DrawFn, min_dims: int = 0, max_dims: int = 3, max_size: int = 6) -> tuple[int, ...]:
-    """Shapes with axes of length 1 to 3, without any axis too."""
-    lengths = st.lists(st.integers(SHORTEST, 3), min_size=min_dims, max_size=max_dims)
-    return draw(lengths.map(tuple).filter(lambda shape: math.prod(shape) <= max_size))
+    """Shapes with `min_dims` to `max_dims` axes of length 1 to 3, and at most `max_size` entries."""
+    every = chain.from_iterable(product(range(SHORTEST, 4), repeat=n) for n in range(min_dims, max_dims + 1))
+    return draw(st.sampled_from([shape for shape in every if math.prod(shape) <= max_size]))
 
 
 @st.composite

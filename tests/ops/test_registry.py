@@ -226,14 +226,14 @@ def law(name: str) -> Callable[[], None]:
     return check
 
 
-@pytest.mark.parametrize("name", [name for name, p in PRIMITIVES.items() if p.rules])
+@pytest.mark.parametrize("name", [name for name, p in PRIMITIVES.items() if p.rules and name not in STEPS])
 def test_a_wrong_derivative_is_noticed(name: str) -> None:
     check_mutants(law(name), name)
 
 
 @pytest.mark.parametrize("name", STEPS)
 def test_a_derivative_that_should_be_zero_is_noticed(name: str) -> None:
-    """The faults above change nothing there."""
+    """The faults above do not change it."""
     with mutants.replaced_derivative(name, "x", lambda g: 0.001 * g), pytest.raises(AssertionError):
         law(name)()
 
