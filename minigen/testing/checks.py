@@ -102,8 +102,8 @@ def check_derivatives(fn: Callable[..., Any], inputs: Any, *, every_entry: bool 
     """
     case = Case(fn, as_leaves(inputs))
     gradcheck(*case, order=2, every_entry=every_entry)
-    check_float32(case)
     check_layouts(case)
+    check_float32(case)
 
 
 def check_float32(case: Case) -> None:
@@ -151,17 +151,18 @@ def _agree(actual: list[Tensor], expected: list[Tensor], otherwise: str) -> None
 # -- layers and models -------------------------------------------------------------------------------------------------
 
 
-def check_module(module: Module, *inputs: Any) -> None:
-    """Check `module(*inputs)` as `check_derivatives` does, in training and in evaluation mode.
+def check_module(module: Module, *inputs: Any, method: str = "__call__") -> None:
+    """Check `module(*inputs)`, or another method, as `check_derivatives` does, in training and in evaluation mode.
 
     The derivatives are those with respect to every parameter and every floating-point input. Each is checked along one
     random direction, so that a large layer takes as few calls as a small one. Copies of the module in float64 and in
     float32 are called, always with the same random numbers; the module itself stays as it is.
 
     >>> check_module(nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Dropout()), np.random.rand(2, 1, 4, 4))
+    >>> check_module(VAE((1, 8, 8)), np.random.randint(0, 2, (4, 1, 8, 8)), method="loss")
     """
     for training in (True, False):
-        case = module_case(module, *inputs, training=training)
+        case = module_case(module, *inputs, method=method, training=training)
         try:
             check_derivatives(*case, every_entry=False)
         except AssertionError as error:
@@ -170,7 +171,7 @@ def check_module(module: Module, *inputs: Any) -> None:
             raise AssertionError(f"{type(module).__name__} in {mode} mode, by [{names}, *inputs]: {error}") from error
 
 
-def module_case(module: Module, *inputs: Any, training: bool | None = None) -> Case:
+def module_case(module: Module, *inputs: Any, method: str = "__call__", training: bool | None = None) -> Case:
     """The call `module(*inputs)` as a function of the module's parameters and then the inputs.
 
     It calls a copy, whose parameters are the function's arguments, and whose buffers are copies.
@@ -188,7 +189,7 @@ def module_case(module: Module, *inputs: Any, training: bool | None = None) -> C
         if training is not None:
             called.train(training)
         with separate_random(0), default_dtype(like.dtype):
-            return tuple(_flat(called(*tensors[len(parameters) :])))
+            return tuple(_flat(getattr(called, method)(*tensors[len(parameters) :])))
 
     return Case(function, [*(p.data for p in parameters), *as_leaves(inputs)])
 
