@@ -114,12 +114,10 @@ def _usable_cupy() -> Any:
     return cupy
 
 
-def array_module(x: Any) -> Any:
-    """The module that `x` belongs to: `cupy` for CuPy's arrays, `numpy` for everything else."""
-    if isinstance(x, np.ndarray):
-        return np
+def array_module(*values: Any) -> Any:
+    """The module that arrays belong to: `cupy` if one of the values is an array of CuPy, otherwise `numpy`."""
     cupy = sys.modules.get("cupy")
-    return cupy if cupy is not None and isinstance(x, cupy.ndarray) else np
+    return cupy if cupy is not None and any(isinstance(x, cupy.ndarray) for x in values) else np
 
 
 def is_array(x: Any) -> bool:

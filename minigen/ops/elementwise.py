@@ -231,7 +231,7 @@ where.derivatives(x=lambda g, condition: where(condition, g, 0.0), y=lambda g, c
 @primitive
 def maximum(x: Array, y: Array) -> Array:
     """The larger of x and y; where they are equal, each has half of the gradient."""
-    return array_module(x if hasattr(x, "dtype") else y).maximum(x, y)
+    return array_module(x, y).maximum(x, y)
 
 
 maximum.derivatives(x=lambda g, x, y: _for_larger(g, x, y), y=lambda g, x, y: _for_larger(g, y, x))
@@ -240,7 +240,7 @@ maximum.derivatives(x=lambda g, x, y: _for_larger(g, x, y), y=lambda g, x, y: _f
 @primitive
 def minimum(x: Array, y: Array) -> Array:
     """The smaller of x and y; where they are equal, each has half of the gradient."""
-    return array_module(x if hasattr(x, "dtype") else y).minimum(x, y)
+    return array_module(x, y).minimum(x, y)
 
 
 minimum.derivatives(x=lambda g, x, y: _for_larger(g, y, x), y=lambda g, x, y: _for_larger(g, x, y))
