@@ -37,6 +37,7 @@ FUNCTIONS = "exp expm1 log log1p sqrt tanh sin cos fabs floor ceil rint"
 PRELUDE = f"""
 typedef long long ptrdiff;
 #define ptrdiff_t ptrdiff
+#define __device__ static inline
 struct Array {{ char* data; ptrdiff ndim, size, shape[{MAX_NDIM}], strides[{MAX_NDIM}]; }};
 static ptrdiff* fault;  // of the first index out of bounds: the array's number, the index
 
@@ -48,6 +49,7 @@ static char* place(const Array& a, ptrdiff i) {{  // of element i in C order
 template <class T> struct Raw {{
     const Array& a; ptrdiff number;
     ptrdiff size() const {{ return a.size; }}
+    const ptrdiff* shape() const {{ return a.shape; }}
     T& operator[](ptrdiff i) const {{
         if (i >= 0 && i < a.size) return *(T*)place(a, i);
         if (fault[0] < 0) fault[0] = number, fault[1] = i;
@@ -128,11 +130,13 @@ def _compiled(source: str) -> Any:
 
 
 class ElementwiseKernel:
-    """`cupy.ElementwiseKernel`; of its options only the name, which a profiler shows."""
+    """`cupy.ElementwiseKernel`; of its options the name, which a profiler shows, and definitions before the kernel."""
 
-    def __init__(self, in_params: str, out_params: str, operation: str, name: str = "kernel") -> None:
+    def __init__(
+        self, in_params: str, out_params: str, operation: str, name: str = "kernel", *, preamble: str = ""
+    ) -> None:
         self.inputs, self.outputs = _parameters(in_params), _parameters(out_params)
-        self.operation, self.name = operation, name
+        self.operation, self.name, self.preamble = operation, name, preamble
         names = [p.name for p in self._parameters]
         if not name.isidentifier() or "i" in names or len({*names}) < len(names):
             raise ValueError(f"Invalid kernel name {name!r} or parameter names {names}")
@@ -213,6 +217,7 @@ class ElementwiseKernel:
         return "\n".join([
             PRELUDE,
             *typedefs,
+            self.preamble,
             'extern "C" void run(const Array* _arrays, ptrdiff _size, ptrdiff* _fault) {',
             "fault = _fault;",
             *outside,
