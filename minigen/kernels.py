@@ -14,13 +14,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import cache, wraps
-from typing import Any
+from typing import Any, TypeVar
 
-import numpy as np
+from minigen.backend import Array, array_module, arrays_among, is_array, on_host
 
-from minigen.backend import Array, array_module, arrays_among, is_array
-
-Function = Callable[..., Any]
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 _FUNCTIONS = "template <class T> __device__ T sigmoid(T x) { return T(0.5) + T(0.5) * tanh(T(0.5) * x); }"
 """What kernels call and CUDA C does not have."""
@@ -35,9 +33,9 @@ def kernel(inputs: str, outputs: str, operation: str) -> Callable[[Function], Fu
     operation        statements in CUDA C for one element of each array that is not raw, number `i` in C order; these
                      arrays broadcast
 
-    An output is a new array with the shape and the memory layout of the first input that is raw or not raw, as it is,
-    and with the data type of the first array. Or the function takes its outputs as further arguments, and the kernel
-    writes to these; it may read them, too.
+    An output is a new array with the data type of the first array and the shape and memory layout of the first input
+    that is not raw; if it is raw itself, of the first that is. Or the function takes its outputs as further arguments,
+    and the kernel writes to these; it may read them, too.
     """
     raw_inputs, raw_outputs = ([p.split()[0] == "raw" for p in text.split(",")] for text in (inputs, outputs))
 
@@ -53,14 +51,15 @@ def kernel(inputs: str, outputs: str, operation: str) -> Callable[[Function], Fu
             return cupy.ElementwiseKernel(inputs, outputs, operation, name, preamble=_FUNCTIONS)
 
         @wraps(plain)
-        def call(*args: Any) -> Any:
+        def fused(*args: Any) -> Any:
             first = next(iter(arrays_among(args)), None)
-            if first is None or array_module(first) is np or first.dtype.kind != "f":
+            if first is None or on_host(first) or first.dtype.kind != "f":
                 return plain(*args)
             if len(args) == len(raw_inputs):
                 args += tuple(new_outputs(args, first.dtype))
             return compiled(array_module(first))(*args)
 
-        return call
+        fused.compiled = compiled  # type: ignore[attr-defined]
+        return fused  # type: ignore[return-value]
 
     return decorate

@@ -29,8 +29,8 @@ def _axes(x: Any) -> tuple[int, ...]:
 
 
 def _per_channel(values: Any, x: Any) -> Any:
-    """(C,) as (1, C, 1, ...), to broadcast against x; a number as it is."""
-    return values if isinstance(values, float) else reshape(values, (1, -1) + (1,) * (x.ndim - 2))
+    """(C,) as (1, C, 1, ...), to broadcast against x."""
+    return reshape(values, (1, -1) + (1,) * (x.ndim - 2))
 
 
 def _affine(x: Any, weight: Any, bias: Any) -> Any:
@@ -56,9 +56,10 @@ def batch_norm(x: Array, weight: Array | None = None, bias: Array | None = None,
         raise ValueError(f"expects more than one value a channel, x is {x.shape}")
     total = sum_per_channel(x)
     centred, squares = _centred(x, _per_channel(total, x), n)
-    batch_mean, batch_var, inverse_std = _statistics(total, sum_per_channel(squares), n, eps)
-    factors = (inverse_std, 1.0 if weight is None else weight, 0.0 if bias is None else bias)
-    normalized, out = _scaled(centred, *(_per_channel(values, x) for values in factors))
+    squares = sum_per_channel(squares)
+    batch_mean, batch_var, inverse_std = _statistics(total, squares, n, eps)
+    weight, bias = 1.0 if weight is None else _per_channel(weight, x), 0.0 if bias is None else _per_channel(bias, x)
+    normalized, out = _scaled(centred, _per_channel(inverse_std, x), weight, bias)
     return (out, batch_mean, batch_var), normalized, inverse_std
 
 
@@ -95,23 +96,24 @@ def _(g: Array, weight: Array | None, normalized: Array, inverse_std: Array) -> 
     """For x: weight inverse_std (g - mean g - normalized mean(g normalized))"""
     n = g.size // g.shape[1]
     sum_of_g, sum_of_product = sum_per_channel(g), sum_per_channel(g * normalized)
-    factors = (sum_of_g, sum_of_product, inverse_std, 1.0 if weight is None else weight)
-    x = _batch_norm_gradient(g, normalized, *(_per_channel(values, g) for values in factors), 1.0 / n)
+    scale = inverse_std if weight is None else inverse_std * weight
+    sums = _per_channel(sum_of_g, g), _per_channel(sum_of_product, g)
+    x = _batch_norm_gradient(g, normalized, *sums, _per_channel(scale, g), 1.0 / n)
     return {"x": x, "weight": sum_of_product, "bias": sum_of_g}
 
 
 @kernel(
-    "T g, T normalized, T sum_of_g, T sum_of_product, T inverse_std, T weight, T part",
+    "T g, T normalized, T sum_of_g, T sum_of_product, T scale, T part",
     "T x",
-    "x = (g - normalized * (sum_of_product * part) - sum_of_g * part) * (inverse_std * weight)",
+    "x = (g - normalized * (sum_of_product * part) - sum_of_g * part) * scale",
 )
 def _batch_norm_gradient(
-    g: Array, normalized: Array, sum_of_g: Array, sum_of_product: Array, inverse_std: Array, weight: Any, part: float
+    g: Array, normalized: Array, sum_of_g: Array, sum_of_product: Array, scale: Array, part: float
 ) -> Array:
     x = normalized * (sum_of_product * -part)
     x += g
     x -= sum_of_g * part
-    x *= inverse_std * weight
+    x *= scale
     return x
 
 
