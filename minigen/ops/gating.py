@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from minigen.autograd import primitive
-from minigen.backend import Array, array_module
+from minigen.backend import Array
 from minigen.kernels import kernel
 from minigen.ops.elementwise import sigmoid, tanh
-from minigen.ops.shaping import split
+from minigen.ops.shaping import concat, split
 
 __all__ = ["gated_activation"]
 
@@ -24,12 +24,8 @@ def gated_activation(x: Array) -> Any:
     """tanh(f) sigmoid(g), where f and g are the halves of x (N, 2C, ...) along its channels: -> (N, C, ...)."""
     if x.ndim < 2 or x.shape[1] % 2:
         raise ValueError(f"expects x (N, 2C, ...), got {x.shape}")
-    return _gate(*_halves(x))
-
-
-def _halves(x: Array) -> list[Array]:
-    channels = x.shape[1] // 2
-    return [x[:, :channels], x[:, channels:]]
+    f, g = split(x, 2, axis=1)
+    return _gate(f, g)
 
 
 @kernel("T f, T g", "T out, T t, T s", "t = tanh(f); s = sigmoid(g); out = t * s")
@@ -38,18 +34,9 @@ def _gate(f: Array, g: Array) -> tuple[Array, Array, Array]:
     return t * s, t, s
 
 
-def _gated_activation_gradient(g: Array, tanh_f: Array, sigmoid_g: Array, x_shape: Any) -> Array:
-    x = array_module(g).empty_like(tanh_f, shape=x_shape)
-    _gate_backward(g, tanh_f, sigmoid_g, *_halves(x))
-    return x
-
-
 @kernel("T g, T t, T s", "T of_f, T of_g", "of_f = g * s * (1 - t * t); of_g = g * t * (s * (1 - s))")
-def _gate_backward(g: Array, t: Array, s: Array, of_f: Array, of_g: Array) -> None:
-    """The gradients for f and g, into the last two arrays."""
-    xp = array_module(g)
-    xp.multiply(g * s, 1 - t * t, out=of_f)
-    xp.multiply(g * t, s * (1 - s), out=of_g)
+def _gate_gradients(g: Array, t: Array, s: Array) -> tuple[Array, Array]:
+    return g * s * (1 - t * t), g * t * (s * (1 - s))
 
 
-gated_activation.derivatives(x=_gated_activation_gradient)
+gated_activation.derivatives(x=lambda g, tanh_f, sigmoid_g: concat(_gate_gradients(g, tanh_f, sigmoid_g), axis=1))
