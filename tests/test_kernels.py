@@ -74,8 +74,8 @@ CALLS: dict[str, Callable[[Draw], list[Any]]] = {
     "_penalized": lambda a: [a(6), a(6), 0.1],
     "_sgd": lambda a: [a(6), 0.1, a(6)],
     "_sgd_with_momentum": lambda a: [a(6), 0.1, 0.9, a(6), a(6)],
-    "_adam": lambda a: [a(6), 0.01, 0.9, 0.1, 0.999, 0.001, 1e-8, a(6), a(6), a.positive(6)],
-    "_rmsprop": lambda a: [a(6), 0.01, 0.99, 0.01, 1e-8, a(6), a.positive(6)],
+    "_adam": lambda a: [a(6), 0.01, 0.9, 0.999, 1e-8, a(6), a(6), a.positive(6)],
+    "_rmsprop": lambda a: [a(6), 0.01, 0.99, 1e-8, a(6), a.positive(6)],
 }
 
 

@@ -201,26 +201,24 @@ class Adam(Optimizer):
         b1, b2 = self.betas
         correction = math.sqrt(1 - b2**self.steps)
         lr = lr * correction / (1 - b1**self.steps)
-        _adam(g, lr, b1, 1 - b1, b2, 1 - b2, self.eps * correction, p, *state)
+        _adam(g, lr, b1, b2, self.eps * correction, p, *state)
 
     def extra_repr(self) -> str:
         return f", betas={self.betas}"
 
 
 @kernel(
-    "T g, T lr, T b1, T a1, T b2, T a2, T eps",
+    "T g, T lr, float64 b1, float64 b2, T eps",
     "T p, T m, T v",
-    "m = b1 * m + a1 * g; v = b2 * v + a2 * g * g; p -= lr * m / (sqrt(v) + eps)",
+    "m = T(b1) * m + T(1 - b1) * g; v = T(b2) * v + T(1 - b2) * g * g; p -= lr * m / (sqrt(v) + eps)",
 )
-def _adam(
-    g: Array, lr: float, b1: float, a1: float, b2: float, a2: float, eps: float, p: Array, m: Array, v: Array
-) -> None:
+def _adam(g: Array, lr: float, b1: float, b2: float, eps: float, p: Array, m: Array, v: Array) -> None:
     xp = array_module(g)
-    t = a1 * g  # one temporary array for everything
+    t = (1 - b1) * g  # one temporary array for everything
     m *= b1
     m += t
     xp.multiply(g, g, out=t)
-    t *= a2
+    t *= 1 - b2
     v *= b2
     v += t
     xp.sqrt(v, out=t)
@@ -271,18 +269,22 @@ class RMSprop(Optimizer):
         self.alpha, self.eps = alpha, eps
 
     def update(self, p: Array, g: Array, lr: float, *state: Array) -> None:
-        _rmsprop(g, lr, self.alpha, 1 - self.alpha, self.eps, p, *state)
+        _rmsprop(g, lr, self.alpha, self.eps, p, *state)
 
     def extra_repr(self) -> str:
         return f", alpha={self.alpha}"
 
 
-@kernel("T g, T lr, T a, T b, T eps", "T p, T v", "v = a * v + b * g * g; p -= lr * g / (sqrt(v) + eps)")
-def _rmsprop(g: Array, lr: float, a: float, b: float, eps: float, p: Array, v: Array) -> None:
+@kernel(
+    "T g, T lr, float64 alpha, T eps",
+    "T p, T v",
+    "v = T(alpha) * v + T(1 - alpha) * g * g; p -= lr * g / (sqrt(v) + eps)",
+)
+def _rmsprop(g: Array, lr: float, alpha: float, eps: float, p: Array, v: Array) -> None:
     xp = array_module(g)
-    v *= a
+    v *= alpha
     t = g * g
-    t *= b
+    t *= 1 - alpha
     v += t
     xp.sqrt(v, out=t)
     t += eps
