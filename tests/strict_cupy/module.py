@@ -12,6 +12,7 @@ from numpy.lib import stride_tricks
 from strict_cupy.array import ndarray
 from strict_cupy.counting import DEVICE_COUNT, Device, current, synchronise
 from strict_cupy.functions import function, offer, ufunc
+from strict_cupy.kernels import ElementwiseKernel
 from strict_cupy.tables import (
     COMPARISONS,
     CONSTANTS,
@@ -65,7 +66,7 @@ def get_array_module(*args: Any) -> ModuleType:
 
 # -- the module and its submodules -------------------------------------------------------------------------------------
 
-cupy = StandIn("cupy", ndarray=ndarray, ufunc=ufunc)
+cupy = StandIn("cupy", ndarray=ndarray, ufunc=ufunc, ElementwiseKernel=ElementwiseKernel)
 vars(cupy).update({name: getattr(np, name) for name in CONSTANTS})
 vars(cupy).update({name: ufunc(name) for name in UFUNCS})
 vars(cupy).update({name: function(name) for name in FUNCTIONS})
