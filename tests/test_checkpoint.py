@@ -18,8 +18,9 @@ from safetensors.numpy import save_file
 import minigen
 from minigen import nn, optim
 from minigen.autograd import Tensor
-from minigen.backend import Device, manual_seed, random_state, to_numpy
+from minigen.backend import Device, to_numpy
 from minigen.checkpoint import load_checkpoint, load_progress, save_checkpoint
+from minigen.random import manual_seed, random_state
 
 
 def model(outputs: int = 2) -> nn.Sequential:

@@ -23,9 +23,10 @@ from typing import Any
 
 from minigen import nn, ops
 from minigen.autograd import Tensor, no_grad
-from minigen.backend import Shape, normal
+from minigen.backend import Shape
 from minigen.distributions import Distribution, Normal
 from minigen.models.likelihoods import LIKELIHOODS, DiscretizedLogisticLikelihood, Likelihood
+from minigen.random import normal
 
 
 class VAE(nn.Module):

@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minigen import backend
-from minigen.backend import default_dtype, manual_seed, to_numpy, uniform
+from minigen.backend import default_dtype, to_numpy
 from minigen.data import Dataset, Loader
 from minigen.data.loader import binarize
+from minigen.random import manual_seed, uniform
 
 
 def _gpu() -> str:

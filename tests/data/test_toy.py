@@ -13,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minigen import nn
-from minigen.backend import Device, default_dtype, device_of, manual_seed, random_state, to_numpy
+from minigen.backend import Device, default_dtype, device_of, to_numpy
 from minigen.data import toy
 from minigen.data.toy import GaussianMixture
+from minigen.random import manual_seed, random_state
 from minigen.train import Interrupted, train
 
 

@@ -12,10 +12,11 @@ import pytest
 
 from minigen import nn
 from minigen.autograd import Tensor, no_grad, tensor
-from minigen.backend import Device, default_dtype, manual_seed, to_numpy
+from minigen.backend import Device, default_dtype, to_numpy
 from minigen.gradcheck import gradcheck
 from minigen.models import DCGAN, DCGANDiscriminator, Tricks
 from minigen.models.objectives import OBJECTIVES, gradient_penalty
+from minigen.random import manual_seed
 
 every_objective = pytest.mark.parametrize("objective", OBJECTIVES)
 CONVOLUTIONS, NORMS = (nn.Conv2d, nn.ConvTranspose2d), (nn.BatchNorm1d, nn.BatchNorm2d)

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from minigen import nn
-from minigen.backend import Device, default_dtype, manual_seed, to_numpy
+from minigen.backend import Device, default_dtype, to_numpy
 from minigen.nn import init
+from minigen.random import manual_seed
 
 
 def assert_uniform(x: np.ndarray, bound: float) -> None:

@@ -40,10 +40,11 @@ from safetensors.numpy import load_file, save_file
 
 from minigen import nn, ops
 from minigen.autograd import Tensor, tensor
-from minigen.backend import Device, default_dtype, device_of, manual_seed, to_numpy
+from minigen.backend import Device, default_dtype, device_of, to_numpy
 from minigen.gradcheck import gradcheck
 from minigen.nn.module import frozen
 from minigen.optim import SGD, Adam, RMSprop
+from minigen.random import manual_seed
 from minigen.testing.checks import Case, along_directions, check_derivatives, check_float32, check_same_on
 from minigen.testing.strategies import SEEDS, shapes, uniform, well_separated
 
