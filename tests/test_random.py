@@ -98,11 +98,15 @@ def test_devices_agree_on_normal_numbers(gpu_standin: Device, seed: int, count: 
 
 
 def test_numpys_generator_is_at_the_same_counter() -> None:
+    """It is the taker's own: draws in between do not move it."""
     manual_seed(3)
-    x = uniform((5,), dtype="float64")
+    x = uniform((10,), dtype="float64").tolist()
     manual_seed(3)
-    assert random_generator().random(5).tolist() == x.tolist()
-    assert random_generator().random(5).tolist() != x.tolist()  # the next draw
+    generator = random_generator()
+    first = generator.random(5).tolist()
+    assert random_generator().random(5).tolist() != first == x[:5]
+    uniform((3,))
+    assert generator.random(5).tolist() == x[5:]
 
 
 # -- shapes, types and devices -----------------------------------------------------------------------------------------
