@@ -26,52 +26,58 @@ from strict_cupy.counting import current, launch
 
 MAX_NDIM = 16
 C_TYPES = {
-    "bool": "bool", "int32": "int", "int64": "long long", "uint32": "unsigned int", "uint64": "unsigned long long",
-    "uint8": "unsigned char", "float32": "float", "float64": "double",
+    "bool": "bool", "int8": "signed char", "int16": "short", "int32": "int", "int64": "long long",
+    "uint8": "unsigned char", "uint16": "unsigned short", "uint32": "unsigned int", "uint64": "unsigned long long",
+    "float32": "float", "float64": "double",
 }  # fmt: skip
 
 # -- the C++ around a kernel -------------------------------------------------------------------------------------------
 
-# No header is included, which would take most of the time of the compilation.
-FUNCTIONS = "exp expm1 log log1p sqrt tanh sin cos fabs floor ceil rint"
-PRELUDE = f"""
-typedef long long ptrdiff;
-#define ptrdiff_t ptrdiff
-struct Array {{ char* data; ptrdiff ndim, size, shape[{MAX_NDIM}], strides[{MAX_NDIM}]; }};
-static ptrdiff* fault;  // of the first index out of bounds: the array's number, the index
+ARRAYS = f"""
+#define ptrdiff_t long long
+struct Array {{ char* data; ptrdiff_t ndim, size, shape[{MAX_NDIM}], strides[{MAX_NDIM}]; }};
+static ptrdiff_t* fault;  // of the first index out of bounds: the array's number, the index
 
-static char* place(const Array& a, ptrdiff i) {{  // of element i in C order
+static char* place(const Array& a, ptrdiff_t i) {{  // of element i in C order
     char* at = a.data;
-    for (ptrdiff d = a.ndim; d-- > 0; i /= a.shape[d]) at += i % a.shape[d] * a.strides[d];
+    for (ptrdiff_t d = a.ndim; d-- > 0; i /= a.shape[d]) at += i % a.shape[d] * a.strides[d];
     return at;
 }}
 template <class T> struct Raw {{
-    const Array& a; ptrdiff number;
-    ptrdiff size() const {{ return a.size; }}
-    T& operator[](ptrdiff i) const {{
+    const Array& a; ptrdiff_t number;
+    ptrdiff_t size() const {{ return a.size; }}
+    const ptrdiff_t* shape() const {{ return a.shape; }}
+    T& operator[](ptrdiff_t i) const {{
         if (i >= 0 && i < a.size) return *(T*)place(a, i);
         if (fault[0] < 0) fault[0] = number, fault[1] = i;
         static char nowhere[8];
         return *(T*)nowhere;
     }}
 }};
-extern "C" {{ {" ".join(f"double {f}(double); float {f}f(float);" for f in FUNCTIONS.split())}
+"""
+
+# What CUDA has and C++ does not, or only in headers, which would take most of the time of the compilation.
+_MATHEMATICS = ["exp", "expm1", "log", "log1p", "sqrt", "tanh", "sin", "cos", "fabs", "floor", "ceil", "rint"]
+FUNCTIONS = f"""
+#define __global__
+#define __device__ static inline
+extern "C" {{ {" ".join(f"double {f}(double); float {f}f(float);" for f in _MATHEMATICS)}
     double pow(double, double); float powf(float, float); }}
-{" ".join(f"static inline float {f}(float x) {{ return {f}f(x); }}" for f in FUNCTIONS.split())}
-static inline float pow(float x, float y) {{ return powf(x, y); }}
-static inline float abs(float x) {{ return fabsf(x); }}
-static inline double abs(double x) {{ return fabs(x); }}
-template <class T> static T max(T x, T y) {{ return x > y || y != y ? x : y; }}  // of NaN and a number, the number
-template <class T> static T min(T x, T y) {{ return x < y || y != y ? x : y; }}
-template <class T> static T atomicAdd(T* x, T y) {{ T before = *x; *x += y; return before; }}
-static inline unsigned long long __umul64hi(unsigned long long x, unsigned long long y) {{
+{" ".join(f"__device__ float {f}(float x) {{ return {f}f(x); }}" for f in _MATHEMATICS)}
+__device__ float pow(float x, float y) {{ return powf(x, y); }}
+__device__ float abs(float x) {{ return fabsf(x); }}
+__device__ double abs(double x) {{ return fabs(x); }}
+template <class T> __device__ T max(T x, T y) {{ return x > y || y != y ? x : y; }}  // of NaN and a number, the number
+template <class T> __device__ T min(T x, T y) {{ return x < y || y != y ? x : y; }}
+template <class T> __device__ T atomicAdd(T* x, T y) {{ T before = *x; *x += y; return before; }}
+__device__ unsigned long long __umul64hi(unsigned long long x, unsigned long long y) {{
     return (unsigned __int128)x * y >> 64;
 }}
 """
 
 
 class _Array(ctypes.Structure):
-    """The struct `Array` of the prelude."""
+    """The struct `Array` of C++."""
 
     _fields_ = (
         ("data", ctypes.c_void_p),
@@ -128,11 +134,13 @@ def _compiled(source: str) -> Any:
 
 
 class ElementwiseKernel:
-    """`cupy.ElementwiseKernel`; of its options only the name, which a profiler shows."""
+    """`cupy.ElementwiseKernel`; of its options the name, which a profiler shows, and definitions before the kernel."""
 
-    def __init__(self, in_params: str, out_params: str, operation: str, name: str = "kernel") -> None:
+    def __init__(
+        self, in_params: str, out_params: str, operation: str, name: str = "kernel", *, preamble: str = ""
+    ) -> None:
         self.inputs, self.outputs = _parameters(in_params), _parameters(out_params)
-        self.operation, self.name = operation, name
+        self.operation, self.name, self.preamble = operation, name, preamble
         names = [p.name for p in self._parameters]
         if not name.isidentifier() or "i" in names or len({*names}) < len(names):
             raise ValueError(f"Invalid kernel name {name!r} or parameter names {names}")
@@ -195,28 +203,29 @@ class ElementwiseKernel:
             arrays.append(array if p.raw else np.broadcast_to(array, shape))
         fault = (ctypes.c_longlong * 2)(-1, 0)
         size = ctypes.c_longlong(int(np.prod(shape)))
-        _compiled(self._source(types))((_Array * len(arrays))(*map(_described, arrays)), size, fault)
+        _compiled(self.source(types))((_Array * len(arrays))(*map(_described, arrays)), size, fault)
         if fault[0] >= 0:
             p, array = self._parameters[fault[0]], arrays[fault[0]]
             raise IndexError(f"{self.name}: {p.name}[{fault[1]}], but {p.name} has {array.size} elements")
 
-    def _source(self, types: dict[str, str]) -> str:
+    def source(self, types: dict[str, str], functions: str = FUNCTIONS) -> str:
+        """The kernel in its loop, `run`, with these types; without `functions`, in CUDA C."""
         outside, inside = [], []
         for number, p in enumerate(self._parameters):
-            const = "const " if number < len(self.inputs) else ""
+            kind = ("const " if number < len(self.inputs) else "") + C_TYPES[types[p.type]]
             if p.raw:
-                outside.append(f"Raw<{const}{C_TYPES[types[p.type]]}> {p.name} = {{_arrays[{number}], {number}}};")
+                outside.append(f"Raw<{kind}> {p.name} = {{arrays[{number}], {number}}};")
             else:
-                kind = f"{const}{C_TYPES[types[p.type]]}"
-                inside.append(f"{kind}& {p.name} = *({kind}*)place(_arrays[{number}], i);")
-        typedefs = [f"typedef {C_TYPES[t]} {letter};" for letter, t in types.items() if len(letter) == 1]
+                inside.append(f"{kind}& {p.name} = *({kind}*)place(arrays[{number}], i);")
         return "\n".join([
-            PRELUDE,
-            *typedefs,
-            'extern "C" void run(const Array* _arrays, ptrdiff _size, ptrdiff* _fault) {',
-            "fault = _fault;",
+            ARRAYS,
+            functions,
+            *(f"typedef {C_TYPES[t]} {letter};" for letter, t in types.items() if len(letter) == 1),
+            self.preamble,
+            'extern "C" __global__ void run(const Array* arrays, ptrdiff_t loop_size, ptrdiff_t* first_fault) {',
+            "fault = first_fault;",
             *outside,
-            "for (ptrdiff i = 0; i < _size; ++i) {",
+            "for (ptrdiff_t i = 0; i < loop_size; ++i) {",
             *inside,
             f"{self.operation};",
             "}}",
