@@ -30,7 +30,7 @@ from minigen.backend import Array, Shape, array_module, current_dtype
 from minigen.backend import device as find_device
 from minigen.kernels import kernel
 
-Words = tuple[int, ...]
+Words = tuple[int, int, int, int, int]
 
 STREAMS = ("model", "evaluation", "binarization", "order", "batch")
 """What random numbers are drawn for: a model and its training (`manual_seed`); its evaluation; and, by a `Loader`, the
