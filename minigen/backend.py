@@ -1,10 +1,7 @@
-"""The only file that tells NumPy and CuPy apart: devices, transfers, data types and random numbers.
+"""The only file that tells NumPy and CuPy apart: devices, transfers and data types.
 
 Everything above finds its array module from its arguments (`array_module(x).tanh(x)`), so the same line runs on
 a CPU and on a GPU. CuPy is imported when a GPU is first asked for, and never before.
-
-Random numbers are drawn by one NumPy generator on the CPU and then moved, so the same seed draws the same
-numbers on every device, and the generator's state, which a checkpoint saves, is a few integers.
 """
 
 from __future__ import annotations
@@ -191,69 +188,6 @@ def floating(x: Any) -> Any:
     NumPy would turn uint8 into float16, where exp(12) is infinite, and would subtract in uint8, where 0 - 1 is 255.
     """
     return x.astype(current_dtype()) if is_array(x) and x.dtype.kind in "biu" else x
-
-
-# -- random numbers --------------------------------------------------------------------------------------------
-
-_random: ContextVar[np.random.Generator | None] = ContextVar("random numbers", default=None)
-
-
-def manual_seed(seed: int) -> None:
-    """Seed the random numbers of this thread: the same seed gives the same numbers, on every device."""
-    _random.set(np.random.default_rng(seed))
-
-
-def random_generator() -> np.random.Generator:
-    """The generator behind every random number that minigen draws in this thread."""
-    generator = _random.get()
-    if generator is None:  # made when first used: NumPy takes a while to import its own
-        generator = np.random.default_rng()
-        _random.set(generator)
-    return generator
-
-
-def random_state() -> dict[str, Any]:
-    """The generator's state, of JSON's types, to be restored by `set_random_state`."""
-    return dict(random_generator().bit_generator.state)
-
-
-def set_random_state(state: dict[str, Any]) -> None:
-    """Restore a state that `random_state` gave."""
-    random_generator().bit_generator.state = state
-
-
-@contextmanager
-def separate_random(seed: int) -> Iterator[None]:
-    """Draw random numbers from this seed inside the block; the sequence outside is not disturbed."""
-    token = _random.set(np.random.default_rng(seed))
-    try:
-        yield
-    finally:
-        _random.reset(token)
-
-
-def _moved(x: np.ndarray, target: str | Device | None) -> Array:
-    return device(target).asarray(x)
-
-
-def uniform(shape: Shape, low: float = 0.0, high: float = 1.0, *, dtype: Any = None, device: Any = None) -> Array:
-    """Uniform numbers in [low, high), as an array of `shape` on `device` (default: the current one)."""
-    dtype = np.dtype(dtype or current_dtype())
-    x = random_generator().random(shape, dtype=dtype)
-    if (low, high) != (0.0, 1.0):
-        x *= dtype.type(high - low)
-        x += dtype.type(low)
-    return _moved(x, device)
-
-
-def normal(shape: Shape, mean: float = 0.0, std: float = 1.0, *, dtype: Any = None, device: Any = None) -> Array:
-    """Normal numbers, as an array of `shape` on `device` (default: the current one)."""
-    dtype = np.dtype(dtype or current_dtype())
-    x = random_generator().standard_normal(shape, dtype=dtype)
-    if (mean, std) != (0.0, 1.0):
-        x *= dtype.type(std)
-        x += dtype.type(mean)
-    return _moved(x, device)
 
 
 # -- memory ------------------------------------------------------------------------------------------------------

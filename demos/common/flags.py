@@ -134,7 +134,7 @@ def number(expects: str, convert: Callable[[str], Any], accepts: Callable[[Any],
 
 
 positive = number("a whole number >= 1", int, lambda n: n >= 1)
-seed = number("a whole number >= 0", int, lambda n: n >= 0)
+seed = number("a whole number from 0 to 2**64 - 1", int, lambda n: 0 <= n < 2**64)
 levels = number("a whole number from 2 to 256", int, lambda n: 2 <= n <= 256)
 above_zero = number("a number > 0", float, lambda x: 0 < x < math.inf)
 at_least_zero = number("a number >= 0", float, lambda x: 0 <= x < math.inf)

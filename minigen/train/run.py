@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import json
 import time
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any
 
-from minigen import backend
 from minigen.checkpoint import load_checkpoint, load_progress, save_checkpoint
 from minigen.files import atomic_write, locked
+from minigen.random import random_state, set_random_state
 from minigen.train.divergence import Diverged, check_finite
 
 Metrics = dict[str, float]
-RECORD = {"epoch": int, "train": dict, "test": dict, "seconds": float}
-"""What the log says of an epoch: the means of its steps' metrics, the test set's metrics, and the run's time so far."""
 
 
 class Run:
@@ -88,11 +85,13 @@ class Run:
         """Restore the state of the checkpoint."""
         progress = load_progress(self.checkpoint)
         self._check_settings(progress.get("settings", {}))
+        try:
+            set_random_state(progress["random"])
+        except ValueError as error:
+            raise ValueError(f"{self.checkpoint}: {error}") from None
         load_checkpoint(self.checkpoint, self.parts)
         self.epoch, self.batch, self.sums = progress["epoch"], progress["batch"], progress["sums"]
-        self.seconds = progress["seconds"]
-        backend.set_random_state(progress["random"])
-        self.log = progress["log"] if "log" in progress else read_log(self.log_file, self.epoch)
+        self.seconds, self.log = progress["seconds"], progress["log"]
         self._write_log()
 
     def _check_settings(self, before: dict[str, Any]) -> None:
@@ -134,7 +133,7 @@ class Run:
             "batch": self.batch,
             "sums": self.sums,
             "seconds": self.seconds,
-            "random": backend.random_state(),
+            "random": random_state(),
             "log": self.log,
             "settings": self.settings,
         }
@@ -166,24 +165,3 @@ class Run:
             at = load_progress(self.checkpoint)
             good = f"the last good checkpoint is {self.checkpoint} (epoch {at['epoch'] + 1}, step {at['batch']})"
         return Diverged(f"epoch {self.epoch + 1}, step {step}: {what}; {good}")
-
-
-def read_log(path: Path, epochs: int) -> list[dict[str, Any]]:
-    """The records of the first `epochs` epochs in a log. Warns of lines that are no records, and of missing epochs.
-
-    Used for old checkpoints, which do not hold the log.
-    """
-    records = {}
-    for number, line in enumerate(path.read_bytes().splitlines() if path.exists() else [], start=1):
-        try:
-            record = json.loads(line)
-        except (ValueError, RecursionError):
-            record = None
-        if isinstance(record, dict) and all(isinstance(record.get(name), kind) for name, kind in RECORD.items()):
-            records[record["epoch"]] = record
-        else:
-            warnings.warn(f"{path}: line {number} is not a record of an epoch and is left out", stacklevel=2)
-    missing = [epoch for epoch in range(1, epochs + 1) if epoch not in records]
-    if missing:
-        warnings.warn(f"{path}: has no record of epochs {missing}", stacklevel=2)
-    return [records[epoch] for epoch in range(1, epochs + 1) if epoch in records]

@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 
 from minigen import backend, grad, nn, ops
 from minigen.autograd import Tensor, no_grad
-from minigen.backend import Device, default_dtype, manual_seed, to_numpy
+from minigen.backend import Device, default_dtype, to_numpy
 from minigen.models import GatedPixelCNN, PixelCNN, PixelRNN
 from minigen.models.autoregressive import Autoregressive, sample_from_logits
 from minigen.nn import convolution, pixel_recurrent
+from minigen.random import manual_seed
 from minigen.testing import check_module
 
 Make = Callable[..., Autoregressive]
