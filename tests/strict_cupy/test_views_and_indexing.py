@@ -35,7 +35,6 @@ from strict_cupy.checks import ARRAYS, assert_same, on_gpu
         lambda x: cupy.moveaxis(x, 0, 1),
         lambda x: cupy.flip(x, 0),
         lambda x: cupy.split(x, 3, axis=1)[0],
-        lambda x: cupy.lib.stride_tricks.as_strided(x, (2, 2), x.strides),
     ],
 )
 def test_views_share_memory_and_launch_nothing(x: Any, view: Any) -> None:
@@ -48,6 +47,18 @@ def test_views_share_memory_and_launch_nothing(x: Any, view: Any) -> None:
     before = y.get()
     x += 10
     np.testing.assert_array_equal(y.get(), before + 10)
+
+
+def test_where_there_is_nothing_to_do_the_array_itself_comes_back(x: Any) -> None:
+    assert x.squeeze() is cupy.squeeze(x, ()) is x
+    assert cupy.split(x, 1)[0] is cupy.array_split(x, 1, 1)[0] is x
+
+
+def test_as_strided_does_not_say_whose_memory_it_is(x: Any) -> None:
+    with count() as c:
+        y = cupy.lib.stride_tricks.as_strided(x, (2, 2), x.strides)
+    assert (c.launches, y.base) == (0, None)
+    assert cupy.shares_memory(x, y)
 
 
 def test_reshape_copies_where_it_must(x: Any) -> None:
@@ -111,6 +122,18 @@ def test_masks_and_assignments_do_what_numpys_do(x: Any) -> None:
         assign(x, on_gpu([7, 8]))
         assign(a, np.array([7, 8], "float32"))
         assert_same(x, a)
+
+
+def test_different_values_for_one_place_are_refused(x: Any) -> None:
+    for repeated in ([0, 2], [1, 1]):  # 2 wraps around to 0
+        i = on_gpu(repeated, "int64")
+        with pytest.raises(ValueError, match="repeated"):
+            x[i] = on_gpu([[1, 2, 3], [1, 2, 4]])
+        x[i] = on_gpu([1, 2, 3])
+        x[i] -= 1
+        x[i] = 5
+    with pytest.raises(ValueError, match="repeated"):
+        cupy.put_along_axis(x, on_gpu([[0, 0]], "int64"), on_gpu([[1, 2]]), 1)
 
 
 def test_out_of_bounds_scalars_still_raise(x: Any) -> None:
