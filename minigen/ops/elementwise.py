@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from minigen.autograd import primitive
-from minigen.backend import Array, Device, array_module, floating
+from minigen.backend import Array, Device, array_module, floating, like
 from minigen.ops.comparisons import equal, greater
 
 __all__ = [
@@ -266,7 +266,8 @@ clip.derivatives(x=lambda g, x, out: where(equal(x, out), g, 0.0))
 @primitive
 def tanh(x: Array) -> Array:
     """Hyperbolic tangent."""
-    return array_module(x).tanh(floating(x))
+    x = floating(x)
+    return array_module(x).tanh(x, out=like(x))
 
 
 tanh.derivatives(x=lambda g, out: g * (1.0 - out * out))
@@ -287,7 +288,7 @@ sigmoid.derivatives(x=lambda g, out: g * (out * (1.0 - out)))
 @primitive
 def relu(x: Array) -> Array:
     """max(x, 0)"""
-    return array_module(x).maximum(x, 0)
+    return array_module(x).maximum(x, 0, out=like(x))
 
 
 relu.derivatives(x=lambda g, out: g * greater(out, 0))
@@ -298,7 +299,7 @@ def leaky_relu(x: Array, negative_slope: float = 0.01) -> Array:
     """x for x > 0 and negative_slope x elsewhere; 0 <= negative_slope < 1."""
     if not 0 <= negative_slope < 1:
         raise ValueError(f"expects 0 <= negative_slope < 1, got {negative_slope}")
-    return array_module(x).maximum(x, negative_slope * x)
+    return array_module(x).maximum(x, negative_slope * x, out=like(x))
 
 
 leaky_relu.derivatives(
