@@ -129,8 +129,8 @@ def _check_that_it_computes(cupy: Any) -> None:
     except Exception as error:
         reason = str(error) or type(error).__name__
         raise RuntimeError(
-            f"device: CuPy finds a GPU but cannot compute on it ({reason}); it may lack CUDA's libraries: {_CUPY_HELP}, "
-            "which brings them along"
+            f"device: CuPy finds a GPU but cannot compute on it ({reason}); if CUDA's libraries are missing, "
+            f"{_CUPY_HELP}, which brings them along"
         ) from error
 
 

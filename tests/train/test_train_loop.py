@@ -26,6 +26,7 @@ from minigen.models import VAE
 from minigen.optim import SGD, Adam
 from minigen.train import Interrupted, MaximumLikelihood, train
 from minigen.train.loop import _outlook
+from minigen.train.run import fetched
 
 # -- the loop ----------------------------------------------------------------------------------------------------------
 
@@ -62,7 +63,7 @@ def test_one_step_is_the_same_on_every_device(device: Device) -> None:
         step = MaximumLikelihood(vae, Adam(vae.parameters(), 0.01), max_norm=1.0)
         images, labels = next(Loader(dataset(8), 8, seed=1).epoch(0))
         metrics = step(images, labels)
-        return [np.array(metrics["loss"]), *(p.numpy() for p in vae.parameters())]
+        return [np.array(fetched([metrics])[0]["loss"]), *(p.numpy() for p in vae.parameters())]
 
     there = after_a_step()
     with backend.device("cpu"):
