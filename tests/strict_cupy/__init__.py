@@ -10,7 +10,8 @@ then fails here too. (The fixtures `gpu_standin` and `device` of conftest.py do 
 - Where CuPy would go on at a hidden cost (a list or a NumPy array as an index, an array on another device than the
   current one), the stand-in refuses.
 
-- Several different values written to one place raise: on a GPU, which of them stays is left to chance.
+- Several values that are written or added to one place raise: on a GPU, which one stays, or the order of the sum, is
+  left to chance.
 
 `with count() as c:` counts what is dear on a GPU: `c.launches`, `c.synchronisations`, `c.uploads`, `c.downloads`. In a
 `no_sync()` block, whatever makes the host wait raises.

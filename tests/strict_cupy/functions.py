@@ -188,7 +188,10 @@ class ufunc:
         return f"<ufunc 'cupy_{self.name}'>"
 
     def at(self, a: ndarray, indices: Any, b: Any = None) -> None:
-        """Unbuffered `a[indices] = self(a[indices], b)`: a repeated index counts each time."""
+        """Unbuffered `a[indices] = self(a[indices], b)`: a repeated index counts each time.
+
+        Two floats or more for one place are refused: CUDA's threads would add them in an order left to chance.
+        """
         if self.name not in SCATTERS:
             raise NotImplementedError(f"`cupy_{self.name}.at` is not supported yet")
         check_argument(f"{self.name}.at", "a", a)
@@ -199,9 +202,19 @@ class ufunc:
         values = [b] if isinstance(b, ndarray) else []
         launch(f"{self.name}.at", [a, *arrays, *values], indexing(arrays))
         upload(1 - len(values))  # a number becomes an array
-        self._numpy.at(a._array, index, np.asarray(b._array if values else b).astype(a.dtype))
+        added = np.asarray(b._array if values else b).astype(a.dtype)
+        if self.name in ("add", "subtract") and a.dtype.kind == "f":
+            _refuse_sums_in_any_order(self.name, a, index, added)
+        self._numpy.at(a._array, index, added)
 
     def reduce(self, array: Any, axis: Any = 0, dtype: Any = None, out: Any = None, keepdims: bool = False) -> Any:
         if self.name not in ("add", "multiply"):
             raise NotImplementedError(f"`cupy_{self.name}.reduce` is not supported yet")
         return function("sum" if self.name == "add" else "prod")(array, axis, dtype, out, keepdims)
+
+
+def _refuse_sums_in_any_order(name: str, a: ndarray, index: Any, added: np.ndarray) -> None:
+    counts = np.zeros(a.shape, int)
+    np.add.at(counts, index, added != 0)
+    if (counts > 1).any():
+        raise ValueError(f"{name}.at: several floats are added to one place, in an order that varies from run to run")

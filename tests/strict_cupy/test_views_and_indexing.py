@@ -81,10 +81,11 @@ def test_integer_arrays_wrap_around(a: np.ndarray, data: st.DataObject) -> None:
     assert_same(g[(*front, index)], a[(*front, wrapped)])
     assert_same(g[(..., index, *(slice(None),) * (a.ndim - axis - 1))], a[(*front, wrapped)])
     assert_same(g.take(index, axis=axis), a[(*front, wrapped)])
-    expected = a.copy()
-    np.add.at(expected, (*front, wrapped), np.float32(1))
-    cupy.add.at(g, (*front, index), 1)
-    assert_same(g, expected)
+    expected, counted = a.copy(), np.zeros(a.shape, "int32")
+    np.add.at(counted, (*front, wrapped), 1)
+    counts = cupy.zeros(a.shape, "int32")
+    cupy.add.at(counts, (*front, index), 1)
+    assert_same(counts, counted)
     expected[(*front, wrapped)] = 7
     g[(*front, index)] = 7
     assert_same(g, expected)
@@ -134,6 +135,16 @@ def test_different_values_for_one_place_are_refused(x: Any) -> None:
         x[i] = 5
     with pytest.raises(ValueError, match="repeated"):
         cupy.put_along_axis(x, on_gpu([[0, 0]], "int64"), on_gpu([[1, 2]]), 1)
+
+
+def test_a_sum_in_an_order_left_to_chance_is_refused(x: Any) -> None:
+    i = on_gpu([0, 0, 1], "int64")
+    for values in (1, on_gpu([[1], [2], [3]])):
+        with pytest.raises(ValueError, match=r"add\.at: several floats"):
+            cupy.add.at(x, i, values)
+    cupy.add.at(x, i, on_gpu([[1], [0], [3]]))
+    assert x.tolist() == [[2, 3, 4], [7, 8, 9]]
+    cupy.maximum.at(x, i, 5)
 
 
 def test_out_of_bounds_scalars_still_raise(x: Any) -> None:
