@@ -428,6 +428,16 @@ def test_the_other_metrics(device: Device) -> None:
     assert numbers(game(gan)(device.asarray(x)))["diversity"] == pytest.approx(3 / 4, rel=1e-5)
 
 
+def test_signs_of_failure_on_a_gpu_are_looked_for(tmp_path: Path, gpu_standin: Device) -> None:
+    """When the metrics have been read, once for each round."""
+    images = Dataset.from_arrays(np.zeros((12, 1, 8, 8), np.uint8))
+    with gpu_standin:
+        step = game(MODELS["MLP"]("non-saturating"))
+        log = train(step, Loader(images, 3, pixels="signed"), epochs=2, out=tmp_path)
+    assert step.diagnostics.looked == 8
+    assert all(isinstance(value, float) for value in log[0]["train"].values())
+
+
 # -- errors ------------------------------------------------------------------------------------------------------------
 
 
