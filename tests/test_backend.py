@@ -95,6 +95,7 @@ def test_names_compare_and_hash(gpu_standin: backend.Device) -> None:
     assert len({backend.device("gpu"), backend.device("gpu:0"), backend.device("gpu:1"), backend.device("cpu")}) == 3
     assert backend.device("gpu:1") != gpu_standin
     assert gpu_standin != "gpu:0"
+    assert backend.Device("gpu:0", ModuleType("cupy"), 0) != gpu_standin  # what is kept for one is not for the other
 
 
 def test_with_device_nests_and_ends_after_errors(gpu_standin: backend.Device) -> None:
