@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from minigen.autograd import primitive
-from minigen.backend import Array, Device, array_module, floating
+from minigen.backend import Array, Device, array_module, floating, like
 from minigen.kernels import kernel
 from minigen.ops.comparisons import equal, greater
 
@@ -267,7 +267,8 @@ clip.derivatives(x=lambda g, x, out: where(equal(x, out), g, 0.0))
 @primitive
 def tanh(x: Array) -> Array:
     """Hyperbolic tangent."""
-    return array_module(x).tanh(floating(x))
+    x = floating(x)
+    return array_module(x).tanh(x, out=like(x))
 
 
 tanh.derivatives(x=lambda g, out: g * (1.0 - out * out))
@@ -289,7 +290,7 @@ sigmoid.derivatives(x=lambda g, out: g * (out * (1.0 - out)))
 @primitive
 def relu(x: Array) -> Array:
     """max(x, 0)"""
-    return array_module(x).maximum(x, 0)
+    return array_module(x).maximum(x, 0, out=like(x))
 
 
 @kernel("T g, T out", "T x", "x = g * T(out > 0)")

@@ -300,9 +300,17 @@ def clip_grad_norm(parameters: Iterable[Parameter], max_norm: float) -> float:
     """
     if max_norm <= 0:
         raise ValueError(f"clip_grad_norm: expects max_norm > 0, got {max_norm}")
-    gradients = [p.grad for p in parameters if p.grad is not None]
-    norm = math.sqrt(sum(float((g.data.astype(np.float64) ** 2).sum()) for g in gradients))
+    parameters = list(parameters)
+    norm = float(grad_norm(parameters))
     if norm > max_norm:
-        for g in gradients:
-            g.data *= max_norm / norm
+        for p in parameters:
+            if p.grad is not None:
+                p.grad.data *= max_norm / norm
     return norm
+
+
+def grad_norm(parameters: Iterable[Parameter]) -> Array:
+    """The norm of all gradients together, in float64: a 0-d array on their device, for which nothing waits."""
+    gradients = (p.grad.data for p in parameters if p.grad is not None)
+    total = sum((g.astype(np.float64) ** 2).sum() for g in gradients)
+    return array_module(total).sqrt(total)
