@@ -261,6 +261,26 @@ def normal(shape: Shape, mean: float = 0.0, std: float = 1.0, *, dtype: Any = No
 # -- memory ------------------------------------------------------------------------------------------------------
 
 
+def memory_order(x: Array) -> tuple[int, ...]:
+    """The axes of `x` from the outermost in memory to the innermost: (0, 1, 2) in row-major memory."""
+    return tuple(sorted(range(x.ndim), key=lambda axis: -x.strides[axis]))
+
+
+def flattened(x: Array, order: tuple[int, ...]) -> Array:
+    """`x` (n,) with its axes in that order: a view if it is their order in memory, and there are no gaps."""
+    return x.transpose(order).reshape(-1)
+
+
+def is_dense(x: Array) -> bool:
+    """Whether the numbers lie in memory without gaps, in some order of the axes."""
+    return bool(x.transpose(memory_order(x)).flags.c_contiguous)
+
+
+def row_major(x: Array) -> Array:
+    """`x` in row-major memory, in which `safetensors.numpy.save_file` expects it without a check; copied if needed."""
+    return array_module(x).ascontiguousarray(x) if x.ndim else x
+
+
 def blocks(x: Array) -> Iterator[slice]:
     """Slices that cover `x` flattened: on a CPU so short that a block stays in its cache."""
     length = 1 << 16 if isinstance(x, np.ndarray) else max(x.size, 1)
@@ -269,7 +289,7 @@ def blocks(x: Array) -> Iterator[slice]:
 
 def working_memory(x: Array) -> int:
     """How many bytes to process at a time on the device of `x`: what fits a CPU's cache, or what keeps a GPU busy."""
-    return 8 << 20 if isinstance(x, np.ndarray) else 512 << 20
+    return 4 << 20 if isinstance(x, np.ndarray) else 512 << 20
 
 
 def _keep_freed_memory() -> None:

@@ -287,7 +287,8 @@ sigmoid.derivatives(x=lambda g, out: g * (out * (1.0 - out)))
 @primitive
 def relu(x: Array) -> Array:
     """max(x, 0)"""
-    return array_module(x).maximum(x, 0)
+    zeros = array_module(x).zeros_like(x)
+    return array_module(x).maximum(x, zeros, out=zeros)  # NumPy is slow with a number in the place of an array
 
 
 relu.derivatives(x=lambda g, out: g * greater(out, 0))
