@@ -54,15 +54,14 @@ class RowLSTM(Module):
 
     def forward(self, x: Any) -> Any:
         n, _, height, width = x.shape
-        gates = ops.permute_dims(self.input_to_state(x), (2, 3, 0, 1))  # (N, 4h, H, W) -> (H, W, N, 4h)
-        rows = ops.split(ops.reshape(gates, (-1, 4 * self.hidden)), height)
-        h, c = (ops.broadcast_to(start, (width * n, self.hidden)) for start in (self.h0, self.c0))
-        weight, states = matrix(self.state_to_state), []
-        for from_input in rows:
-            h, c = ops.lstm_cell(from_input + ops.linear(row_taps(h, n, self.kernel_size), weight), c)
-            states.append(h)
-        h = ops.reshape(ops.concat(states), (height, width, n, self.hidden))
-        return x + self.expand(ops.permute_dims(h, (2, 3, 0, 1)))
+        gates = pixels(self.input_to_state(x))
+        h, c = (ops.broadcast_to(start, (1, n, width, self.hidden)) for start in (self.h0, self.c0))
+        margin = self.kernel_size // 2
+        h = ops.pad(h, ((0, 0), (0, 0), (margin, margin), (0, 0)))
+        rows = [(slice(row * width, (row + 1) * width), 0) for row in range(height)]
+        weight = ops.expand_dims(matrix(self.state_to_state), 0)
+        h, _ = ops.lstm(gates, weight, h, c, steps=rows)
+        return x + self.expand(images(h, height, width))
 
     def extra_repr(self) -> str:
         return f"{self.hidden}, kernel_size={self.kernel_size}"
@@ -86,8 +85,17 @@ class DiagonalBiLSTM(Module):
         self.expand = MaskedConv2d(hidden, 2 * hidden, 1, "B", colours)
 
     def forward(self, x: Any) -> Any:
-        from_right = ops.flip(self.right_to_left(ops.flip(x, 3)), 3)
-        return x + self.expand(self.left_to_right(x) + self.shift_down(from_right))
+        n, _, height, width = x.shape
+        both = [self.left_to_right, self.right_to_left]
+        from_left, from_right = (lstm.input_to_state(x) for lstm in both)
+        gates = ops.concat([pixels(from_left), pixels(ops.flip(from_right, 3))])
+        weight = ops.stack([matrix(lstm.state_to_state) for lstm in both])
+        h, c = (ops.stack([getattr(lstm, name) for lstm in both])[:, None, None] for name in ("h0", "c0"))
+        h = ops.broadcast_to(h, (2, n, height + 1, self.hidden))
+        c = ops.broadcast_to(c, (2, n, height, self.hidden))
+        h, _ = ops.lstm(gates, weight, h, c, steps=diagonals(height, width))
+        from_left, from_right = (images(one, height, width) for one in ops.split(h, 2))
+        return x + self.expand(from_left + self.shift_down(ops.flip(from_right, 3)))
 
     def extra_repr(self) -> str:
         return f"{self.hidden}"
@@ -105,29 +113,6 @@ class DiagonalLSTM(Module):
         self.input_to_state = MaskedConv2d(2 * hidden, 4 * hidden, 1, "B", colours, splits=4)
         self.state_to_state = fan_in_uniform((4 * hidden, hidden, 2, 1), 2 * hidden)
         self.h0, self.c0 = constant((hidden,), 0.0), constant((hidden,), 0.0)
-
-    def forward(self, x: Any) -> Any:
-        n, _, height, width = x.shape
-        steps = width + height - 1
-        gates = skew(ops.permute_dims(self.input_to_state(x), (2, 3, 0, 1)))  # (N, 4h, H, W) -> (steps, H, N, 4h)
-        live = [(max(0, s - width + 1), min(height, s + 1)) for s in range(steps)]  # the rows that hold a pixel
-        bounds = [(s * height + row) * n for s, ends in enumerate(live) for row in ends]
-        columns = ops.split(ops.reshape(gates, (-1, 4 * self.hidden)), bounds)[1::2]
-
-        h0, c0 = (ops.broadcast_to(start, (n, self.hidden)) for start in (self.h0, self.c0))
-        nothing = Tensor(array_module(gates.data).zeros((height * n, self.hidden), dtype=gates.dtype))
-        weight, states = matrix(self.state_to_state), []
-        h = c = nothing[:0]
-        for s, (from_input, (first, end)) in enumerate(zip(columns, live, strict=True)):
-            # Rows first - 1 ... end - 1 of the column before. Two of them can lie outside of the image: the row above
-            # the top row of the image, and the pixel to the left of its first column.
-            top, leftmost = s < width, s < height  # whether this step computes a pixel of that row, of that column
-            h = ops.concat([h0] * top + [h] + [h0] * leftmost)
-            c = ops.concat([c0] * top + [c] + [c0] * leftmost)[n:]
-            h, c = ops.lstm_cell(from_input + ops.linear(column_taps(h, n), weight), c)
-            states += [nothing[: first * n], h, nothing[end * n :]]
-        h = unskew(ops.reshape(ops.concat(states), (steps, height, n, self.hidden)))
-        return ops.permute_dims(h, (2, 3, 0, 1))
 
     def extra_repr(self) -> str:
         return f"{self.hidden}"
@@ -153,6 +138,27 @@ def row_taps(h: Any, n: int, kernel_size: int) -> Any:
 def column_taps(h: Any, n: int) -> Any:
     """For each row r of a column but the first, the states of rows r - 1 and r: ((R + 1) n, h) -> (R n, 2h)."""
     return ops.concat([h[:-n], h[n:]], axis=1)
+
+
+def pixels(x: Any) -> Any:
+    """(N, C, H, W) -> (1, N, H W, C)"""
+    n, channels, height, width = x.shape
+    return ops.reshape(ops.permute_dims(x, (0, 2, 3, 1)), (1, n, height * width, channels))
+
+
+def images(x: Any, height: int, width: int) -> Any:
+    """(1, N, H W, C) -> (N, C, H, W)"""
+    _, n, _, channels = x.shape
+    return ops.permute_dims(ops.reshape(x, (n, height, width, channels)), (0, 3, 1, 2))
+
+
+def diagonals(height, width):
+    steps = []
+    for s in range(width + height - 1):
+        first, last = max(0, s - width + 1), min(height - 1, s)
+        which = slice(first * (width - 1) + s, last * (width - 1) + s + 1, max(1, width - 1))
+        steps.append((which, first))
+    return steps
 
 
 # -- skewing ----------------------------------------------------------------------------------------------------------
