@@ -5,17 +5,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from typing import Any
-
-import numpy as np
+from typing import Any, NamedTuple
 
 from minigen.autograd import primitive
-from minigen.backend import Array, array_module
+from minigen.backend import Array, Shape, array_module
 from minigen.ops.elementwise import sigmoid, tanh
 from minigen.ops.products import matmul
-from minigen.ops.shaping import concat, expand_dims, reshape, split, swapaxes
+from minigen.ops.shaping import concat, expand_dims, split, swapaxes
 
 __all__ = ["lstm_cell", "lstm"]
 
@@ -76,106 +73,117 @@ def _lstm_cell_gradients(g: Any, c: Array, activated: Array, tanh_c: Array) -> d
 
 
 def _reference_lstm(gates: Any, weight: Any, h: Any, c: Any, *, steps: Steps) -> tuple[Any, Any]:
-    """In each step, the states around a place add to its gates, and `lstm_cell` computes its next state."""
+    """In each step, the states h around each place add to its gates, and `lstm_cell` computes its new h and c."""
     matrix = expand_dims(swapaxes(weight, 1, 2), 1)  # (D, 1, k H, 4H)
     states = [h[:, :, :0]] * gates.shape[2]
-    for which, taps in _checked_steps(gates, weight, h, c, steps):
-        here, centre = taps[0], taps[len(taps) // 2]
-        total = gates[:, :, which] + matmul(concat([h[:, :, tap] for tap in taps], axis=3), matrix)
-        next_states = lstm_cell(swapaxes(total, 1, 3), swapaxes(c[:, :, here], 1, 3))
-        h_next, c_next = (swapaxes(x, 1, 3) for x in next_states)
-        h = concat([h[:, :, : centre.start], h_next, h[:, :, centre.stop :]], axis=2)
-        c = concat([c[:, :, : here.start], c_next, c[:, :, here.stop :]], axis=2)
-        states[which] = [h_next[:, :, i : i + 1] for i in range(h_next.shape[2])]
+    for which, here, taps, _ in _checked_spans(gates, weight, h, c, steps):
+        sums = gates[:, :, which] + matmul(concat([h[:, :, tap] for tap in taps], axis=3), matrix)
+        new = lstm_cell(swapaxes(sums, 1, 3), swapaxes(c[:, :, here], 1, 3))
+        new_h, new_c = (swapaxes(x, 1, 3) for x in new)
+        centre = taps[len(taps) // 2]
+        h = concat([h[:, :, : centre.start], new_h, h[:, :, centre.stop :]], axis=2)
+        c = concat([c[:, :, : here.start], new_c, c[:, :, here.stop :]], axis=2)
+        states[which] = [new_h[:, :, i : i + 1] for i in range(new_h.shape[2])]
     return concat([h[:, :, :0], *states], axis=2), c
 
 
 @primitive(reference=_reference_lstm, several=True, saves=("around", "cells"))
 def lstm(gates: Array, weight: Array, h: Array, c: Array, *, steps: Steps) -> Any:
-    """LSTMs whose states stand in a row of R places; a step computes the next states of places that are neighbours.
+    """All steps of an LSTM whose states stand in a row of R places; one step computes new states for a part of the row.
 
-    gates     (D, N, T, 4H): for D LSTMs side by side, the input's part of the gates of all T states to compute
-    weight    (D, 4H, k H): what the states h at k places, p - k // 2 and those after it, add to the gates of place p
-    h, c      (D, N, R + k - 1, H) and (D, N, R, H): the first states. Before and after the R places, h has k - 1 more,
-              which no step changes.
-    steps     (which, first) for each step: the states of the places first, first + 1, ... are the entries `which`, a
-              slice, of the T
+    gates     (D, N, T, 4H): for each of D LSTMs side by side and N examples, what the input adds to the gates of the T
+              states that the steps compute
+    weight    (D, 4H, k H): the states h at k places, from k // 2 before a place on, times this are added to its gates
+    h, c      (D, N, R + k - 1, H) and (D, N, R, H): the states at the start. h has k // 2 places more before the R, and
+              the rest of the k - 1 behind them; these stay as they are.
+    steps     a pair (which, first) for each step: the slice `which` of the T states is computed, for the places first,
+              first + 1, ...; the other places keep their states
 
-    Returns the T states h (D, N, T, H), and the last c of every place (D, N, R, H). In a plain LSTM, R and k are 1 and
-    step t is (slice(t, t + 1), 0). `ValueError` for shapes that do not fit, and for steps that leave a state out.
+    Returns all T states h (D, N, T, H) and the last c (D, N, R, H). In a plain LSTM, D, R and k are 1, and step t is
+    (slice(t, t + 1), 0). `ValueError` for shapes that do not fit, and unless each of the T states is computed once.
     """
-    xp = array_module(gates)
-    moves = _checked_steps(gates, weight, h, c, steps)
-    lstms, n, total, hidden = (*gates.shape[:3], c.shape[3])
-    kernel = len(moves[0][1])
+    xp, spans = array_module(gates), _checked_spans(gates, weight, h, c, steps)
+    (lstms, n, total, _), (places, hidden) = gates.shape, c.shape[2:]
+    kernel = h.shape[2] - places + 1
     by_gate = weight.reshape(lstms, 4, hidden, kernel * hidden).transpose(1, 0, 3, 2)  # (4, D, k H, H)
     gates = gates.reshape(lstms, n, total, 4, hidden).transpose(3, 0, 1, 2, 4)  # (4, D, N, T, H)
-    h, c, cells = h.copy(), c.copy(), []
     states = xp.empty((lstms, n, total, hidden), gates.dtype)
     around = xp.empty((lstms, n * total, kernel * hidden), gates.dtype)
-    done = 0
-    for which, taps in moves:
-        here, centre = taps[0], taps[kernel // 2]
+    h, c, cells = h.copy(), c.copy(), []
+    for which, here, taps, rows in spans:
         before = c[:, :, here].copy()
-        rows = slice(done, done + n * before.shape[2])
-        near = around[:, rows].reshape(*before.shape[:3], kernel, hidden)
         for i, tap in enumerate(taps):
-            near[:, :, :, i] = h[:, :, tap]
-        sums = xp.matmul(around[:, rows], by_gate)
-        sums = sums.reshape(4, *before.shape)
+            around[:, rows].reshape(*before.shape[:3], kernel, hidden)[:, :, :, i] = h[:, :, tap]
+        sums = xp.matmul(around[:, rows], by_gate).reshape(4, *before.shape)
         sums += gates[:, :, :, which]
-        (h_next, c_next), activated, tanh_c = lstm_cell.forward(_one_row(sums), _one_row(before))
-        h[:, :, centre] = states[:, :, which] = h_next.reshape(before.shape)
-        c[:, :, here] = c_next.reshape(before.shape)
-        cells.append((_one_row(before), activated, tanh_c))
-        done = rows.stop
+        sums = sums.reshape(1, 4 * lstms, *before.shape[1:])  # as `lstm_cell` takes them: each gate in one piece
+        (new_h, new_c), activated, tanh_c = lstm_cell.forward(sums, before[None])
+        h[:, :, taps[kernel // 2]] = states[:, :, which] = new_h[0]
+        c[:, :, here] = new_c[0]
+        cells.append((before[None], activated, tanh_c))
     return (states, c), around, cells
 
 
 @lstm.derivatives_together("gates", "weight", "h", "c")
-def _(g: Any, weight: Array, h: Array, c: Array, around: Array, cells: list, steps: Steps) -> dict[str, Array]:
-    """Backwards through the steps; the gradient of the weight is one product over all of them."""
+def _(g: Any, weight: Array, h_shape: Shape, around: Array, cells: list[Any], steps: Steps) -> dict[str, Array]:
+    """Back through the steps; the gradient of the weight is one product over all of them."""
     g_states, g_c = g
-    xp = array_module(g_c)
-    g_h, g_c = xp.zeros(h.shape, h.dtype), g_c.copy()
+    xp, g_c = array_module(g_c), g_c.copy()
+    g_h = xp.zeros(h_shape, g_c.dtype)
     lstms, n, total, hidden = g_states.shape
-    kernel = h.shape[2] - c.shape[2] + 1
-    g_gates = xp.empty((lstms, n, total, 4 * hidden), h.dtype)
-    g_rows = xp.empty((lstms, n * total, 4 * hidden), h.dtype)
+    kernel = h_shape[2] - g_c.shape[2] + 1
     by_tap = weight.reshape(lstms, 4 * hidden, kernel, hidden).transpose(2, 0, 1, 3)  # (k, D, 4H, H)
-    done = n * total
-    moves = _spans(steps, total, kernel)
-    for (which, taps), (before, activated, tanh_c) in zip(reversed(moves), reversed(cells), strict=True):
-        here, centre = taps[0], taps[kernel // 2]
-        incoming = g_states[:, :, which] + g_h[:, :, centre]
-        rows = slice(done - n * incoming.shape[2], done)
-        of = _lstm_cell_gradients((_one_row(incoming), _one_row(g_c[:, :, here])), before, activated, tanh_c)
-        g_c[:, :, here] = of["c"].reshape(incoming.shape)
-        x = of["gates"].reshape(4, lstms, rows.stop-rows.start, hidden).transpose(1, 2, 0, 3)
-        g_rows[:, rows].reshape(x.shape)[...] = x
-        g_gates[:, :, which] = g_rows[:, rows].reshape(*incoming.shape[:3], 4 * hidden)
-        g_near = xp.matmul(g_rows[:, rows], by_tap).reshape(kernel, *incoming.shape)
+    g_gates = xp.empty((lstms, n, total, 4 * hidden), g_c.dtype)
+    g_rows = xp.empty((lstms, n * total, 4 * hidden), g_c.dtype)
+    spans = _spans(steps, n, total, kernel)
+    for (which, here, taps, rows), (before, activated, tanh_c) in zip(reversed(spans), reversed(cells), strict=True):
+        centre = taps[kernel // 2]
+        g_new = g_states[:, :, which] + g_h[:, :, centre]
+        of = _lstm_cell_gradients((g_new[None], g_c[None, :, :, here]), before, activated, tanh_c)
+        g_c[:, :, here] = of["c"][0]
+        gates_last = of["gates"].reshape(4, *g_new.shape).transpose(1, 2, 3, 0, 4)  # (D, N, places, 4, H)
+        g_rows[:, rows].reshape(gates_last.shape)[...] = gates_last
+        g_gates[:, :, which] = g_rows[:, rows].reshape(*g_new.shape[:3], 4 * hidden)
+        g_around = xp.matmul(g_rows[:, rows], by_tap).reshape(kernel, *g_new.shape)
         g_h[:, :, centre] = 0
-        for i, tap in enumerate(taps):
-            g_h[:, :, tap] += g_near[i]
-        done = rows.start
+        for tap, of_tap in zip(taps, g_around, strict=True):
+            g_h[:, :, tap] += of_tap
     return {"gates": g_gates, "weight": g_rows.swapaxes(1, 2) @ around, "h": g_h, "c": g_c}
 
 
-def _one_row(x: Array) -> Array:
-    """(..., H) as (1, ..., H), in which form `lstm_cell` takes gates that lie one after the other in memory."""
-    return x.reshape(1, math.prod(x.shape[:-1]), x.shape[-1])
+class Span(NamedTuple):
+    """Where one step of `lstm` finds its numbers."""
+
+    which: slice  # the states that it computes, among all T
+    here: slice  # their places, among the R
+    taps: list[slice]  # for each tap, the places whose h it reads, among the R + k - 1
+    rows: slice  # its rows in an array that has a row for each state of each example, in the order of the steps
 
 
-def _spans(steps: Steps, total: int, kernel: int) -> list[tuple[slice, list[slice]]]:
-    """For each step, which states it computes, and the places that it reads, for each of the k taps."""
-    spans = []
+def _spans(steps: Steps, n: int, total: int, kernel: int) -> list[Span]:
+    spans, row = [], 0
     for which, first in steps:
         count = len(range(total)[which])
-        spans.append((which, [slice(first + tap, first + tap + count) for tap in range(kernel)]))
+        taps = [slice(first + tap, first + tap + count) for tap in range(kernel)]
+        spans.append(Span(which, taps[0], taps, slice(row, row + n * count)))
+        row += n * count
     return spans
 
 
-def _checked_steps(gates: Any, weight: Any, h: Any, c: Any, steps: Steps) -> list[tuple[slice, list[slice]]]:
+def _checked_spans(gates: Any, weight: Any, h: Any, c: Any, steps: Steps) -> list[Span]:
     """`_spans`; `ValueError` for shapes or steps that do not fit."""
-    return _spans(steps, gates.shape[2], h.shape[2] - c.shape[2] + 1)
+    expected = "gates (D, N, T, 4H), weight (D, 4H, k H), h (D, N, R + k - 1, H) and c (D, N, R, H)"
+    if not gates.ndim == h.ndim == c.ndim == weight.ndim + 1 == 4:
+        raise ValueError(f"expects {expected}")
+    (lstms, n, total, _), (places, hidden) = gates.shape, c.shape[2:]
+    kernel = h.shape[2] - places + 1
+    found = gates.shape, weight.shape, h.shape[:2], h.shape[3], c.shape[:2]
+    if kernel < 1 or found != (
+        (lstms, n, total, 4 * hidden), (lstms, 4 * hidden, kernel * hidden), (lstms, n), hidden, (lstms, n)
+    ):  # fmt: skip
+        raise ValueError(f"expects {expected}")
+    spans = _spans(steps, n, total, kernel)
+    computed = [state for span in spans for state in range(total)[span.which]]
+    if sorted(computed) != [*range(total)] or any(s.here.start < 0 or s.here.stop > places for s in spans):
+        raise ValueError(f"expects steps that compute {total} states once each, at {places} places, got {steps}")
+    return spans
