@@ -75,6 +75,10 @@ def lstms(draw: st.DrawFn) -> Case:
 CASES: Cases = {"lstm_cell": lstm_steps(), "lstm": lstms()}
 
 
+GATES, WEIGHT, H, C = (np.zeros(shape) for shape in [(1, 2, 6, 8), (1, 8, 6), (1, 2, 5, 2), (1, 2, 3, 2)])
+ROWS = [(slice(0, 3), 0), (slice(3, 6), 0)]
+
+
 # -- values ------------------------------------------------------------------------------------------------------------
 
 
@@ -129,6 +133,16 @@ def test_a_saturated_cell_remembers_or_forgets(device: Device) -> None:
     assert np.isfinite(gradients[0].numpy()).all()
 
 
+def test_the_gradient_that_arrives_stays_as_it_is(device: Device) -> None:
+    """Where c goes into a sum, the gradient of the sum is that of the other term, too."""
+    inputs = [tensor(x, requires_grad=True) for x in (GATES + 1, WEIGHT + 1, H + 1, C + 1)]
+    other = tensor(C, requires_grad=True)
+    before = -other  # made before c, so that its gradient is computed after that of c
+    _, c = ops.lstm(*inputs, steps=ROWS)
+    gradient = tensor(C + 1)
+    assert (grad(c + before, [inputs[3], other], gradient)[1].numpy() == -gradient.numpy()).all()
+
+
 # -- errors ------------------------------------------------------------------------------------------------------------
 
 
@@ -137,10 +151,6 @@ def test_shapes_that_do_not_fit_are_refused(gates: tuple[int, ...], c: tuple[int
     with pytest.raises(ValueError) as caught:
         ops.lstm_cell(tensor(np.zeros(gates)), tensor(np.zeros(c)))
     assert f"lstm_cell: gates (N, 4H, ...) are {gates} but c (N, H, ...) is {c}" in str(caught.value)
-
-
-GATES, WEIGHT, H, C = (np.zeros(shape) for shape in [(1, 2, 6, 8), (1, 8, 6), (1, 2, 5, 2), (1, 2, 3, 2)])
-ROWS = [(slice(0, 3), 0), (slice(3, 6), 0)]
 
 
 @pytest.mark.parametrize(
