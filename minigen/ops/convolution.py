@@ -21,13 +21,13 @@ from van den Oord, Kalchbrenner & Kavukcuoglu, "Pixel Recurrent Neural Networks"
 from __future__ import annotations
 
 import math
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
 
 from minigen.autograd import primitive, raw
-from minigen.backend import Array, array_module, device_of
+from minigen.backend import Array, Device, Shape, array_module, device_of, on_host
 from minigen.ops.convolution_arguments import checked_mask, conv2d_geometry, conv_transpose2d_geometry
 from minigen.ops.convolution_geometry import Geometry, Pair
 from minigen.ops.im2col import LiveTaps, col2im, im2col, images_at_once, set_weight_matrix, weight_matrix
@@ -195,7 +195,8 @@ def masked_conv2d(
     geometry = conv2d_geometry("masked_conv2d", x, weight, bias, stride, padding, dilation, groups=1)
     live = mask if mask.ndim == 2 else mask.any(axis=(0, 1))
     if (mask != live).any():  # some channels see fewer taps than others
-        weight = weight * device_of(raw(weight)).asarray(mask)
+        target = device_of(raw(weight))
+        weight = weight * (mask if on_host(raw(weight)) else _uploaded(mask.tobytes(), mask.shape, target))
     return _conv2d(x, weight, bias, geometry=geometry, live=LiveTaps(live))
 
 
@@ -218,6 +219,12 @@ def conv_transpose2d(
     """
     geometry = conv_transpose2d_geometry(x, weight, bias, stride, padding, output_padding, dilation, groups)
     return _conv_transpose2d(x, weight, bias, geometry=geometry, live=_all_taps(geometry.kernel))
+
+
+@lru_cache(maxsize=256)
+def _uploaded(mask: bytes, shape: Shape, device: Device) -> Array:
+    """A mask on a GPU, which gets it once: a layer has the same mask at every call."""
+    return device.asarray(np.frombuffer(mask, bool).reshape(shape))
 
 
 @cache

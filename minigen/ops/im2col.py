@@ -37,7 +37,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minigen.backend import Array, array_module, working_memory
-from minigen.ops.convolution_geometry import Geometry, overlap
+from minigen.ops.convolution_geometry import Geometry, Pair, overlap
 
 # -- the live taps: what a mask leaves of the kernel -----------------------------------------------------------------
 
@@ -91,7 +91,7 @@ def im2col(x: Array, geometry: Geometry, live: LiveTaps) -> Iterator[tuple[slice
     height, width = geometry.output_size(size)
     step = images_at_once(x, height * width * live.count * channels)
     padded = xp.zeros((step, *geometry.padded_size(size), channels), x.dtype)
-    windows = _windows(padded, geometry)
+    windows = _windows(padded, geometry, (height, width))
     columns = xp.empty((step, height, width, live.count, channels), x.dtype)
     for start in range(0, images, step):
         some = slice(start, min(start + step, images))
@@ -110,12 +110,16 @@ def _pad(x: Array, padded: Array, geometry: Geometry) -> None:
     padded[:, to_rows, to_columns] = x[:, rows, columns]
 
 
-def _windows(padded: Array, geometry: Geometry) -> Array:
-    """A view (N, H', W', kh, kw, C) of padded images (N, H, W, C): the pixel under each tap for each output."""
+def _windows(padded: Array, geometry: Geometry, size: Pair) -> Array:
+    """A view (N, H', W', kh, kw, C) of padded images (N, H, W, C): the pixel under each tap for each output.
+
+    One step to the next output is `stride` pixels, one step to the next tap `dilation` pixels; `size` is (H', W').
+    """
     (sy, sx), (dy, dx) = geometry.stride, geometry.dilation
-    sliding = array_module(padded).lib.stride_tricks.sliding_window_view
-    windows = sliding(padded, geometry.span, axis=(1, 2))  # (N, ., ., C, kh, kw)
-    return windows[:, ::sy, ::sx, :, ::dy, ::dx].transpose(0, 1, 2, 4, 5, 3)
+    image, row, pixel, channel = padded.strides
+    shape = (len(padded), *size, *geometry.kernel, padded.shape[3])
+    strides = (image, sy * row, sx * pixel, dy * row, dx * pixel, channel)
+    return array_module(padded).lib.stride_tricks.as_strided(padded, shape, strides)
 
 
 def col2im(columns: Array, images: Array, geometry: Geometry, live: LiveTaps) -> None:

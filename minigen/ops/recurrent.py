@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from minigen.autograd import primitive
 from minigen.backend import Array, Shape, array_module
+from minigen.kernels import kernel
 from minigen.ops.elementwise import sigmoid, tanh
 from minigen.ops.products import matmul
 from minigen.ops.shaping import concat, expand_dims, split, swapaxes
@@ -32,12 +33,36 @@ def _reference_lstm_cell(gates: Any, c: Any) -> tuple[Any, Any]:
 def lstm_cell(gates: Array, c: Array) -> Any:
     """One step of an LSTM after its matrix products: gates (N, 4H, ...) and cell state c (N, H, ...) -> the new (h, c).
 
-    The gates are in the order i, f, g, o. Their sigmoids and tanhs are computed by one tanh over the whole array.
+    The gates are in the order i, f, g, o.
     """
     if gates.ndim != c.ndim or gates.shape != (c.shape[0], 4 * c.shape[1], *c.shape[2:]):
         raise ValueError(f"gates (N, 4H, ...) are {gates.shape} but c (N, H, ...) is {c.shape}")
+    activated, tanh_c, h, c_next = _step(gates, c)
+    return (h, c_next), activated, tanh_c
+
+
+# In a kernel, element i of the gate i is number `at` of the gates, and that of the next gate is a `quarter` further.
+_PLACES = "const ptrdiff_t quarter = gates.size() / gates.shape()[0] / 4, at = i + i / quarter * 3 * quarter;"
+
+
+@kernel(
+    "raw T gates, T c",
+    "raw T activated, T tanh_c, T h, T c_next",
+    _PLACES
+    + """
+    const T in = activated[at] = sigmoid(gates[at]);
+    const T forget = activated[at + quarter] = sigmoid(gates[at + quarter]);
+    const T candidate = activated[at + 2 * quarter] = tanh(gates[at + 2 * quarter]);
+    const T out = activated[at + 3 * quarter] = sigmoid(gates[at + 3 * quarter]);
+    c_next = forget * c + in * candidate;
+    tanh_c = tanh(c_next);
+    h = out * tanh_c;
+    """,
+)
+def _step(gates: Array, c: Array) -> tuple[Array, Array, Array, Array]:
+    """The sigmoids and tanhs of the gates, tanh(c'), h and c'."""
     hidden = c.shape[1]
-    activated = 0.5 * gates  # sigmoid(x) = (1 + tanh(x/2)) / 2
+    activated = 0.5 * gates  # sigmoid(x) = (1 + tanh(x/2)) / 2, so that one tanh computes all four
     activated[:, 2 * hidden : 3 * hidden] *= 2
     array_module(gates).tanh(activated, out=activated)
     for sigmoids in (activated[:, : 2 * hidden], activated[:, 3 * hidden :]):
@@ -47,7 +72,7 @@ def lstm_cell(gates: Array, c: Array) -> Any:
     c_next = f * c
     c_next += i * g
     tanh_c = tanh(c_next)
-    return (o * tanh_c, c_next), activated, tanh_c
+    return activated, tanh_c, o * tanh_c, c_next
 
 
 def _quarters(gates: Array) -> list[Array]:
@@ -56,8 +81,29 @@ def _quarters(gates: Array) -> list[Array]:
 
 
 @lstm_cell.derivatives_together("gates", "c")
-def _lstm_cell_gradients(g: Any, c: Array, activated: Array, tanh_c: Array) -> dict[str, Array]:
+def _(g: Any, c: Array, activated: Array, tanh_c: Array) -> dict[str, Array]:
     g_h, g_c = g
+    gates, of_c = _step_backward(g_h, g_c, c, activated, tanh_c)
+    return {"gates": gates, "c": of_c}
+
+
+@kernel(
+    "T g_h, T g_c, T c, raw T gates, T tanh_c",
+    "raw T of_gates, T of_c",
+    _PLACES
+    + """
+    const T in = gates[at], forget = gates[at + quarter];
+    const T candidate = gates[at + 2 * quarter], out = gates[at + 3 * quarter];
+    const T g = g_c + g_h * out * (1 - tanh_c * tanh_c);
+    of_gates[at] = in * (1 - in) * (g * candidate);
+    of_gates[at + quarter] = forget * (1 - forget) * (g * c);
+    of_gates[at + 2 * quarter] = g * in * (1 - candidate * candidate);
+    of_gates[at + 3 * quarter] = out * (1 - out) * (g_h * tanh_c);
+    of_c = g * forget;
+    """,
+)
+def _step_backward(g_h: Array, g_c: Array, c: Array, activated: Array, tanh_c: Array) -> tuple[Array, Array]:
+    """The gradients for the gates and for c."""
     i, f, candidate, o = _quarters(activated)
     g_c = g_c + g_h * o * (1 - tanh_c * tanh_c)  # c' reaches the loss by itself and through h = o tanh(c')
     gates = activated * (1 - activated)  # the derivative of a sigmoid
@@ -66,7 +112,7 @@ def _lstm_cell_gradients(g: Any, c: Array, activated: Array, tanh_c: Array) -> d
     of_f *= g_c * c
     of_candidate[...] = g_c * i * (1 - candidate * candidate)
     of_o *= g_h * tanh_c
-    return {"gates": gates, "c": g_c * f}
+    return gates, g_c * f
 
 
 # -- all steps ---------------------------------------------------------------------------------------------------------
@@ -105,19 +151,20 @@ def lstm(gates: Array, weight: Array, h: Array, c: Array, *, steps: Steps) -> An
     xp, spans = array_module(gates), _checked_spans(gates, weight, h, c, steps)
     (lstms, n, total, _), (places, hidden) = gates.shape, c.shape[2:]
     kernel = h.shape[2] - places + 1
-    by_gate = weight.reshape(lstms, 4, hidden, kernel * hidden).transpose(1, 0, 3, 2)  # (4, D, k H, H)
-    gates = gates.reshape(lstms, n, total, 4, hidden).transpose(3, 0, 1, 2, 4)  # (4, D, N, T, H)
+    matrix = xp.ascontiguousarray(weight.swapaxes(1, 2))  # (D, k H, 4H)
     states = xp.empty((lstms, n, total, hidden), gates.dtype)
     around = xp.empty((lstms, n * total, kernel * hidden), gates.dtype)
     h, c, cells = h.copy(), c.copy(), []
+    strides = (*h.strides[:3], *h.strides[2:])
+    windows = xp.lib.stride_tricks.as_strided(h, (lstms, n, places, kernel, hidden), strides)  # a view
     for which, here, taps, rows in spans:
-        before = c[:, :, here].copy()
-        for i, tap in enumerate(taps):
-            around[:, rows].reshape(*before.shape[:3], kernel, hidden)[:, :, :, i] = h[:, :, tap]
-        sums = xp.matmul(around[:, rows], by_gate).reshape(4, *before.shape)
-        sums += gates[:, :, :, which]
-        sums = sums.reshape(1, 4 * lstms, *before.shape[1:])  # as `lstm_cell` takes them: each gate in one piece
-        (new_h, new_c), activated, tanh_c = lstm_cell.forward(sums, before[None])
+        before, seen = c[:, :, here].copy(), windows[:, :, here]
+        around[:, rows].reshape(seen.shape)[...] = seen
+        sums = xp.matmul(around[:, rows], matrix).reshape(*before.shape[:3], 4 * hidden)
+        sums += gates[:, :, which]
+        by_gate = xp.ascontiguousarray(sums.reshape(*before.shape[:3], 4, hidden).transpose(3, 0, 1, 2, 4))
+        by_gate = by_gate.reshape(1, 4 * lstms, *before.shape[1:])
+        activated, tanh_c, new_h, new_c = _step(by_gate, before[None])
         h[:, :, taps[kernel // 2]] = states[:, :, which] = new_h[0]
         c[:, :, here] = new_c[0]
         cells.append((before[None], activated, tanh_c))
@@ -132,22 +179,21 @@ def _(g: Any, weight: Array, h_shape: Shape, around: Array, cells: list[Any], st
     g_h = xp.zeros(h_shape, g_c.dtype)
     lstms, n, total, hidden = g_states.shape
     kernel = h_shape[2] - g_c.shape[2] + 1
-    by_tap = weight.reshape(lstms, 4 * hidden, kernel, hidden).transpose(2, 0, 1, 3)  # (k, D, 4H, H)
     g_gates = xp.empty((lstms, n, total, 4 * hidden), g_c.dtype)
     g_rows = xp.empty((lstms, n * total, 4 * hidden), g_c.dtype)
     spans = _spans(steps, n, total, kernel)
     for (which, here, taps, rows), (before, activated, tanh_c) in zip(reversed(spans), reversed(cells), strict=True):
         centre = taps[kernel // 2]
         g_new = g_states[:, :, which] + g_h[:, :, centre]
-        of = _lstm_cell_gradients((g_new[None], g_c[None, :, :, here]), before, activated, tanh_c)
-        g_c[:, :, here] = of["c"][0]
-        gates_last = of["gates"].reshape(4, *g_new.shape).transpose(1, 2, 3, 0, 4)  # (D, N, places, 4, H)
+        of_gates, of_c = _step_backward(g_new[None], g_c[None, :, :, here], before, activated, tanh_c)
+        g_c[:, :, here] = of_c[0]
+        gates_last = of_gates.reshape(4, *g_new.shape).transpose(1, 2, 3, 0, 4)  # (D, N, places, 4, H)
         g_rows[:, rows].reshape(gates_last.shape)[...] = gates_last
         g_gates[:, :, which] = g_rows[:, rows].reshape(*g_new.shape[:3], 4 * hidden)
-        g_around = xp.matmul(g_rows[:, rows], by_tap).reshape(kernel, *g_new.shape)
+        g_around = xp.matmul(g_rows[:, rows], weight).reshape(*g_new.shape[:3], kernel, hidden)
         g_h[:, :, centre] = 0
-        for tap, of_tap in zip(taps, g_around, strict=True):
-            g_h[:, :, tap] += of_tap
+        for i, tap in enumerate(taps):
+            g_h[:, :, tap] += g_around[:, :, :, i]
     return {"gates": g_gates, "weight": g_rows.swapaxes(1, 2) @ around, "h": g_h, "c": g_c}
 
 

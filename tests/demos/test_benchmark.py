@@ -15,9 +15,9 @@ import pytest
 
 import benchmark
 from common import torch_twins
-from minigen import backend
 from minigen.autograd import Tensor
 from minigen.models.autoregressive import Autoregressive
+from minigen.random import manual_seed, normal
 
 SMALL = ["--repeat", 1, "--size", 8, "--sizes", 8, 10, "--batch-sizes", 1, 3, "--naive-seconds", 0]
 
@@ -58,11 +58,11 @@ def test_a_twin_has_the_loss_and_the_gradients(name: str) -> None:
     torch = pytest.importorskip("torch")
     model, x = benchmark.example(name, 8, 5)
     twin, images = torch_twins.Twin(model), torch.from_numpy(x).float()
-    backend.manual_seed(1)
+    manual_seed(1)
     loss = model.loss(x)  # type: ignore[attr-defined]
     if name == "vae":
-        backend.manual_seed(1)
-        noise = torch.from_numpy(backend.normal((5, model.latent_dim)))  # type: ignore[attr-defined]
+        manual_seed(1)
+        noise = torch.from_numpy(normal((5, model.latent_dim)))  # type: ignore[attr-defined]
         value = torch_twins.vae_loss(twin, model, images, noise)  # type: ignore[arg-type]
     else:
         value = torch_twins.pixelcnn_loss(twin, model, images)  # type: ignore[arg-type]

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import strict_cupy
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -266,6 +267,15 @@ def test_masked_weights_do_nothing(device: Device) -> None:
     changed = np.where(layer.mask, layer.weight.numpy(), 1e9)
     layer.load_state_dict({"weight": changed, "bias": layer.bias})
     np.testing.assert_array_equal(layer(x).numpy(), y)
+
+
+def test_the_mask_goes_to_a_gpu_once(gpu_standin: Device) -> None:
+    with gpu_standin:
+        layer, x = nn.MaskedConv2d(3, 6, 3, "A", colours=3), tensor(np.ones((2, 3, 4, 4), "float32"))
+        layer(x)
+        with strict_cupy.count() as counts, strict_cupy.no_sync():
+            layer(x).sum().backward()
+    assert counts.uploads == 0
 
 
 def test_the_mask_is_not_saved_and_the_layer_moves(gpu_standin: Device) -> None:

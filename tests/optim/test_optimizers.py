@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import strict_cupy
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -477,6 +478,18 @@ def test_clip_grad_norm(max_norm: float, seed: int, dtype: str, device: Device) 
                 p.grad.numpy(), g * (max_norm / norm), rtol=1e-6 if dtype == "float32" else 1e-12
             )
     assert clip_grad_norm(parameters, math.inf) == pytest.approx(min(norm, max_norm), rel=1e-6)
+
+
+def test_clip_grad_norm_waits_for_a_gpu_once(gpu_standin: Device) -> None:
+    with gpu_standin:
+        parameters = [Parameter(gpu_standin.asarray(np.ones(3, "float32"))) for _ in range(5)]
+        for p in parameters:
+            p.grad = tensor([1.0, 2.0, 2.0])
+        with strict_cupy.count() as counts:
+            assert clip_grad_norm(parameters, 1.0) == pytest.approx(3 * 5**0.5)
+            clipped = [p.grad.data for p in parameters]
+        assert counts.synchronisations == 1
+        np.testing.assert_allclose(clipped[4].get(), np.array([1, 2, 2]) / (3 * 5**0.5), rtol=1e-6)
 
 
 def test_clip_grad_norm_at_the_border(device: Device) -> None:
