@@ -251,6 +251,27 @@ def add_at(out: Array, index: Any, values: Array) -> None:
 # -- memory ------------------------------------------------------------------------------------------------------
 
 
+def memory_order(x: Array) -> tuple[int, ...]:
+    """The axes of `x` from the outermost in memory to the innermost: (0, 1, 2) in row-major memory."""
+    return tuple(sorted(range(x.ndim), key=lambda axis: -x.strides[axis]))
+
+
+def ordered(x: Array, order: tuple[int, ...]) -> Array:
+    """`x` with its axes in this order in memory, and without gaps; copied if it is not so already."""
+    moved = x.transpose(order)
+    return x if moved.flags.c_contiguous else array_module(x).ascontiguousarray(moved).transpose(np.argsort(order))
+
+
+def row_major(x: Array) -> Array:
+    """`x` in row-major memory, copied if needed; `safetensors.numpy.save_file` expects it and does not check it."""
+    return ordered(x, tuple(range(x.ndim)))
+
+
+def flattened(x: Array, order: tuple[int, ...]) -> Array:
+    """The numbers of `x` (n,) in the order of memory in which its axes have this order; a view if that is so."""
+    return ordered(x, order).transpose(order).reshape(-1)
+
+
 def blocks(x: Array) -> Iterator[slice]:
     """Slices that cover `x` flattened: on a CPU so short that a block stays in its cache."""
     length = 1 << 16 if isinstance(x, np.ndarray) else max(x.size, 1)
@@ -259,7 +280,7 @@ def blocks(x: Array) -> Iterator[slice]:
 
 def working_memory(x: Array) -> int:
     """How many bytes to process at a time on the device of `x`: what fits a CPU's cache, or what keeps a GPU busy."""
-    return 8 << 20 if isinstance(x, np.ndarray) else 512 << 20
+    return 4 << 20 if isinstance(x, np.ndarray) else 512 << 20
 
 
 def _keep_freed_memory() -> None:

@@ -290,7 +290,8 @@ sigmoid.derivatives(x=lambda g, out: g * (out * (1.0 - out)))
 @primitive
 def relu(x: Array) -> Array:
     """max(x, 0)"""
-    return array_module(x).maximum(x, 0, out=like(x))
+    zeros = array_module(x).zeros_like(x)
+    return array_module(x).maximum(x, zeros, out=zeros)  # NumPy is slow with a number in the place of an array
 
 
 @kernel("T g, T out", "T x", "x = g * T(out > 0)")
