@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from minigen import backend
 from minigen.autograd import primitive
 from minigen.backend import Array, Shape, array_module, device_of
 from minigen.kernels import kernel
 from minigen.ops.elementwise import sqrt
 from minigen.ops.reductions import mean, sum_per_channel, var
 from minigen.ops.shaping import reshape
+from minigen.random import uniform
 
 __all__ = ["batch_norm", "normalize", "layer_norm", "instance_norm", "dropout"]
 
@@ -174,7 +174,7 @@ def instance_norm(x: Any, weight: Any = None, bias: Any = None, *, eps: float = 
 @primitive(name="dropout", saves=("mask",))
 def _drop(x: Array, *, p: float) -> Any:
     """Dropout in training."""
-    mask = (backend.uniform(x.shape, dtype=x.dtype, device=device_of(x)) >= p).astype(x.dtype)
+    mask = (uniform(x.shape, dtype=x.dtype, device=device_of(x)) >= p).astype(x.dtype)
     mask *= 1.0 / (1.0 - p)
     return x * mask, mask
 
