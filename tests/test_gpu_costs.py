@@ -10,9 +10,9 @@ from minigen.backend import Device
 
 LAUNCHES = {
     "vae": 180,
-    "gan": 430,
-    "dcgan": 1_540,
-    "wgan-gp": 5_300,
+    "gan": 420,
+    "dcgan": 1_510,
+    "wgan-gp": 5_230,
     "pixelcnn": 1_150,
     "gated": 1_790,
     "row": 4_890,
