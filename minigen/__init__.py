@@ -1,15 +1,16 @@
 """minigen: deep generative models from scratch, on NumPy and CuPy.
 
-Its modules, from the lowest up; each imports only lower ones: `backend` (NumPy or CuPy), `autograd` (tensors and
-reverse-mode differentiation), `ops` (operations with their derivatives), `nn`, `optim` and `distributions`, `models`,
-`evaluate`, `train` and `plot`. `weights` builds models from their files; `data` (data sets and batches) needs only
-`backend`.
+Its modules, from the lowest up; each imports only lower ones: `backend` (NumPy or CuPy), `kernels` (formulas as one
+launch on a GPU), `random` (random numbers), `autograd` (tensors and reverse-mode differentiation), `ops` (operations
+with their derivatives), `nn`, `optim` and `distributions`, `models`, `evaluate`, `train` and `plot`. `testing` checks
+operations and layers; `weights` builds models from their files; `data` (data sets and batches) needs only `backend` and
+`random`.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from minigen import autograd, backend, nn, ops, optim
+from minigen import autograd, backend, nn, ops, optim, random
 from minigen.autograd import (
     Tensor,
     arange,
@@ -26,13 +27,14 @@ from minigen.autograd import (
     zeros,
     zeros_like,
 )
-from minigen.backend import default_dtype, device, manual_seed
+from minigen.backend import default_dtype, device
 from minigen.checkpoint import save
 from minigen.gradcheck import gradcheck
+from minigen.random import manual_seed
 from minigen.weights import load
 
 if TYPE_CHECKING:
-    from minigen import data, distributions, evaluate, models, plot, train
+    from minigen import data, distributions, evaluate, models, plot, testing, train
 
 __version__ = "0.1.0"
 
@@ -63,8 +65,10 @@ __all__ = [
     "plot",
     "rand",
     "randn",
+    "random",
     "save",
     "tensor",
+    "testing",
     "train",
     "zeros",
     "zeros_like",

@@ -1,10 +1,7 @@
-"""The only file that tells NumPy and CuPy apart: devices, transfers, data types and random numbers.
+"""The only file that tells NumPy and CuPy apart: devices, transfers and data types.
 
 Everything above finds its array module from its arguments (`array_module(x).tanh(x)`), so the same line runs on
 a CPU and on a GPU. CuPy is imported when a GPU is first asked for, and never before.
-
-Random numbers are drawn by one NumPy generator on the CPU and then moved, so the same seed draws the same
-numbers on every device, and the generator's state, which a checkpoint saves, is a few integers.
 """
 
 from __future__ import annotations
@@ -134,12 +131,10 @@ def _check_that_it_computes(cupy: Any) -> None:
         ) from error
 
 
-def array_module(x: Any) -> Any:
-    """The module that `x` belongs to: `cupy` for CuPy's arrays, `numpy` for everything else."""
-    if isinstance(x, np.ndarray):
-        return np
+def array_module(*values: Any) -> Any:
+    """The module that arrays belong to: `cupy` if one of the values is an array of CuPy, otherwise `numpy`."""
     cupy = sys.modules.get("cupy")
-    return cupy if cupy is not None and isinstance(x, cupy.ndarray) else np
+    return cupy if cupy is not None and any(isinstance(x, cupy.ndarray) for x in values) else np
 
 
 def is_array(x: Any) -> bool:
@@ -253,70 +248,28 @@ def add_at(out: Array, index: Any, values: Array) -> None:
         xp.add.at(out.reshape(-1), places, xp.where(first, values, 0))  # the order of adding zeros does not matter
 
 
-# -- random numbers --------------------------------------------------------------------------------------------
-
-_random: ContextVar[np.random.Generator | None] = ContextVar("random numbers", default=None)
-
-
-def manual_seed(seed: int) -> None:
-    """Seed the random numbers of this thread: the same seed gives the same numbers, on every device."""
-    _random.set(np.random.default_rng(seed))
-
-
-def random_generator() -> np.random.Generator:
-    """The generator behind every random number that minigen draws in this thread."""
-    generator = _random.get()
-    if generator is None:  # made when first used: NumPy takes a while to import its own
-        generator = np.random.default_rng()
-        _random.set(generator)
-    return generator
-
-
-def random_state() -> dict[str, Any]:
-    """The generator's state, of JSON's types, to be restored by `set_random_state`."""
-    return dict(random_generator().bit_generator.state)
-
-
-def set_random_state(state: dict[str, Any]) -> None:
-    """Restore a state that `random_state` gave."""
-    random_generator().bit_generator.state = state
-
-
-@contextmanager
-def separate_random(seed: int) -> Iterator[None]:
-    """Draw random numbers from this seed inside the block; the sequence outside is not disturbed."""
-    token = _random.set(np.random.default_rng(seed))
-    try:
-        yield
-    finally:
-        _random.reset(token)
-
-
-def _moved(x: np.ndarray, target: str | Device | None) -> Array:
-    return device(target).asarray(x)
-
-
-def uniform(shape: Shape, low: float = 0.0, high: float = 1.0, *, dtype: Any = None, device: Any = None) -> Array:
-    """Uniform numbers in [low, high), as an array of `shape` on `device` (default: the current one)."""
-    dtype = np.dtype(dtype or current_dtype())
-    x = random_generator().random(shape, dtype=dtype)
-    if (low, high) != (0.0, 1.0):
-        x *= dtype.type(high - low)
-        x += dtype.type(low)
-    return _moved(x, device)
-
-
-def normal(shape: Shape, mean: float = 0.0, std: float = 1.0, *, dtype: Any = None, device: Any = None) -> Array:
-    """Normal numbers, as an array of `shape` on `device` (default: the current one)."""
-    dtype = np.dtype(dtype or current_dtype())
-    x = random_generator().standard_normal(shape, dtype=dtype)
-    if (mean, std) != (0.0, 1.0):
-        x *= dtype.type(std)
-        x += dtype.type(mean)
-    return _moved(x, device)
-
-
 # -- memory ------------------------------------------------------------------------------------------------------
+
+
+def memory_order(x: Array) -> tuple[int, ...]:
+    """The axes of `x` from the outermost in memory to the innermost: (0, 1, 2) in row-major memory."""
+    return tuple(sorted(range(x.ndim), key=lambda axis: -x.strides[axis]))
+
+
+def ordered(x: Array, order: tuple[int, ...]) -> Array:
+    """`x` with its axes in this order in memory, and without gaps; copied if it is not so already."""
+    moved = x.transpose(order)
+    return x if moved.flags.c_contiguous else array_module(x).ascontiguousarray(moved).transpose(np.argsort(order))
+
+
+def row_major(x: Array) -> Array:
+    """`x` in row-major memory, copied if needed; `safetensors.numpy.save_file` expects it and does not check it."""
+    return ordered(x, tuple(range(x.ndim)))
+
+
+def flattened(x: Array, order: tuple[int, ...]) -> Array:
+    """The numbers of `x` (n,) in the order of memory in which its axes have this order; a view if that is so."""
+    return ordered(x, order).transpose(order).reshape(-1)
 
 
 def blocks(x: Array) -> Iterator[slice]:
@@ -327,7 +280,7 @@ def blocks(x: Array) -> Iterator[slice]:
 
 def working_memory(x: Array) -> int:
     """How many bytes to process at a time on the device of `x`: what fits a CPU's cache, or what keeps a GPU busy."""
-    return 8 << 20 if isinstance(x, np.ndarray) else 512 << 20
+    return 4 << 20 if isinstance(x, np.ndarray) else 512 << 20
 
 
 def _keep_freed_memory() -> None:

@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, settings
 
 from minigen import backend
 from minigen.autograd import PRIMITIVES
+from minigen.random import manual_seed
 
 os.environ["MPLBACKEND"] = "Agg"  # figures without a screen
 
@@ -47,7 +48,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick" if NO_CARD el
 @pytest.fixture(autouse=True)
 def _seeded() -> None:
     """Every test draws the same random numbers, whichever tests ran before it."""
-    backend.manual_seed(0)
+    manual_seed(0)
 
 
 @pytest.fixture(autouse=True)

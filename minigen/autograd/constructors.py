@@ -16,6 +16,7 @@ import numpy as np
 from minigen import backend
 from minigen.autograd.tensors import Tensor, raw
 from minigen.backend import Device, Shape, current_dtype, is_array
+from minigen.random import normal, uniform
 
 DeviceLike = str | Device | None
 
@@ -58,12 +59,12 @@ def arange(
 
 def rand(*shape: Any, dtype: Any = None, device: DeviceLike = None, requires_grad: bool = False) -> Tensor:
     """Random numbers, uniform in [0, 1): `rand(2, 3)`."""
-    return Tensor(backend.uniform(_shape("rand", shape), dtype=dtype, device=device), requires_grad)
+    return Tensor(uniform(_shape("rand", shape), dtype=dtype, device=device), requires_grad)
 
 
 def randn(*shape: Any, dtype: Any = None, device: DeviceLike = None, requires_grad: bool = False) -> Tensor:
     """Random numbers, normal with mean 0 and standard deviation 1: `randn(2, 3)`."""
-    return Tensor(backend.normal(_shape("randn", shape), dtype=dtype, device=device), requires_grad)
+    return Tensor(normal(_shape("randn", shape), dtype=dtype, device=device), requires_grad)
 
 
 def zeros_like(x: Tensor, *, dtype: Any = None, device: DeviceLike = None, requires_grad: bool = False) -> Tensor:

@@ -18,10 +18,11 @@ import numpy as np
 
 from minigen import nn, ops
 from minigen.autograd import Tensor, no_grad, raw
-from minigen.backend import Array, Shape, array_module, is_array, on_host, uniform
+from minigen.backend import Array, Shape, array_module, is_array, on_host
 from minigen.distributions import bits_per_dim
 from minigen.models.one_pixel import Cursor, at_one_pixel, margin_for
 from minigen.nn.module import evaluating
+from minigen.random import uniform
 
 # (row, column, colour, images so far (N, C, H, W)) -> the logits of that value, (N, levels) or (N, 1). It is called for
 # every value, in the order of generation.

@@ -21,6 +21,7 @@ How the numbers lie in memory decides how fast this is:
 
 - Channels last, (N, H, W, C). The C numbers of a pixel are then one piece of memory, and the taps side by side in a
   row of the kernel are one longer piece, copied at once: `Run`.
+- The taps outermost, (kh, kw, C, O), for the weights: their matrix is then a view of them.
 - A few images at a time. The columns need kh * kw times the memory of the images. On a CPU, they are made for as many
   images as stay in the cache, where writing and reading them costs little compared to the product.
 
@@ -31,6 +32,7 @@ column of the matrix belongs to one output, which gave im2col its name; here it 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache, cached_property
 from itertools import groupby
 from typing import Any, NamedTuple
 
@@ -51,7 +53,10 @@ class Run(NamedTuple):
 
 
 class LiveTaps:
-    """The taps of a kernel that a mask (kh, kw) leaves: how many they are (`count`), and their `runs`."""
+    """The taps of a kernel that a mask (kh, kw) leaves: how many they are (`count`), and their `runs`.
+
+    `first` says whether they are the first ones in raster order, as a causal mask leaves them.
+    """
 
     def __init__(self, mask: Any) -> None:
         self.mask, self.count = mask, 0
@@ -63,7 +68,9 @@ class LiveTaps:
                     numbers = slice(self.count, self.count + len(columns))
                     self.runs.append(Run(numbers, row, slice(columns[0], columns[-1] + 1)))
                     self.count = numbers.stop
+        self.first = bool(mask.ravel()[: self.count].all())
 
+    @cached_property
     def flipped(self) -> LiveTaps:
         """The same taps of the kernel flipped in both axes."""
         return LiveTaps(self.mask[::-1, ::-1])
@@ -134,21 +141,44 @@ def col2im(columns: Array, images: Array, geometry: Geometry, live: LiveTaps) ->
         images[:, rows, across] += columns[:, i, j, number]
 
 
+# -- products ------------------------------------------------------------------------------------------------------
+
+
+def in_blocks(x: Array, work: int) -> Array:
+    """The rows of x (M, K) as blocks (B, M / B, K), with a view; each row is multiplied `work` times.
+
+    On a CPU, OpenBLAS multiplies matrices with up to a million multiplications as they are, and copies parts of larger
+    ones first. For columns of few numbers times few weights, the copies take as long as the product.
+    """
+    blocks = _blocks(len(x), work) if isinstance(x, np.ndarray) else 1
+    return x.reshape(blocks, len(x) // blocks, x.shape[1])
+
+
+@cache
+def _blocks(rows: int, work: int) -> int:
+    """How many blocks of equally many rows, 64 or more: 1 if that is not possible."""
+    least = max(1, -(-rows * work // 10**6))
+    return next((n for n in range(least, 4 * least) if rows % n == 0 and rows >= 64 * n), 1)
+
+
 # -- weights ---------------------------------------------------------------------------------------------------------
+
+
+def taps_outermost(weight: Array) -> Array:
+    """The same weights (O, C, kh, kw) in the memory order (kh, kw, C, O), in which their matrix is a view of them."""
+    return array_module(weight).ascontiguousarray(weight.transpose(2, 3, 1, 0)).transpose(3, 2, 0, 1)
 
 
 def weight_matrix(weight: Array, live: LiveTaps) -> Array:
     """The live taps of weights (O, C, kh, kw) as the matrix that columns are multiplied by: (taps * C, O)."""
-    weight = weight.transpose(2, 3, 1, 0)  # (kh, kw, C, O)
-    matrix = array_module(weight).empty((live.count, *weight.shape[2:]), weight.dtype)
-    for run in live.runs:
-        matrix[run.numbers] = weight[run.row, run.columns]
-    return matrix.reshape(-1, weight.shape[3])
+    taps = weight.transpose(2, 3, 1, 0)  # (kh, kw, C, O)
+    if live.first:
+        return taps.reshape(-1, len(weight))[: live.count * weight.shape[1]]
+    return array_module(weight).concatenate([taps[run.row, run.columns] for run in live.runs]).reshape(-1, len(weight))
 
 
 def set_weight_matrix(weight: Array, matrix: Array, live: LiveTaps) -> None:
     """The inverse of `weight_matrix`: write a matrix (taps * C, O) into the live taps of weights (O, C, kh, kw)."""
-    weight = weight.transpose(2, 3, 1, 0)
-    matrix = matrix.reshape(live.count, *weight.shape[2:])
+    taps = weight.transpose(2, 3, 1, 0)
     for run in live.runs:
-        weight[run.row, run.columns] = matrix[run.numbers]
+        taps[run.row, run.columns] = matrix.reshape(live.count, *taps.shape[2:])[run.numbers]

@@ -20,7 +20,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from minigen import backend
+from minigen.random import separate_random
 from minigen.train.divergence import Diverged
 from minigen.train.forecast import Forecast, duration
 from minigen.train.interruption import Interruption
@@ -110,7 +110,7 @@ def train(
                 run.save_if_older_than(checkpoint_seconds)
             interruption.piece = "the evaluation"
             run.check_finite()
-            with backend.separate_random(seed=0):
+            with separate_random(seed=0):
                 test = evaluate() if evaluate else {}
             run.end_epoch(test)
             interruption.end_if_asked(run)
@@ -121,7 +121,7 @@ def _show(record: dict[str, Any], report: Callable[[dict], str] | None, draw: Ca
     if report:
         _say(bar, report(record))
     if draw:
-        with backend.separate_random(seed=0):
+        with separate_random(seed=0):
             draw(record["epoch"])
 
 

@@ -5,25 +5,21 @@ from __future__ import annotations
 import json
 import math
 import time
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any
 
-from minigen import backend
 from minigen.autograd import raw
 from minigen.backend import array_module, on_host, to_numpy
 from minigen.checkpoint import load_checkpoint, load_progress, save_checkpoint
 from minigen.files import atomic_write, locked
+from minigen.random import random_state, set_random_state
 from minigen.train.divergence import Diverged, check_finite
 
 Metrics = dict[str, Any]
 """Numbers by name. Those that a GPU computes are 0-d arrays, for which nothing waits until `Run.read` fetches them."""
-
-RECORD = {"epoch": int, "train": dict, "test": dict, "seconds": float}
-"""What the log says of an epoch: the means of its steps' metrics, the test set's metrics, and the run's time so far."""
 
 
 class Run:
@@ -101,11 +97,13 @@ class Run:
         """Restore the state of the checkpoint."""
         progress = load_progress(self.checkpoint)
         self._check_settings(progress.get("settings", {}))
+        try:
+            set_random_state(progress["random"])
+        except ValueError as error:
+            raise ValueError(f"{self.checkpoint}: {error}") from None
         load_checkpoint(self.checkpoint, self.parts)
         self.epoch, self.batch, self.sums = progress["epoch"], progress["batch"], progress["sums"]
-        self.seconds = progress["seconds"]
-        backend.set_random_state(progress["random"])
-        self.log = progress["log"] if "log" in progress else read_log(self.log_file, self.epoch)
+        self.seconds, self.log = progress["seconds"], progress["log"]
         self._write_log()
 
     def _check_settings(self, before: dict[str, Any]) -> None:
@@ -164,7 +162,7 @@ class Run:
             "batch": self.batch,
             "sums": self.sums,
             "seconds": self.seconds,
-            "random": backend.random_state(),
+            "random": random_state(),
             "log": self.log,
             "settings": self.settings,
         }
@@ -211,24 +209,3 @@ def fetched(metrics: list[Metrics]) -> list[Metrics]:
         return metrics
     numbers = iter(to_numpy(array_module(arrays[0]).stack(arrays)).tolist())
     return [{name: x if on_host(x) else next(numbers) for name, x in step.items()} for step in metrics]
-
-
-def read_log(path: Path, epochs: int) -> list[dict[str, Any]]:
-    """The records of the first `epochs` epochs in a log. Warns of lines that are no records, and of missing epochs.
-
-    Used for old checkpoints, which do not hold the log.
-    """
-    records = {}
-    for number, line in enumerate(path.read_bytes().splitlines() if path.exists() else [], start=1):
-        try:
-            record = json.loads(line)
-        except (ValueError, RecursionError):
-            record = None
-        if isinstance(record, dict) and all(isinstance(record.get(name), kind) for name, kind in RECORD.items()):
-            records[record["epoch"]] = record
-        else:
-            warnings.warn(f"{path}: line {number} is not a record of an epoch and is left out", stacklevel=2)
-    missing = [epoch for epoch in range(1, epochs + 1) if epoch not in records]
-    if missing:
-        warnings.warn(f"{path}: has no record of epochs {missing}", stacklevel=2)
-    return [records[epoch] for epoch in range(1, epochs + 1) if epoch in records]

@@ -10,10 +10,11 @@ import pytest
 
 from minigen import nn, ops
 from minigen.autograd import Tensor, no_grad, tensor
-from minigen.backend import Device, default_dtype, device_of, manual_seed, to_numpy
+from minigen.backend import Device, default_dtype, device_of, to_numpy
 from minigen.gradcheck import gradcheck
 from minigen.models import GAN, Batch, MLPDiscriminator, MLPGenerator, Tricks
 from minigen.models.objectives import OBJECTIVES
+from minigen.random import manual_seed
 
 every_objective = pytest.mark.parametrize("objective", OBJECTIVES)
 

@@ -24,9 +24,10 @@ from models.test_autoregressive import (
 
 from minigen import backend
 from minigen.autograd import no_grad
-from minigen.backend import Device, manual_seed
+from minigen.backend import Device
 from minigen.models import GatedPixelCNN, PixelCNN, gated_pixelcnn
 from minigen.optim import Adam
+from minigen.random import manual_seed
 from minigen.testing import mutants
 from minigen.train import Diverged, MaximumLikelihood
 

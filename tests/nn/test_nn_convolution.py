@@ -10,11 +10,12 @@ import strict_cupy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minigen import nn, ops
+from minigen import nn, ops, optim
 from minigen.autograd import grad, tensor
 from minigen.backend import Device, default_dtype
 from minigen.nn.convolution import causal_mask, colour_of
 from minigen.ops.convolution import naive_conv2d
+from minigen.ops.im2col import LiveTaps, weight_matrix
 from minigen.testing.strategies import SEEDS
 
 # -- plain and transposed ----------------------------------------------------------------------------------------------
@@ -304,3 +305,16 @@ def test_the_mask_is_not_saved_and_the_layer_moves(gpu_standin: Device) -> None:
 def test_masked_conv2d_errors(arguments: tuple, message: str) -> None:
     with pytest.raises(ValueError, match=f"^MaskedConv2d: {message}"):
         nn.MaskedConv2d(*arguments)
+
+
+@pytest.mark.parametrize("layer", [nn.Conv2d(3, 4, 5), nn.ConvTranspose2d(3, 4, 5), nn.MaskedConv2d(3, 4, 5, "A")])
+def test_the_matrix_of_the_weights_is_a_view_of_them(layer: Any) -> None:
+    """Nothing is copied in a training step, also after loading; what leaves the module is in row-major memory."""
+    layer.load_state_dict({name: x + 1 for name, x in layer.state_dict().items()})
+    live = LiveTaps(getattr(layer, "mask", np.ones((5, 5), bool)))
+    assert np.shares_memory(weight_matrix(layer.weight.data, live), layer.weight.data)
+    assert layer.state_dict()["weight"].flags.c_contiguous
+    optimizer = optim.Adam(layer.parameters())
+    layer(tensor(np.ones((2, 3, 9, 9), "float32"))).sum().backward()
+    assert layer.weight.grad.data.strides == layer.weight.data.strides == optimizer.state[0]["exp_avg"].strides
+    assert optimizer.state_dict()["0.exp_avg"].flags.c_contiguous

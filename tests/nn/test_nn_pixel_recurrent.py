@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from minigen import nn, ops
 from minigen.autograd import Tensor, no_grad, tensor
-from minigen.backend import Device, default_dtype, manual_seed
+from minigen.backend import Device, default_dtype
 from minigen.nn import pixel_recurrent
+from minigen.random import manual_seed
 from minigen.testing.strategies import SEEDS
 
 Layer = nn.RowLSTM | nn.DiagonalBiLSTM

@@ -15,7 +15,7 @@ from minigen.autograd import tensor
 from minigen.backend import Device
 from minigen.testing import strategies
 from minigen.testing.checks import Case
-from minigen.testing.strategies import Cases, broadcastable_to, laid_out, uniform
+from minigen.testing.strategies import Cases, broadcastable_to, uniform
 
 # -- cases -------------------------------------------------------------------------------------------------------------
 
@@ -29,7 +29,7 @@ def matrices(draw: st.DrawFn) -> Case:
     leading = tuple(draw(st.lists(st.integers(1, 2), max_size=2)))
     x_shape = draw(st.sampled_from([(k,), (*draw(broadcastable_to(leading)), m, k)]))
     y_shape = draw(st.sampled_from([(k,), (*draw(broadcastable_to(leading)), k, n)]))
-    return draw(laid_out(ops.matmul, [draw(uniform(x_shape)), draw(uniform(y_shape))]))
+    return Case(ops.matmul, [draw(uniform(x_shape)), draw(uniform(y_shape))])
 
 
 @st.composite
@@ -39,7 +39,7 @@ def affine(draw: st.DrawFn) -> Case:
     inputs = [draw(uniform((*leading, features))), draw(uniform((outputs, features)))]
     if draw(st.booleans()):
         inputs.append(draw(uniform((outputs,))))
-    return draw(laid_out(ops.linear, inputs))
+    return Case(ops.linear, inputs)
 
 
 SUBSCRIPTS = [
@@ -55,7 +55,7 @@ def summed(draw: st.DrawFn) -> Case:
     lengths = {letter: draw(st.integers(strategies.SHORTEST, 2)) for letter in subscripts if letter.isalpha()}
     parts = subscripts.split("->")[0].split(",")
     shapes = [tuple(lengths[letter] for letter in part.replace(" ", "")) for part in parts]
-    return draw(laid_out(lambda *arrays: ops.einsum(subscripts, *arrays), [draw(uniform(shape)) for shape in shapes]))
+    return Case(lambda *arrays: ops.einsum(subscripts, *arrays), [draw(uniform(shape)) for shape in shapes])
 
 
 CASES: Cases = {"matmul": matrices(), "linear": affine(), "einsum": summed()}

@@ -197,16 +197,18 @@ def test_gradients_in_any_memory_order(kind: type[Optimizer], settings: dict, de
 
 @every_optimizer
 def test_parameters_in_any_memory_order(kind: type[Optimizer], settings: dict, device: Device) -> None:
-    """A weight that someone replaced by a transposed array moves too, as every other does."""
+    """A weight that someone replaced by a transposed array moves too, as every other does, before and during the run."""
     start, gradient = random_arrays([(4, 3), (4, 3)], 0)
-    plain, transposed = parameters_of([start, start])
+    plain, transposed, later = parameters_of([start, start, start])
     transposed.data = device.asarray(np.ascontiguousarray(start.T)).T
     assert not transposed.data.flags.c_contiguous
-    optimizer = kind([plain, transposed], **settings)
+    optimizer = kind([plain, transposed, later], **settings)
     for _ in range(3):
-        give([plain, transposed], [gradient, gradient])
+        give([plain, transposed, later], [gradient, gradient, gradient])
         optimizer.step()
+        later.data = later.data.T.copy().T
     np.testing.assert_array_equal(transposed.numpy(), plain.numpy())
+    np.testing.assert_array_equal(later.numpy(), plain.numpy())
     assert (plain.numpy() != start).all()
 
 

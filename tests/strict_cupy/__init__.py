@@ -19,6 +19,7 @@ then fails here too. (The fixtures `gpu_standin` and `device` of conftest.py do 
     tables      what CuPy has: names, signatures, what an argument has to be
     array       the strict array
     functions   from a line of a table to a function
+    kernels     kernels given as text, executed
     module      the module `cupy`, put together
     costs       calls that cost more than one kernel
     counting    launches, synchronisations, transfers and the current device

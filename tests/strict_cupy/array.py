@@ -153,7 +153,7 @@ def _wrapped(k: Any, length: int) -> Any:
     """A part of an index, for NumPy. Integers out of bounds in an array wrap around, as in CuPy's kernels."""
     if not isinstance(k, ndarray):
         return k
-    return k._array % length if k.dtype.kind in "iu" and length > 0 else k._array
+    return k._array.astype(np.int64) % length if k.dtype.kind in "iu" and length > 0 else k._array
 
 
 def _same_memory(a: np.ndarray, b: np.ndarray) -> bool:

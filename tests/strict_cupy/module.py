@@ -12,6 +12,7 @@ from numpy.lib import stride_tricks
 from strict_cupy.array import ndarray
 from strict_cupy.counting import DEVICE_COUNT, Device, current, download, launch, synchronise, upload
 from strict_cupy.functions import function, offer, ufunc
+from strict_cupy.kernels import ElementwiseKernel
 from strict_cupy.tables import (
     COMPARISONS,
     CONSTANTS,
@@ -80,7 +81,7 @@ def sliding_window_view(x: ndarray, window_shape: Any, axis: Any = None) -> ndar
 
 # -- the module and its submodules -------------------------------------------------------------------------------------
 
-cupy = StandIn("cupy", ndarray=ndarray, ufunc=ufunc)
+cupy = StandIn("cupy", ndarray=ndarray, ufunc=ufunc, ElementwiseKernel=ElementwiseKernel)
 vars(cupy).update({name: getattr(np, name) for name in CONSTANTS})
 vars(cupy).update({name: ufunc(name) for name in UFUNCS})
 vars(cupy).update({name: function(name) for name in FUNCTIONS})

@@ -17,12 +17,13 @@ from safetensors.numpy import load_file
 
 from minigen import nn, ops
 from minigen.autograd import Tensor, tensor
-from minigen.backend import Device, default_dtype, manual_seed, to_numpy
+from minigen.backend import Device, default_dtype, to_numpy
 from minigen.checkpoint import load_progress
 from minigen.data import Dataset, Loader
 from minigen.models import DCGAN, GAN, Batch, MLPDiscriminator, MLPGenerator, Player, Tricks
 from minigen.models.objectives import OBJECTIVES
 from minigen.optim import SGD, Adam, Optimizer, RMSprop, WeightEMA
+from minigen.random import manual_seed
 from minigen.train import Diverged, Game, Interrupted, train
 from minigen.train.run import Metrics, fetched
 

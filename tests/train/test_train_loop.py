@@ -20,11 +20,12 @@ from small_run import EPOCHS, STEPS, at, dataset, final_state, in_a_process, run
 
 from minigen import backend, evaluate, nn, ops
 from minigen.autograd import Tensor
-from minigen.backend import Device, manual_seed
+from minigen.backend import Device
 from minigen.checkpoint import load_progress
 from minigen.data import Loader
 from minigen.models import VAE
 from minigen.optim import SGD, Adam
+from minigen.random import manual_seed, normal
 from minigen.train import Interrupted, MaximumLikelihood, train
 from minigen.train.loop import _outlook
 from minigen.train.run import Run, fetched
@@ -174,7 +175,7 @@ def test_evaluation_and_figures_leave_no_trace(tmp_path: Path, uninterrupted: di
     seen, test = [], Loader(dataset(10), 4, shuffle=False)
 
     def score(vae: VAE) -> dict[str, float]:
-        seen.append(backend.normal((3,)).tolist())
+        seen.append(normal((3,)).tolist())
         return {"-elbo": -evaluate.mean_over(test, lambda x, labels: vae.elbo(x), vae)}
 
     run(tmp_path, observe=lambda vae: {"evaluate": lambda: score(vae), "draw": lambda epoch: vae.sample(4)})
