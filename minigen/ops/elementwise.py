@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from minigen.autograd import primitive
-from minigen.backend import Array, Device, array_module, floating, like
+from minigen.backend import Array, Device, array_module, floating
 from minigen.kernels import kernel
 from minigen.ops.comparisons import equal, greater
 
