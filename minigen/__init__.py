@@ -1,9 +1,10 @@
 """minigen: deep generative models from scratch, on NumPy and CuPy.
 
-Its modules, from the lowest up; each imports only lower ones: `backend` (NumPy or CuPy), `random` (random numbers),
-`autograd` (tensors and reverse-mode differentiation), `ops` (operations with their derivatives), `nn`, `optim` and
-`distributions`, `models`, `evaluate`, `train` and `plot`. `weights` builds models from their files; `data` (data sets
-and batches) needs only `backend` and `random`.
+Its modules, from the lowest up; each imports only lower ones: `backend` (NumPy or CuPy), `kernels` (formulas as one
+launch on a GPU), `random` (random numbers), `autograd` (tensors and reverse-mode differentiation), `ops` (operations
+with their derivatives), `nn`, `optim` and `distributions`, `models`, `evaluate`, `train` and `plot`. `testing` checks
+operations and layers; `weights` builds models from their files; `data` (data sets and batches) needs only `backend` and
+`random`.
 """
 
 from importlib import import_module
@@ -33,7 +34,7 @@ from minigen.random import manual_seed
 from minigen.weights import load
 
 if TYPE_CHECKING:
-    from minigen import data, distributions, evaluate, models, plot, train
+    from minigen import data, distributions, evaluate, models, plot, testing, train
 
 __version__ = "0.1.0"
 
@@ -67,6 +68,7 @@ __all__ = [
     "random",
     "save",
     "tensor",
+    "testing",
     "train",
     "zeros",
     "zeros_like",

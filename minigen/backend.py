@@ -7,11 +7,13 @@ a CPU and on a GPU. CuPy is imported when a GPU is first asked for, and never be
 from __future__ import annotations
 
 import ctypes
+import math
 import re
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -39,6 +41,9 @@ class Device:
         """`x` as an array on this device; copied only if it has to be."""
         if self.index is None:
             return np.asarray(to_numpy(x), dtype=dtype)
+        if is_array(x) and device_of(x) not in (_CPU, self):
+            with x.device:  # from card to card, CuPy copies only what is contiguous
+                x = self.module.ascontiguousarray(x)
         with self.module.cuda.Device(self.index):
             return self.module.asarray(x, dtype=dtype)
 
@@ -54,7 +59,7 @@ class Device:
         cuda.__exit__(*error)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Device) and self.name == other.name
+        return isinstance(other, Device) and (self.name, self.module) == (other.name, other.module)
 
     def __hash__(self) -> int:
         return hash(self.name)
@@ -108,15 +113,28 @@ def _usable_cupy() -> Any:
             f"device: CuPy is installed but finds no usable GPU ({reason}); it needs an NVIDIA card and a driver "
             "for the CUDA version CuPy was built for (`nvidia-smi` shows both)"
         )
+    _check_that_it_computes(cupy)
     return cupy
 
 
-def array_module(x: Any) -> Any:
-    """The module that `x` belongs to: `cupy` for CuPy's arrays, `numpy` for everything else."""
-    if isinstance(x, np.ndarray):
-        return np
+@cache
+def _check_that_it_computes(cupy: Any) -> None:
+    """Add and multiply two small matrices: CuPy looks for CUDA's libraries when it first needs them."""
+    try:
+        x = cupy.ones((2, 2), dtype=np.float32)
+        (x @ x + x).get()
+    except Exception as error:
+        reason = str(error) or type(error).__name__
+        raise RuntimeError(
+            f"device: CuPy finds a GPU but cannot compute on it ({reason}); if CUDA's libraries are missing, "
+            f"{_CUPY_HELP}, which brings them along"
+        ) from error
+
+
+def array_module(*values: Any) -> Any:
+    """The module that arrays belong to: `cupy` if one of the values is an array of CuPy, otherwise `numpy`."""
     cupy = sys.modules.get("cupy")
-    return cupy if cupy is not None and isinstance(x, cupy.ndarray) else np
+    return cupy if cupy is not None and any(isinstance(x, cupy.ndarray) for x in values) else np
 
 
 def is_array(x: Any) -> bool:
@@ -192,7 +210,66 @@ def floating(x: Any) -> Any:
     return x.astype(current_dtype()) if is_array(x) and x.dtype.kind in "biu" else x
 
 
+# -- what NumPy and CuPy do differently ---------------------------------------------------------------------------
+
+
+def like(x: Array) -> Array | None:
+    """The argument `out` with which the result of an elementwise function lies in memory as x does.
+
+    NumPy does that by itself; CuPy's results are C-ordered, and lose the channels-last order of a convolution.
+    """
+    return None if on_host(x) else array_module(x).empty_like(x)
+
+
+def add_at(out: Array, index: Any, values: Array) -> None:
+    """out[index] += values, where integer arrays in `index` may name a place more than once.
+
+    The order of the sums is fixed, so that every run gives the same bits. CuPy's `add.at` adds in the order in which a
+    GPU's threads happen to run.
+    """
+    xp = array_module(out)
+    if xp is np:
+        np.add.at(out, index, values)
+    elif is_array(index):  # rows of out: each is the sum of the values with its number, a product with a one-hot matrix
+        row_size = math.prod(out.shape[1:])
+        is_row = xp.arange(len(out))[:, None] == index.reshape(-1) % max(len(out), 1)
+        sums = is_row.astype(values.dtype) @ values.reshape(index.size, row_size)
+        out += sums.reshape(out.shape)
+    else:
+        places = xp.arange(out.size).reshape(out.shape)[index].reshape(-1)
+        order = places.argsort()
+        places, values = places[order], values.reshape(-1)[order]
+        reach = 1
+        while reach < len(places):  # adds the second, then two more, then four more ... of the values for one place
+            same = places[reach:] == places[:-reach]
+            values[:-reach] += xp.where(same, values[reach:], 0)
+            reach *= 2
+        first = xp.concatenate([places[:1] >= 0, places[1:] != places[:-1]])
+        xp.add.at(out.reshape(-1), places, xp.where(first, values, 0))  # the order of adding zeros does not matter
+
+
 # -- memory ------------------------------------------------------------------------------------------------------
+
+
+def memory_order(x: Array) -> tuple[int, ...]:
+    """The axes of `x` from the outermost in memory to the innermost: (0, 1, 2) in row-major memory."""
+    return tuple(sorted(range(x.ndim), key=lambda axis: -x.strides[axis]))
+
+
+def ordered(x: Array, order: tuple[int, ...]) -> Array:
+    """`x` with its axes in this order in memory, and without gaps; copied if it is not so already."""
+    moved = x.transpose(order)
+    return x if moved.flags.c_contiguous else array_module(x).ascontiguousarray(moved).transpose(np.argsort(order))
+
+
+def row_major(x: Array) -> Array:
+    """`x` in row-major memory, copied if needed; `safetensors.numpy.save_file` expects it and does not check it."""
+    return ordered(x, tuple(range(x.ndim)))
+
+
+def flattened(x: Array, order: tuple[int, ...]) -> Array:
+    """The numbers of `x` (n,) in the order of memory in which its axes have this order; a view if that is so."""
+    return ordered(x, order).transpose(order).reshape(-1)
 
 
 def blocks(x: Array) -> Iterator[slice]:
@@ -203,7 +280,7 @@ def blocks(x: Array) -> Iterator[slice]:
 
 def working_memory(x: Array) -> int:
     """How many bytes to process at a time on the device of `x`: what fits a CPU's cache, or what keeps a GPU busy."""
-    return 8 << 20 if isinstance(x, np.ndarray) else 512 << 20
+    return 4 << 20 if isinstance(x, np.ndarray) else 512 << 20
 
 
 def _keep_freed_memory() -> None:

@@ -6,13 +6,13 @@ import subprocess
 import sys
 from contextvars import copy_context
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from minigen import backend
+from minigen import backend, ops
 from minigen.random import normal, uniform
 
 # -- devices ---------------------------------------------------------------------------------------------------
@@ -59,6 +59,23 @@ def test_without_a_card_the_error_says_what_is_missing(monkeypatch: pytest.Monke
             backend.device("gpu")
 
 
+def test_a_card_without_cudas_libraries_says_how_to_get_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """CuPy is there, the driver is there, and the first product fails."""
+    library = ImportError("libcublasLt.so.12: cannot open shared object file")
+
+    class ndarray:
+        def __matmul__(self, other: Any) -> Any:
+            raise library
+
+    cuda = SimpleNamespace(is_available=lambda: True, runtime=SimpleNamespace(getDeviceCount=lambda: 1))
+    cupy = ModuleType("cupy")
+    vars(cupy).update(cuda=cuda, ndarray=ndarray, ones=lambda *_, **__: ndarray())
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
+    with pytest.raises(RuntimeError, match=r"cannot compute on it \(libcublasLt.*install .*minigen\[gpu\]") as error:
+        backend.device("gpu")
+    assert error.value.__cause__ is library
+
+
 def test_a_card_that_is_not_there_is_refused(gpu_standin: backend.Device) -> None:
     assert str(backend.device("gpu:1")) == "gpu:1"
     for name in ("gpu:2", "gpu:7"):
@@ -72,6 +89,7 @@ def test_names_compare_and_hash(gpu_standin: backend.Device) -> None:
     assert len({backend.device("gpu"), backend.device("gpu:0"), backend.device("gpu:1"), backend.device("cpu")}) == 3
     assert backend.device("gpu:1") != gpu_standin
     assert gpu_standin != "gpu:0"
+    assert backend.Device("gpu:0", ModuleType("cupy"), 0) != gpu_standin  # what is kept for one is not for the other
 
 
 def test_with_device_nests_and_ends_after_errors(gpu_standin: backend.Device) -> None:
@@ -125,6 +143,52 @@ def test_arrays_go_from_one_device_to_another(gpu_standin: backend.Device) -> No
             assert backend.device_of(y) == target
             assert backend.to_numpy(y).tolist() == [0, 1, 2]
             assert (y is x) == (source == target)
+
+
+def test_arrays_of_any_layout_go_from_card_to_card(gpu_standin: backend.Device) -> None:
+    """As a convolution's output does, whose channels are last in memory: CuPy copies only what is contiguous."""
+    host = np.arange(48.0).reshape(2, 4, 3, 2).transpose(0, 3, 1, 2)[:, :, ::2]
+    x = gpu_standin.asarray(np.ascontiguousarray(host)).transpose(0, 2, 3, 1)
+    there = backend.device("gpu:1").asarray(x[:, ::2])
+    assert backend.device_of(there) == backend.device("gpu:1")
+    np.testing.assert_array_equal(backend.to_numpy(there), host.transpose(0, 2, 3, 1)[:, ::2])
+
+
+# -- what NumPy and CuPy do differently ------------------------------------------------------------------------
+
+
+INDICES: dict[str, Any] = {
+    "rows": np.array([[2, 0, 2], [-1, 2, 1]]),
+    "one row again and again": np.array([1] * 9),
+    "no rows": np.zeros((0, 2), int),
+    "rows and columns": (np.array([0, 2, 0, 0, -3]), np.array([1, 1, 1, 0, 1])),
+    "columns": (slice(None), np.array([3, 3, 0])),
+    "between slices": (slice(1, None), np.array([3, 3, 3]), slice(None, None, 2)),
+    "beside a number": (1, Ellipsis, np.array([0, 1, 0])),
+    "a mask and numbers": (np.array([True, False, True]), np.array([2, 2])),
+}
+
+
+@pytest.mark.parametrize("index", INDICES.values(), ids=INDICES)
+def test_add_at_adds_every_value(index: Any, device: backend.Device) -> None:
+    """On a GPU, too, whose own `add.at` adds floats in an order left to chance (the stand-in refuses that)."""
+    random = np.random.default_rng(0)
+    expected = random.normal(size=(3, 4, 2))
+    values = random.normal(size=expected[index].shape)
+    out = device.asarray(expected.copy())
+    np.add.at(expected, index, values)
+    there = lambda i: device.asarray(i) if isinstance(i, np.ndarray) else i
+    backend.add_at(out, tuple(map(there, index)) if isinstance(index, tuple) else there(index), device.asarray(values))
+    np.testing.assert_allclose(backend.to_numpy(out), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["tanh", "relu", "leaky_relu"])
+def test_an_activation_keeps_the_order_in_memory(name: str, device: backend.Device) -> None:
+    """That of a convolution's output, channels last."""
+    x = device.asarray(np.random.default_rng(0).normal(size=(2, 4, 5, 3)).astype("float32")).transpose(0, 3, 1, 2)
+    y = getattr(ops, name)(x)
+    assert y.strides == x.strides
+    assert y.dtype == np.float32
 
 
 def test_lists_and_scalars_become_arrays(device: backend.Device) -> None:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minigen import ops
-from minigen.autograd import Tensor, primitive, tensor
+from minigen.autograd import Tensor, primitive, raw, tensor
 from minigen.backend import Device, to_numpy
 from minigen.gradcheck import GradcheckError, gradcheck
 from minigen.testing import mutants
@@ -148,29 +148,71 @@ def cut(x: Any) -> Any:
     return x.detach() if isinstance(x, Tensor) else x
 
 
-# a function, the operation in it, and a derivative of that which has the right values and another derivative
-SECOND: dict[str, tuple[Callable[..., Any], str, Callable[..., Any]]] = {
-    "the output, twice": (ops.tanh, "tanh", lambda g, out: g * (1.0 - cut(out) * cut(out))),
-    "the output, once": (ops.tanh, "tanh", lambda g, out: g * (1.0 - cut(out) * out)),
-    "the gradient": (ops.tanh, "tanh", lambda g, out: cut(g) * (1.0 - out * out)),
-    "everything": (ops.tanh, "tanh", lambda g, out: cut(g) * (1.0 - cut(out) * cut(out))),
-    "an argument": (ops.square, "square", lambda g, x: g * (2.0 * cut(x))),
+# a function, the operation in it, a derivative of that which has the right values and another derivative, and by what
+SECOND: dict[str, tuple[Callable[..., Any], str, Callable[..., Any], list[str]]] = {
+    "the output, twice": (ops.tanh, "tanh", lambda g, out: g * (1.0 - cut(out) * cut(out)), ["out"]),
+    "the output, once": (ops.tanh, "tanh", lambda g, out: g * (1.0 - cut(out) * out), ["out"]),
+    "the gradient": (ops.tanh, "tanh", lambda g, out: cut(g) * (1.0 - out * out), ["g"]),
+    "everything": (ops.tanh, "tanh", lambda g, out: cut(g) * (1.0 - cut(out) * cut(out)), ["g", "out"]),
+    "everything, as an array": (ops.tanh, "tanh", lambda g, out: raw(g) * (1.0 - raw(out) ** 2), ["g", "out"]),
+    "an argument": (ops.square, "square", lambda g, x: g * (2.0 * cut(x)), ["x"]),
     "a sum": (
         lambda x: ops.softmax(x, axis=1),
         "softmax",
         lambda g, out, axis: out * (g - cut(ops.sum(g * out, axis, True))),
+        ["g", "out"],
     ),
 }
 
 
 @pytest.mark.parametrize("cut_off", SECOND)
 def test_a_wrong_second_derivative_fails_at_order_2_and_not_at_order_1(cut_off: str) -> None:
-    fn, operation, wrong = SECOND[cut_off]
+    """The error names the operation, and no other, by whose derivative the record was left."""
+    fn, operation, wrong, names = SECOND[cut_off]
+    within = lambda x: ops.concat([ops.split(-fn(ops.sin(x)), 3, 0)[1], ops.sign(x) * ops.relu(x)], 0)
     with mutants.replaced_derivative(operation, "x", wrong):
-        assert gradcheck(fn, leaf(3, 3))
-        with pytest.raises(GradcheckError, match="in the derivative of the derivative: the gradient of input"):
-            gradcheck(fn, leaf(3, 3), order=2)
-    assert gradcheck(fn, leaf(3, 3), order=2)
+        for checked in (fn, within):
+            assert gradcheck(checked, leaf(3, 3))
+            for every_entry in (True, False):
+                with pytest.raises(GradcheckError) as caught:
+                    gradcheck(checked, leaf(3, 3), order=2, every_entry=every_entry)
+                report = str(caught.value)
+                assert re.match(r"in the derivative of the derivative: the gradient of (input|cotangent) 0", report)
+                lines = [line.split(" is wrong; ")[0] for line in report.splitlines() if "leaves the record" in line]
+                blamed = f"  {operation}: the derivative for x leaves the record: its gradient for "
+                assert lines == [blamed + name for name in names]
+    assert gradcheck(within, leaf(3, 3), order=2)
+
+
+def test_a_gradient_by_the_cotangent_is_called_so() -> None:
+    with (
+        mutants.replaced_derivative("tanh", "x", SECOND["the gradient"][2]),
+        pytest.raises(
+            GradcheckError, match=r"the gradient of cotangent 0 is wrong(.|\n)* input 0 = (.|\n)* cotangent 0 = "
+        ),
+    ):
+        gradcheck(ops.tanh, leaf(3), order=2)
+
+
+def test_a_derivative_of_several_arguments_or_outputs_that_leaves_the_record_is_named() -> None:
+    @primitive(several=True)
+    def both(*xs: Any) -> Any:
+        return xs[0] * xs[1], xs[0] + xs[1]
+
+    @primitive
+    def times(x: Any, y: Any) -> Any:
+        return x * y
+
+    x, y = leaf(3), leaf(3, seed=1)
+    both.derivatives(xs=lambda g, out: [g[0] * raw(out[0]) * 0.0 + g[1], cut(g[1])])
+    times.derivatives_together("x", "y")(lambda g, x, y: {"x": g * y, "y": g * cut(x)})
+    with pytest.raises(
+        GradcheckError, match="times: the derivative for y leaves the record: its gradient for x"
+    ) as caught:
+        gradcheck(lambda x, y: times(x, y) * 2.0, [x, y], order=2)
+    assert "derivative for x" not in str(caught.value)
+    with pytest.raises(GradcheckError, match="both: the derivative for xs leaves the record: its gradient for g"):
+        gradcheck(lambda x, y: both([ops.tanh(x), y])[1], [x, y], order=2)
 
 
 @pytest.mark.parametrize("wrong", [lambda x: 1.001 * x * x, lambda x: x * cut(x) * 2.0])
@@ -338,6 +380,42 @@ def test_arrays_and_numbers_become_tensors(device: Device) -> None:
         TypeError, match="gradcheck: expects tensors, arrays and numbers as inputs, got 'sum' as input 1"
     ):
         gradcheck(fn, [x, "sum"])
+
+
+def test_a_truth_value_is_no_number() -> None:
+    seen = []
+    gradcheck(lambda x, yes, no: seen.append((yes, no)) or ops.where(yes, x, -x), [leaf(3), True, np.bool_(False)])
+    assert all((yes.dtype, no.dtype) == (bool, bool) and not yes.requires_grad for yes, no in seen)
+
+
+@pytest.mark.parametrize("order", [1, 2])
+def test_outputs_that_need_no_gradient_are_left_out(order: int) -> None:
+    assert gradcheck(lambda x: (ops.argmax(x), ops.tanh(x), tensor(1.5)), leaf(3), order=order)
+    assert gradcheck(lambda x: ops.argmax(x), leaf(3), order=order)
+
+
+def test_inputs_can_be_moved_along_directions() -> None:
+    """However many entries they have, the function is called as often."""
+    calls = []
+
+    def fn(x: Any, index: Any, y: Any) -> tuple[Any, Any]:
+        calls.append(x.shape)
+        return ops.tanh(x[index]) * y, ops.softmax(x, 0)
+
+    counts = []
+    for size in (10, 1000):
+        calls.clear()
+        inputs = [leaf(size), np.array([0, 3]), leaf(2, seed=1)]
+        assert gradcheck(fn, inputs, order=2, every_entry=False)
+        counts.append(len(calls))
+        with (
+            mutants.changed_derivative("getitem", "x", lambda g: 1.001 * g),
+            pytest.raises(GradcheckError, match="the gradient of input 0 along a direction is wrong"),
+        ):
+            gradcheck(fn, inputs, every_entry=False)
+        with pytest.raises(GradcheckError, match="the gradient of input 2 along a direction is wrong"):
+            gradcheck(lambda x, index, y: x[index] * y.detach(), inputs, every_entry=False)
+    assert counts[0] == counts[1]
 
 
 def test_inputs_of_which_none_requires_gradients_are_refused() -> None:

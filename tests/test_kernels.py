@@ -74,10 +74,10 @@ CALLS: dict[str, Callable[[Draw], list[Any]]] = {
     "_penalized": lambda a: [a(6), a(6), 0.1],
     "_sgd": lambda a: [a(6), 0.1, a(6)],
     "_sgd_with_momentum": lambda a: [a(6), 0.1, 0.9, a(6), a(6)],
-    "_adam": lambda a: [a(6), 0.01, 0.9, 0.1, 0.999, 0.001, 1e-8, a(6), a(6), a.positive(6)],
+    "_adam": lambda a: [a(6), 0.01, 0.9, 0.999, 1e-8, a(6), a(6), a.positive(6)],
+    "_rmsprop": lambda a: [a(6), 0.01, 0.99, 1e-8, a(6), a.positive(6)],
     "_fill": lambda a: [2**64 - 1, 3, 2, 1, 0, a(9)],
     "_box_muller": lambda a: [1 / (1 + a.positive(6)), a.positive(6), a(6), a(6)],
-    "_rmsprop": lambda a: [a(6), 0.01, 0.99, 0.01, 1e-8, a(6), a.positive(6)],
 }
 
 

@@ -105,11 +105,13 @@ print(*{{name.partition(".")[0] for name in set(sys.modules) - before}} - set(sy
 
 
 def test_what_is_imported_is_declared() -> None:
-    """As a dependency of the project, by the name of its package; CuPy is an extra."""
+    """As a dependency of the project or of `minigen.testing`, by the name of its package; CuPy is another extra."""
     project = PACKAGE.parent / "pyproject.toml"
     if not project.exists():
         pytest.skip("not in the repository")
-    declared = {re.split("[>=<]", name)[0] for name in tomllib.loads(project.read_text())["project"]["dependencies"]}
+    declares = tomllib.loads(project.read_text())["project"]
+    dependencies = declares["dependencies"] + declares["optional-dependencies"]["testing"]
+    declared = {re.split("[>=<]", name)[0] for name in dependencies}
     packages = {"PIL": "pillow"}
     found = set()
     for tree in TREES.values():
@@ -136,7 +138,7 @@ def test_the_library_does_not_print() -> None:
 
 NAMES = {
     "minigen": """Tensor tensor no_grad grad gradcheck detect_anomaly manual_seed default_dtype device save load
-        ops nn optim data models train evaluate plot distributions autograd backend
+        ops nn optim data models train evaluate plot distributions testing autograd backend
         zeros ones full arange rand randn zeros_like ones_like one_hot""",
     "minigen.ops": """add subtract multiply divide negative pow abs exp log log1p sqrt square maximum minimum
         clip where tanh sigmoid relu leaky_relu softplus sum mean max min var logsumexp softmax log_softmax
@@ -154,6 +156,8 @@ NAMES = {
     "minigen.data": "load Loader Dataset NAMES load_folder toy",
     "minigen.evaluate": "bits_per_dim mean_over Classifier trained_classifier report_on frechet_distance latent",
     "minigen.plot": "mosaic titled save_figure save_grid save_pairs save_curves",
+    "minigen.testing": """check_derivatives check_module check_same_on check_mutants shapes broadcastable_to axis_of
+        axes_of uniform well_separated SEEDS Case Cases changed_derivative changed_reference changed_source""",
     "minigen.train": "train MaximumLikelihood Diverged Interrupted",
 }
 

@@ -88,7 +88,7 @@ class Formatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionH
 class Parser(argparse.ArgumentParser):
     """A parser that tells a mistake in one line.
 
-    `quick` are the values of --quick, which other flags get where they are not given.
+    `quick` are the values of --quick, which other flags get where they are not given; without them there is no --quick.
     """
 
     def __init__(self, description: str | None, quick: dict[str, Any]) -> None:
@@ -96,7 +96,9 @@ class Parser(argparse.ArgumentParser):
         self.quick = quick
         self.quick_values = " ".join(f"--{name.replace('_', '-')} {text(value)}" for name, value in quick.items())
         help = f"a first look within a minute: {self.quick_values}, where these are not given"
-        self.add_argument("--quick", action="store_true", help=help)
+        self.set_defaults(quick=False)
+        if quick:
+            self.add_argument("--quick", action="store_true", help=help)
 
     def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> argparse.Namespace:  # type: ignore[override]
         """The flags, with the defaults that depend on other flags."""

@@ -78,14 +78,24 @@ def ones_like(x: Tensor, *, dtype: Any = None, device: DeviceLike = None, requir
 
 
 def one_hot(labels: Any, classes: int) -> Tensor:
-    """Integer labels (N,) as rows (N, classes) with a single 1; `ValueError` for labels outside 0 ... classes - 1."""
-    labels = raw(labels)
-    labels = labels if is_array(labels) else backend.device().asarray(labels)
-    integers = labels.ndim == 1 and labels.dtype.kind in "iu"
-    if not integers or (labels.size and not 0 <= int(labels.min()) <= int(labels.max()) < classes):
-        raise ValueError(f"one_hot: expects integers (N,) in 0 ... {classes - 1}, got {labels.dtype} {labels.shape}")
+    """Integer labels (N,) as rows (N, classes) with a single 1; `ValueError` for labels outside 0 ... classes - 1.
+
+    On a GPU the labels are not looked at: one that is outside gives a row of zeros.
+    """
+    found = checked_labels("one_hot", labels, classes)
+    labels = found if is_array(raw(labels)) else backend.device().asarray(found)
     xp = backend.array_module(labels)
     return Tensor((labels[:, None] == xp.arange(classes)).astype(current_dtype()))
+
+
+def checked_labels(name: str, labels: Any, classes: int) -> backend.Array:
+    """Labels as an array; `ValueError` unless they are integers (N,), on the host also in 0 ... classes - 1."""
+    labels = raw(labels) if is_array(raw(labels)) else np.asarray(labels)
+    integers = labels.ndim == 1 and labels.dtype.kind in "iu"
+    known = backend.on_host(labels) and labels.size
+    if not integers or (known and not 0 <= labels.min() <= labels.max() < classes):
+        raise ValueError(f"{name}: expects integers (N,) in 0 ... {classes - 1}, got {labels.dtype} {labels.shape}")
+    return labels
 
 
 def _dtype(dtype: Any, value: Any) -> Any:

@@ -276,7 +276,7 @@ def _argument_gradients(node: Node, gs: list[Any], edges: list[Edge], create_gra
             data = result.data if isinstance(result, Tensor) else result
             check_finite((data,), f"backward of {operation}: the gradient for {argument}", node.where)
         if isinstance(edge.source, Tensor) and not create_graph and _is_shared(result, gs):
-            result = result.copy()  # a leaf's gradient is an array of its own
+            result = result.copy(order="K")  # a leaf's gradient is an array of its own
         yield edge, result
 
 

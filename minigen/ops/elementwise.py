@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from minigen.autograd import primitive
-from minigen.backend import Array, Device, array_module, floating
+from minigen.backend import Array, Device, array_module, floating, like
 from minigen.kernels import kernel
 from minigen.ops.comparisons import equal, greater
 
@@ -232,7 +232,7 @@ where.derivatives(x=lambda g, condition: where(condition, g, 0.0), y=lambda g, c
 @primitive
 def maximum(x: Array, y: Array) -> Array:
     """The larger of x and y; where they are equal, each has half of the gradient."""
-    return array_module(x if hasattr(x, "dtype") else y).maximum(x, y)
+    return array_module(x, y).maximum(x, y)
 
 
 maximum.derivatives(x=lambda g, x, y: _for_larger(g, x, y), y=lambda g, x, y: _for_larger(g, y, x))
@@ -241,7 +241,7 @@ maximum.derivatives(x=lambda g, x, y: _for_larger(g, x, y), y=lambda g, x, y: _f
 @primitive
 def minimum(x: Array, y: Array) -> Array:
     """The smaller of x and y; where they are equal, each has half of the gradient."""
-    return array_module(x if hasattr(x, "dtype") else y).minimum(x, y)
+    return array_module(x, y).minimum(x, y)
 
 
 minimum.derivatives(x=lambda g, x, y: _for_larger(g, y, x), y=lambda g, x, y: _for_larger(g, x, y))
@@ -267,7 +267,8 @@ clip.derivatives(x=lambda g, x, out: where(equal(x, out), g, 0.0))
 @primitive
 def tanh(x: Array) -> Array:
     """Hyperbolic tangent."""
-    return array_module(x).tanh(floating(x))
+    x = floating(x)
+    return array_module(x).tanh(x, out=like(x))
 
 
 tanh.derivatives(x=lambda g, out: g * (1.0 - out * out))
@@ -289,7 +290,8 @@ sigmoid.derivatives(x=lambda g, out: g * (out * (1.0 - out)))
 @primitive
 def relu(x: Array) -> Array:
     """max(x, 0)"""
-    return array_module(x).maximum(x, 0)
+    zeros = array_module(x).zeros_like(x)
+    return array_module(x).maximum(x, zeros, out=zeros)  # NumPy is slow with a number in the place of an array
 
 
 @kernel("T g, T out", "T x", "x = g * T(out > 0)")

@@ -72,7 +72,7 @@ def _quarters(gates: Array) -> list[Array]:
 
 
 @lstm_cell.derivatives_together("gates", "c")
-def _(g: Any, c: Array, activated: Array, tanh_c: Array) -> dict[str, Array]:
+def _lstm_cell_gradients(g: Any, c: Array, activated: Array, tanh_c: Array) -> dict[str, Array]:
     g_h, g_c = g
     gates, of_c = _step_backward(g_h, g_c, c, activated, tanh_c)
     return {"gates": gates, "c": of_c}

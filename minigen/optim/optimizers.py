@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from minigen.autograd import Tensor
-from minigen.backend import Array, array_module, blocks
+from minigen.backend import Array, array_module, blocks, flattened, memory_order, ordered, row_major
 from minigen.kernels import kernel
 from minigen.nn.module import Parameter, load_arrays
 
@@ -51,7 +51,7 @@ class Optimizer:
         if len({id(p) for p in self.parameters}) < len(self.parameters):
             raise ValueError(f"{type(self).__name__}: got the same parameter twice")
         self.steps = 0
-        zeros = lambda p: array_module(p.data).zeros(p.shape, dtype=p.dtype)
+        zeros = lambda p: array_module(p.data).zeros_like(p.data)  # in the same memory order
         self.state = [{slot: zeros(p) for slot in self.slots} for p in self.parameters]
 
     def _as_groups(self, parameters: Iterable[Any], defaults: dict[str, float]) -> list[dict[str, Any]]:
@@ -93,9 +93,10 @@ class Optimizer:
         """Update one parameter, block by block."""
         if parameter.grad is None:
             return
-        data = parameter.data if parameter.data.flags.c_contiguous else parameter.data.copy()
+        order = memory_order(next(iter(state.values()), parameter.data))
+        data = ordered(parameter.data, order)
         g = parameter.grad.data.astype(data.dtype, copy=False)
-        arrays = [x.reshape(-1) for x in (data, g, *state.values())]
+        arrays = [flattened(x, order) for x in (data, g, *state.values())]
         for block in blocks(data):
             p, g, *slots = [x[block] for x in arrays]
             self.update(p, self.decay(p, g, lr, weight_decay) if weight_decay else g, lr, *slots)
@@ -108,13 +109,15 @@ class Optimizer:
 
     def state_dict(self) -> dict[str, Array]:
         """The state as arrays: "steps", and for each parameter by its number and the slot, such as "0.exp_avg"."""
-        state = {f"{i}.{slot}": x for i, slots in enumerate(self.state) for slot, x in slots.items()}
-        return {"steps": np.array(self.steps), **state}
+        return {"steps": np.array(self.steps), **{name: row_major(x) for name, x in self._slots().items()}}
+
+    def _slots(self) -> dict[str, Array]:
+        return {f"{i}.{slot}": x for i, slots in enumerate(self.state) for slot, x in slots.items()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from a `state_dict`. `ValueError`, with nothing changed, if it does not fit the parameters."""
         steps = Tensor(np.array(self.steps))
-        own = {name: Tensor(x) for name, x in self.state_dict().items() if name != "steps"}
+        own = {name: Tensor(x) for name, x in self._slots().items()}
         load_arrays({"steps": steps, **own}, state, type(self).__name__)
         self.steps = steps.item()
 
@@ -201,26 +204,24 @@ class Adam(Optimizer):
         b1, b2 = self.betas
         correction = math.sqrt(1 - b2**self.steps)
         lr = lr * correction / (1 - b1**self.steps)
-        _adam(g, lr, b1, 1 - b1, b2, 1 - b2, self.eps * correction, p, *state)
+        _adam(g, lr, b1, b2, self.eps * correction, p, *state)
 
     def extra_repr(self) -> str:
         return f", betas={self.betas}"
 
 
 @kernel(
-    "T g, T lr, T b1, T a1, T b2, T a2, T eps",
+    "T g, T lr, float64 b1, float64 b2, T eps",
     "T p, T m, T v",
-    "m = b1 * m + a1 * g; v = b2 * v + a2 * g * g; p -= lr * m / (sqrt(v) + eps)",
+    "m = T(b1) * m + T(1 - b1) * g; v = T(b2) * v + T(1 - b2) * g * g; p -= lr * m / (sqrt(v) + eps)",
 )
-def _adam(
-    g: Array, lr: float, b1: float, a1: float, b2: float, a2: float, eps: float, p: Array, m: Array, v: Array
-) -> None:
+def _adam(g: Array, lr: float, b1: float, b2: float, eps: float, p: Array, m: Array, v: Array) -> None:
     xp = array_module(g)
-    t = a1 * g  # one temporary array for everything
+    t = (1 - b1) * g  # one temporary array for everything
     m *= b1
     m += t
     xp.multiply(g, g, out=t)
-    t *= a2
+    t *= 1 - b2
     v *= b2
     v += t
     xp.sqrt(v, out=t)
@@ -271,18 +272,22 @@ class RMSprop(Optimizer):
         self.alpha, self.eps = alpha, eps
 
     def update(self, p: Array, g: Array, lr: float, *state: Array) -> None:
-        _rmsprop(g, lr, self.alpha, 1 - self.alpha, self.eps, p, *state)
+        _rmsprop(g, lr, self.alpha, self.eps, p, *state)
 
     def extra_repr(self) -> str:
         return f", alpha={self.alpha}"
 
 
-@kernel("T g, T lr, T a, T b, T eps", "T p, T v", "v = a * v + b * g * g; p -= lr * g / (sqrt(v) + eps)")
-def _rmsprop(g: Array, lr: float, a: float, b: float, eps: float, p: Array, v: Array) -> None:
+@kernel(
+    "T g, T lr, float64 alpha, T eps",
+    "T p, T v",
+    "v = T(alpha) * v + T(1 - alpha) * g * g; p -= lr * g / (sqrt(v) + eps)",
+)
+def _rmsprop(g: Array, lr: float, alpha: float, eps: float, p: Array, v: Array) -> None:
     xp = array_module(g)
-    v *= a
+    v *= alpha
     t = g * g
-    t *= b
+    t *= 1 - alpha
     v += t
     xp.sqrt(v, out=t)
     t += eps
@@ -298,9 +303,17 @@ def clip_grad_norm(parameters: Iterable[Parameter], max_norm: float) -> float:
     """
     if max_norm <= 0:
         raise ValueError(f"clip_grad_norm: expects max_norm > 0, got {max_norm}")
-    gradients = [p.grad for p in parameters if p.grad is not None]
-    norm = math.sqrt(sum(float((g.data.astype(np.float64) ** 2).sum()) for g in gradients))
+    parameters = list(parameters)
+    norm = float(grad_norm(parameters))
     if norm > max_norm:
-        for g in gradients:
-            g.data *= max_norm / norm
+        for p in parameters:
+            if p.grad is not None:
+                p.grad.data *= max_norm / norm
     return norm
+
+
+def grad_norm(parameters: Iterable[Parameter]) -> Array:
+    """The norm of all gradients together, in float64: a 0-d array on their device, for which nothing waits."""
+    gradients = (p.grad.data for p in parameters if p.grad is not None)
+    total = sum((g.astype(np.float64) ** 2).sum() for g in gradients)
+    return array_module(total).sqrt(total)

@@ -1,17 +1,18 @@
-"""Mutants: small faults planted on purpose, to see that a test finds them.
+"""Mutants: small faults planted on purpose, to see that a check finds them.
 
 A test that has never failed may be unable to fail. So the tests that matter most are themselves tested: the code under
 test is changed in one place, and the test must fail. Such a changed program is called a mutant, and one that no test
-notices survives (DeMillo, Lipton and Sayward 1978, "Hints on test data selection"). Three places to plant a fault:
+notices survives (DeMillo, Lipton and Sayward 1978, "Hints on test data selection"). `check_mutants` plants the usual
+faults in derivatives. A fault of one's own is planted by
 
-    changed_derivative     what an operation's derivative for one argument returns
-    changed_reference      what the reference formula of a fused operation returns
-    changed_source         a piece of a module's source text
+    changed_derivative     in what an operation's derivative for one argument returns
+    changed_reference      in what the reference formula of a fused operation returns
+    changed_source         in a piece of a module's source text
 
 The first two (and `replaced_derivative`, which puts a whole other rule in place) hold inside a `with` block; the last
 returns a changed copy of the module.
 
-    with mutants.changed_derivative("tanh", "x", lambda g: 1.001 * g), pytest.raises(GradcheckError):
+    with mutants.changed_derivative(ops.tanh, "x", lambda g: 1.001 * g), pytest.raises(GradcheckError):
         gradcheck(ops.tanh, x)
 """
 
@@ -24,24 +25,121 @@ from functools import wraps
 from types import ModuleType
 from typing import Any
 
-from minigen.autograd import PRIMITIVES
+import numpy as np
+
+from minigen.autograd import PRIMITIVES, Primitive, raw, tape
+from minigen.backend import as_array, to_numpy
 
 Function = Callable[..., Any]
+Operation = str | Primitive[..., Any]
+"""An operation, or the name of one of minigen's."""
+Place = tuple[str, str]
+"""Where a fault is planted: the names of an operation and of the argument that its derivative is for."""
+
+# -- every derivative, and every fault ---------------------------------------------------------------------------------
 
 
-def changed_derivative(operation: str, argument: str, change: Function) -> Any:
+def _transposed(g: Any) -> Any:
+    """Two axes of the same length swapped; if there are none, the entries in reverse order."""
+    for i in range(g.ndim - 1):
+        if g.shape[i] == g.shape[i + 1] > 1:
+            return g.swapaxes(i, i + 1)
+    return g[(slice(None, None, -1),) * g.ndim]
+
+
+FAULTS: dict[str, Function] = {
+    "times 1.001": lambda g: g * 1.001,
+    "transposed": _transposed,
+    "dropped": lambda g: g * 0.0,
+}
+
+
+def check_mutants(check: Callable[[], Any], *operations: Operation) -> None:
+    """Check that `check` fails if a derivative is wrong: times 1.001, transposed, or dropped, one at a time.
+
+    `check` is a function without arguments that raises an `AssertionError` if something is wrong, and passes now. The
+    faults are planted in every derivative of the operations; without any, in those that `check` runs, such as those of
+    a layer. A fault that changes no number, such as a transposed vector of one entry, does not count.
+
+    `AssertionError` with the mutants that survive, and with those derivatives of the operations for which no fault
+    counts, since `check` runs them nowhere, or only where they are 0.
+
+    >>> check_mutants(lambda: check_derivatives(softsign, [np.ones((2, 3))]), softsign)
+    >>> check_mutants(lambda: check_module(layer, x))
+    """
+    places = _run_by(check)
+    if operations:
+        places = [(x.name, argument) for x in map(_found, operations) for argument in x.rules]
+    survivors = []
+    for operation, argument in places:
+        results = {fault: _survives(check, (operation, argument), change) for fault, change in FAULTS.items()}
+        survivors += [f"{operation}: the derivative for {argument}, {fault}" for fault, x in results.items() if x]
+        if operations and all(x is None for x in results.values()):
+            survivors.append(f"{operation}: the derivative for {argument}, which it runs nowhere or only where it is 0")
+    if survivors:
+        raise AssertionError("the check does not notice these mutants:\n  " + "\n  ".join(survivors))
+
+
+def _run_by(check: Callable[[], Any]) -> list[Place]:
+    """The derivatives that `check` runs; it must pass."""
+    places: dict[Place, None] = {}
+
+    def note(place: Place, right: Any) -> Any:
+        places[place] = None
+        return right
+
+    with _derivatives_changed(note):
+        check()
+    return list(places)
+
+
+def _survives(check: Callable[[], Any], place: Place, change: Function) -> bool | None:
+    """Whether `check` passes with this fault in a derivative; None if the fault changes nothing."""
+    counts = False
+
+    def wrong(here: Place, right: Any) -> Any:
+        nonlocal counts
+        if here != place:
+            return right
+        result = as_array(change(right))
+        counts |= not np.array_equal(to_numpy(raw(result)), to_numpy(raw(right)))
+        return result
+
+    try:
+        with _derivatives_changed(wrong):
+            check()
+    except AssertionError:
+        return False
+    return True if counts else None
+
+
+@contextmanager
+def _derivatives_changed(change: Callable[[Place, Any], Any]) -> Iterator[None]:
+    """Inside the block, every gradient for an argument of an operation is `change((operation, argument), gradient)`."""
+    right = tape.unbroadcast  # through which all of them go
+    tape.unbroadcast = lambda g, edge, *place: change(place, right(g, edge, *place))
+    try:
+        yield
+    finally:
+        tape.unbroadcast = right
+
+
+# -- one fault ---------------------------------------------------------------------------------------------------------
+
+
+def changed_derivative(operation: Operation, argument: str, change: Function) -> Any:
     """Inside the block, the operation's derivative for the argument is `change` of what is right."""
 
     def changed(result: Any) -> Any:  # a function that gives the derivatives for several arguments returns a dict
         return change(result[argument] if isinstance(result, dict) else result)
 
-    return replaced_derivative(operation, argument, _changed(PRIMITIVES[operation].rules[argument].function, changed))
+    return replaced_derivative(operation, argument, _changed(_found(operation).rules[argument].function, changed))
 
 
 @contextmanager
-def replaced_derivative(operation: str, argument: str, wrong: Function) -> Iterator[None]:
+def replaced_derivative(operation: Operation, argument: str, wrong: Function) -> Iterator[None]:
     """Inside the block, `wrong` is the operation's derivative for the argument; it names the same values."""
-    primitive = PRIMITIVES[operation]
+    primitive = _found(operation)
     right = primitive.rules[argument]
     primitive.derivatives(**{argument: wrong})
     try:
@@ -51,11 +149,11 @@ def replaced_derivative(operation: str, argument: str, wrong: Function) -> Itera
 
 
 @contextmanager
-def changed_reference(operation: str, change: Function) -> Iterator[None]:
+def changed_reference(operation: Operation, change: Function) -> Iterator[None]:
     """Inside the block, the reference formula of a fused operation gives `change` of what is right."""
-    primitive = PRIMITIVES[operation]
+    primitive = _found(operation)
     right = primitive.reference
-    assert right is not None, f"{operation} has no reference formula"
+    assert right is not None, f"{primitive.name} has no reference formula"
     primitive.reference = _changed(right, change)
     try:
         yield
@@ -70,6 +168,10 @@ def changed_source(module: ModuleType, right: str, wrong: str) -> ModuleType:
     mutant = ModuleType(f"{module.__name__}_mutant")
     exec(text.replace(right, wrong), vars(mutant))
     return mutant
+
+
+def _found(operation: Operation) -> Primitive[..., Any]:
+    return PRIMITIVES[operation] if isinstance(operation, str) else operation
 
 
 def _changed(function: Function, change: Function) -> Function:

@@ -1,4 +1,4 @@
-"""Strategies: how hypothesis draws shapes, axes, values and memory layouts for the checks of an operation.
+"""Strategies: how hypothesis draws shapes, axes and values for the checks of an operation.
 
 `CASES` in a test module of `tests/ops` shows them in use: for each operation a strategy that draws calls of it.
 """
@@ -6,15 +6,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from itertools import chain, product
 
 import numpy as np
-from hypothesis import strategies as st
 
-from minigen import ops
-from minigen.autograd import Tensor
 from minigen.testing.checks import Case
+
+try:
+    from hypothesis import strategies as st
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        'minigen.testing: the strategies need hypothesis: pip install "minigen[testing]"'
+    ) from error
 
 Cases = dict[str, st.SearchStrategy[Case]]
 """For the name of each operation, a strategy that draws calls of it."""
@@ -28,9 +31,9 @@ SHORTEST = 1
 
 @st.composite
 def shapes(draw: st.DrawFn, min_dims: int = 0, max_dims: int = 3, max_size: int = 6) -> tuple[int, ...]:
-    """Shapes with axes of length 1 to 3, without any axis too."""
-    lengths = st.lists(st.integers(SHORTEST, 3), min_size=min_dims, max_size=max_dims)
-    return draw(lengths.map(tuple).filter(lambda shape: math.prod(shape) <= max_size))
+    """Shapes with `min_dims` to `max_dims` axes of length 1 to 3, and at most `max_size` entries."""
+    every = chain.from_iterable(product(range(SHORTEST, 4), repeat=n) for n in range(min_dims, max_dims + 1))
+    return draw(st.sampled_from([shape for shape in every if math.prod(shape) <= max_size]))
 
 
 @st.composite
@@ -60,6 +63,7 @@ SEEDS = st.integers(0, 2**32 - 1)
 
 @st.composite
 def uniform(draw: st.DrawFn, shape: tuple[int, ...], low: float = -2.0, high: float = 2.0) -> np.ndarray:
+    """An array of uniform random numbers."""
     return np.random.default_rng(draw(SEEDS)).uniform(low, high, shape)
 
 
@@ -71,29 +75,3 @@ def well_separated(draw: st.DrawFn, *some_shapes: tuple[int, ...]) -> list[np.nd
     grid = 0.2 * (np.arange(ends[-1]) - ends[-1] // 2) + 0.1 + random.uniform(-0.02, 0.02, ends[-1])
     parts = np.split(random.permutation(grid), ends[:-1])
     return [part.reshape(shape) for part, shape in zip(parts, some_shapes, strict=True)]
-
-
-class Layout(NamedTuple):
-    """How an operation sees an input: `view` of the array that `store` makes of it; the values are the same."""
-
-    store: Callable[[np.ndarray], np.ndarray]
-    view: Callable[[Tensor], Tensor]
-
-
-LAYOUTS = st.sampled_from(
-    [
-        Layout(lambda x: x, lambda x: x),
-        Layout(lambda x: x.T, lambda x: x.T),
-        Layout(np.flip, lambda x: ops.flip(x)),
-        Layout(lambda x: np.repeat(x, 2, -1) if x.ndim else x, lambda x: x[..., ::2] if x.ndim else x),
-    ]
-)
-
-
-@st.composite
-def laid_out(draw: st.DrawFn, fn: Callable[..., Any], inputs: list[np.ndarray]) -> Case:
-    """The call of `fn` with each floating-point input contiguous, transposed, reversed, or every other element."""
-    contiguous = Layout(lambda x: x, lambda x: x)
-    layouts = [draw(LAYOUTS) if x.dtype.kind == "f" else contiguous for x in inputs]
-    stored = [layout.store(x) for layout, x in zip(layouts, inputs, strict=True)]
-    return Case(lambda *xs: fn(*(layout.view(x) for layout, x in zip(layouts, xs, strict=True))), stored)

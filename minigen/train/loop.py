@@ -34,7 +34,11 @@ class Step(Protocol):
     """What a checkpoint holds, each with `state_dict` and `load_state_dict`: the modules and the optimizers."""
 
     def __call__(self, images: Any, labels: Any) -> Metrics:
-        """Update from images (N, C, H, W) and labels (N,); returns what the bar and the log show."""
+        """Update from images (N, C, H, W) and labels (N,); returns what the bar and the log show.
+
+        Numbers that are still on a GPU are read when the bar is next drawn, and before a checkpoint is written. A step
+        with a method `look(metrics)` is then told them.
+        """
 
 
 class Batches(Protocol):
@@ -77,11 +81,12 @@ def train(
 
     After Ctrl-C, SIGTERM or SIGHUP, `train` finishes the current step, evaluation or drawing, saves, and raises
     `Interrupted`. A loss, a gradient or any state of training that is not finite raises `Diverged`, which names the
-    step, the part of the model and the last good checkpoint.
+    step, the part of the model and the last good checkpoint; on a GPU only the loss and what a checkpoint holds are
+    looked at, when the bar is drawn and before a checkpoint is written, so that no step has to wait.
     """
     if out == "":
         raise ValueError("train: expects out to be a folder, got ''")
-    run = Run(Path(out), step.parts, settings or {})
+    run = Run(Path(out), step.parts, settings or {}, look=getattr(step, "look", lambda metrics: None))
     shown = {1, epochs, *(round(epochs * i / 12) for i in range(1, 12))}
     with run.opened(resume) as moved, _progress_bar(run, epochs, len(loader)) as bar, Interruption() as interruption:
         if moved:
@@ -127,7 +132,8 @@ def _one_step(run: Run, step: Step, images: Any, labels: Any, bar: Any) -> None:
             run.add(step(images, labels))
     except Diverged as error:
         raise run.diverged(run.batch + 1, str(error)) from None
-    bar.update()
+    if bar.update():  # it was just drawn, so it is time to look at what is on a GPU
+        run.read()
     bar.set_postfix({name: f"{value:.4g}" for name, value in run.averages().items()}, refresh=False)
 
 

@@ -261,7 +261,7 @@ def test_labels_where_there_are_none_and_none_where_there_are() -> None:
         with pytest.raises(ValueError, match=r"^GAN: expects labels, got none$"):
             call()
     for wrong in (np.array([0, 3]), np.array([-1, 0]), np.array([0.0, 1.0]), np.array([[0, 1]])):
-        with pytest.raises(ValueError, match=r"^one_hot: expects integers \(N,\) in 0 ... 2, got "):
+        with pytest.raises(ValueError, match=r"^GAN: expects integers \(N,\) in 0 ... 2, got "):
             of_classes.sample(2, wrong)
 
 

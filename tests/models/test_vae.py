@@ -20,6 +20,7 @@ from minigen.models.likelihoods import LIKELIHOODS, Likelihood
 from minigen.models.vae import ARCHITECTURES
 from minigen.optim import Adam
 from minigen.random import manual_seed, normal
+from minigen.testing import check_module
 
 
 def images(likelihood: str, shape: tuple[int, ...], levels: int = 256, seed: int = 0) -> np.ndarray:
@@ -219,29 +220,11 @@ def small(architecture: str, likelihood: str, **options: Any) -> tuple[VAE, Any]
 @pytest.mark.parametrize("likelihood", LIKELIHOODS)
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_derivatives_by_every_parameter(architecture: str, likelihood: str) -> None:
-    """Central differences along random directions, a few for each parameter."""
-    with default_dtype("float64"):
-        vae, x = small(architecture, likelihood, beta=1.5)
-
-    def loss() -> Tensor:
-        manual_seed(5)
-        return vae.loss(x)
-
-    loss().backward()
-    random, h = np.random.default_rng(0), 1e-6
-    for name, p in vae.named_parameters():
-        data = p.data.copy()
-        for _ in range(3):
-            direction = random.normal(size=p.shape)
-            values = []
-            for sign in (1, -1):
-                p.data = np.asarray(data + sign * h * direction)
-                values.append(loss().item())
-            p.data = data
-            expected = (values[0] - values[1]) / (2 * h)
-            scale = np.linalg.norm(p.grad.numpy()) * math.sqrt(2 / math.pi)
-            assert scale > 1e-6, f"{name} has no influence"
-            assert (p.grad.numpy() * direction).sum() == pytest.approx(expected, abs=1e-5 * scale + 1e-8), name
+    vae, x = small(architecture, likelihood, beta=1.5)
+    check_module(vae, x, method="loss")
+    vae.loss(x).backward()
+    without = [name for name, p in vae.named_parameters() if p.grad is None or not p.grad.numpy().any()]
+    assert not without, "these parameters have no influence"
 
 
 @pytest.mark.parametrize("likelihood", LIKELIHOODS)

@@ -104,9 +104,9 @@ def test_dcgan_draws_convolutions_and_batch_norms_and_leaves_the_rest(device: De
         nn.Linear(20, 30),
     )
     linear = {name: to_numpy(x).copy() for name, x in model[6].state_dict().items()}
-    arrays = model.state_dict()
+    arrays = {name: x.data for name, x in model.named_tensors()}
     assert model.apply(init.dcgan) is model
-    assert all(x is arrays[name] for name, x in model.state_dict().items())
+    assert all(x.data is arrays[name] for name, x in model.named_tensors())
     assert all(p.requires_grad for p in model.parameters())
     for layer in (model[0], model[3], model[5]):
         assert_normal(layer.weight.numpy(), 0, 0.02)

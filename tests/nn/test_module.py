@@ -28,7 +28,6 @@ from __future__ import annotations
 import copy
 import pickle
 from collections.abc import Callable
-from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +43,7 @@ from minigen.backend import Device, default_dtype, device_of, to_numpy
 from minigen.gradcheck import gradcheck
 from minigen.nn.module import frozen
 from minigen.optim import SGD, Adam, RMSprop
-from minigen.random import manual_seed
-from minigen.testing.checks import Case, along_directions, check_derivatives, check_float32, check_same_on
-from minigen.testing.strategies import SEEDS, shapes, uniform, well_separated
+from minigen.testing import SEEDS, Case, check_module, check_same_on, shapes, uniform, well_separated
 
 # -- every layer: its derivatives by its parameters and its inputs -----------------------------------------------------
 
@@ -54,21 +51,14 @@ Make = Callable[[], nn.Module]
 FEWER = settings(max_examples=settings().max_examples // 2)  # the operations have had theirs
 
 
-def layer_case(make: Make, inputs: list[np.ndarray], call: Callable[..., Any] = lambda layer, x: layer(x)) -> Case:
-    """A call of the layer that `make` builds, as a function of its parameters and then its inputs."""
-    with default_dtype("float64"):
-        parameters = {name: p.numpy() for name, p in make().named_parameters()}
+class WithState(nn.Module):
+    """A recurrent layer with the parts of its state among the inputs, if it is given any."""
 
-    def function(*tensors: Tensor) -> tuple[Tensor, ...]:
-        with default_dtype(tensors[0].dtype):
-            layer = make()
-        for name, value in zip(parameters, tensors, strict=False):
-            *path, attribute = name.split(".")
-            setattr(reduce(getattr, path, layer), attribute, value)
-        manual_seed(0)  # the same mask in every call of dropout
-        return call(layer, *tensors[len(parameters) :])
+    def __init__(self, layer: nn.Module) -> None:
+        self.layer = layer
 
-    return Case(function, [*parameters.values(), *inputs])
+    def forward(self, x: Tensor, *state: Tensor) -> Any:
+        return self.layer(x, state or None)
 
 
 def sizes(most: int) -> st.SearchStrategy[int]:
@@ -77,31 +67,30 @@ def sizes(most: int) -> st.SearchStrategy[int]:
 
 @st.composite
 def elementwise(draw: st.DrawFn, make: Make) -> Case:
-    return layer_case(make, draw(well_separated(draw(shapes(min_dims=1)))))
+    return Case(make(), draw(well_separated(draw(shapes(min_dims=1)))))
 
 
 @st.composite
 def dropout(draw: st.DrawFn) -> Case:
-    p, mode = draw(st.floats(0, 0.9)), draw(st.booleans())
-    return layer_case(lambda: nn.Dropout(p).train(mode), [draw(uniform(draw(shapes())))])
+    return Case(nn.Dropout(draw(st.floats(0, 0.9))), [draw(uniform(draw(shapes())))])
 
 
 @st.composite
 def unflatten(draw: st.DrawFn) -> Case:
     shape = draw(shapes())
-    return layer_case(lambda: nn.Unflatten(shape), [draw(uniform((draw(sizes(2)), int(np.prod(shape)))))])
+    return Case(nn.Unflatten(shape), [draw(uniform((draw(sizes(2)), int(np.prod(shape)))))])
 
 
 @st.composite
 def linear(draw: st.DrawFn) -> Case:
     n, m, bias = draw(sizes(3)), draw(sizes(3)), draw(st.booleans())
-    return layer_case(lambda: nn.Linear(n, m, bias), [draw(uniform((*draw(shapes(max_dims=2, max_size=4)), n)))])
+    return Case(nn.Linear(n, m, bias), [draw(uniform((*draw(shapes(max_dims=2, max_size=4)), n)))])
 
 
 @st.composite
 def embedding(draw: st.DrawFn) -> Case:
     n, m, shape = draw(sizes(3)), draw(sizes(3)), draw(shapes(max_dims=2, max_size=4))
-    return layer_case(lambda: nn.Embedding(n, m), [np.random.default_rng(draw(SEEDS)).integers(0, n, shape)])
+    return Case(nn.Embedding(n, m), [np.random.default_rng(draw(SEEDS)).integers(0, n, shape)])
 
 
 @st.composite
@@ -119,7 +108,7 @@ def convolution(draw: st.DrawFn, layer: Callable[..., nn.Module]) -> Case:
         options["padding"] = options["padding"] if min(size) == 3 else 0  # so that something is left
         options["output_padding"] = tuple(min(n, max(stride[i], dilation[i]) - 1) for i, n in enumerate(pair(0, 1)))
     image = draw(uniform((draw(sizes(2)), channels, *size)))
-    return layer_case(lambda: layer(channels, features, kernel, **options), [image])
+    return Case(layer(channels, features, kernel, **options), [image])
 
 
 @st.composite
@@ -128,24 +117,20 @@ def masked_convolution(draw: st.DrawFn) -> Case:
     channels, features = colours + draw(st.integers(0, 1)), splits * colours
     kernel, bias = draw(st.sampled_from([1, 3, (1, 3)])), draw(st.booleans())
     image = draw(uniform((1, channels, draw(sizes(2)), draw(sizes(2)))))
-    return layer_case(lambda: nn.MaskedConv2d(channels, features, kernel, mask, colours, splits, bias), [image])
+    return Case(nn.MaskedConv2d(channels, features, kernel, mask, colours, splits, bias), [image])
 
 
 @st.composite
 def batch_norm(draw: st.DrawFn, layer: Callable[..., nn.Module], *lengths: int) -> Case:
-    channels, mode, affine, eps = draw(sizes(2)), draw(st.booleans()), draw(st.booleans()), draw(st.floats(1e-5, 0.1))
+    channels, affine, eps = draw(sizes(2)), draw(st.booleans()), draw(st.floats(1e-5, 0.1))
     random = np.random.default_rng(draw(SEEDS))
-    mean, variance = random.normal(size=channels), random.uniform(0.5, 2, channels)
-    parameters = random.normal(size=(2, channels))
-
-    def make() -> nn.Module:
-        norm = layer(channels, eps=eps, affine=affine).train(mode)
-        state = {"running_mean": mean, "running_var": variance, "num_batches_tracked": 0}
-        norm.load_state_dict(state | ({"weight": parameters[0], "bias": parameters[1]} if affine else {}))
-        return norm
-
+    norm = layer(channels, eps=eps, affine=affine)
+    norm.running_mean.data += random.normal(size=channels).astype("float32")
+    norm.running_var.data *= random.uniform(0.5, 2, channels).astype("float32")
+    for p in norm.parameters():
+        p.data = random.normal(size=channels).astype("float32")
     shape = (draw(st.integers(4 if lengths[0] == 1 else 2, 5)), channels, *lengths[1:])
-    return layer_case(make, draw(well_separated(shape)))
+    return Case(norm, draw(well_separated(shape)))
 
 
 @st.composite
@@ -153,14 +138,14 @@ def layer_norm(draw: st.DrawFn) -> Case:
     shape = draw(shapes(min_dims=1))
     normalized = shape[draw(st.integers(0, len(shape) - 1)) :]
     affine, bias = draw(st.booleans()), draw(st.booleans())
-    return layer_case(lambda: nn.LayerNorm(normalized, 0.01, affine, bias), draw(well_separated(shape)))
+    return Case(nn.LayerNorm(normalized, 0.01, affine, bias), draw(well_separated(shape)))
 
 
 @st.composite
 def images(draw: st.DrawFn, make: Make, least: int = 1) -> Case:
     """Images with 2 channels, of a size from `least` up."""
     sides = st.integers(least, 3)
-    return layer_case(make, draw(well_separated((draw(sizes(2)), 2, draw(sides), draw(sides)))))
+    return Case(make(), draw(well_separated((draw(sizes(2)), 2, draw(sides), draw(sides)))))
 
 
 @st.composite
@@ -168,8 +153,7 @@ def lstm_cell(draw: st.DrawFn) -> Case:
     n, inputs, hidden = draw(st.permutations([1, 1, 2]))
     bias = draw(st.booleans())
     x, *state = [draw(uniform(shape)) for shape in ((n, inputs), (n, hidden), (n, hidden))]
-    call = lambda layer, x, *state: layer(x, state or None)
-    return layer_case(lambda: nn.LSTMCell(inputs, hidden, bias), [x, *state] if draw(st.booleans()) else [x], call)
+    return Case(WithState(nn.LSTMCell(inputs, hidden, bias)), [x, *state] if draw(st.booleans()) else [x])
 
 
 @st.composite
@@ -178,41 +162,27 @@ def lstm(draw: st.DrawFn) -> Case:
     steps, bias, batch_first = draw(sizes(2)), draw(st.booleans()), draw(st.booleans())
     x = draw(uniform((n, steps, inputs) if batch_first else (steps, n, inputs)))
     state = [draw(uniform((layers, n, hidden))) for _ in range(2)] if draw(st.booleans()) else []
-
-    def call(layer: nn.Module, x: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
-        outputs, (h, c) = layer(x, state or None)
-        return outputs, h, c
-
-    case = layer_case(lambda: nn.LSTM(inputs, hidden, layers, bias, batch_first), [x, *state], call)
-    return along_directions(case, draw(SEEDS))
+    return Case(WithState(nn.LSTM(inputs, hidden, layers, bias, batch_first)), [x, *state])
 
 
 @st.composite
 def pixel_recurrent(draw: st.DrawFn, layer: Callable[..., nn.Module]) -> Case:
-    """`RowLSTM` or `DiagonalBiLSTM`, whose two directions share their parameters here, so that these are few."""
-
-    def make() -> nn.Module:
-        made = layer(1)
-        if isinstance(made, nn.DiagonalBiLSTM):
-            made.right_to_left = made.left_to_right
-        for name, p in made.named_parameters():
-            p.data += 0.3 * (name[-2:] in ("h0", "c0"))  # which begin at zero
-        return made
-
-    case = layer_case(make, [draw(uniform((1, 2, *draw(st.sampled_from([(1, 2), (2, 1), (2, 2)])))))])
-    return along_directions(case, draw(SEEDS))
+    hidden, size = draw(sizes(2)), draw(st.sampled_from([(1, 2), (2, 1), (2, 2)]))
+    made = layer(hidden)
+    for name, p in made.named_parameters():
+        p.data += np.float32(0.3 * (name[-2:] in ("h0", "c0")))  # which begin at zero
+    return Case(made, [draw(uniform((1, 2 * hidden, *size)))])
 
 
 @st.composite
 def shift_down(draw: st.DrawFn) -> Case:
-    return layer_case(nn.ShiftDown, [draw(uniform(tuple(draw(sizes(3)) for _ in range(4))))])
+    return Case(nn.ShiftDown(), [draw(uniform(tuple(draw(sizes(3)) for _ in range(4))))])
 
 
 @st.composite
 def sequential(draw: st.DrawFn) -> Case:
     n = draw(sizes(2))
-    make = lambda: nn.Sequential(nn.Linear(n, 2), nn.Sequential(nn.Tanh(), nn.Linear(2, 1)))
-    return layer_case(make, [draw(uniform((2, n)))])
+    return Case(nn.Sequential(nn.Linear(n, 2), nn.Sequential(nn.Tanh(), nn.Linear(2, 1))), [draw(uniform((2, n)))])
 
 
 CASES: dict[str, st.SearchStrategy[Case]] = {
@@ -253,16 +223,15 @@ CASES: dict[str, st.SearchStrategy[Case]] = {
 @FEWER
 @given(data=st.data())
 def test_derivatives(name: str, data: st.DataObject) -> None:
-    case = data.draw(CASES[name])
-    check_derivatives(case)
-    check_float32(case)
+    layer, inputs = data.draw(CASES[name])
+    check_module(layer, *inputs)
 
 
 @pytest.mark.parametrize("name", CASES)
 @FEWER
 @given(data=st.data())
 def test_same_on_the_gpu(name: str, data: st.DataObject, gpu_standin: Device) -> None:
-    check_same_on(gpu_standin, data.draw(CASES[name]))
+    check_same_on(gpu_standin, *data.draw(CASES[name]))
 
 
 def test_every_layer_is_in_the_table() -> None:
@@ -514,11 +483,14 @@ def test_frozen_within_frozen_stays_until_the_outer_ends() -> None:
     assert not model[0].frozen and model[0].weight.requires_grad
 
 
-def test_parameters_are_in_row_major_memory(device: Device) -> None:
-    data = device.asarray(np.arange(6.0).reshape(2, 3)).T
-    p = nn.Parameter(data)
-    assert not data.flags.c_contiguous and p.data.flags.c_contiguous and p.requires_grad
-    np.testing.assert_array_equal(p.numpy(), to_numpy(data))
+def test_parameters_are_in_memory_without_gaps(device: Device) -> None:
+    """In any order of the axes; others are copied."""
+    transposed = device.asarray(np.arange(12.0).reshape(2, 6)).T
+    every_other = transposed[::2]
+    assert nn.Parameter(transposed).data is transposed
+    p = nn.Parameter(every_other)
+    assert p.data.T.flags.c_contiguous and p.requires_grad
+    np.testing.assert_array_equal(p.numpy(), to_numpy(every_other))
 
 
 def test_sequential_applies_in_order_and_is_a_list() -> None:
@@ -726,11 +698,11 @@ def as_bytes(module: nn.Module) -> dict[str, bytes]:
 def test_load_copies_the_values(device: Device) -> None:
     source, target = small_model(), small_model()
     source[1].running_mean[...] = 3.0
-    arrays = target.state_dict()
+    arrays = {name: x.data for name, x in target.named_tensors()}
     state = dict(reversed(source.state_dict().items()))  # the order does not matter
     target.load_state_dict(state)
     assert as_bytes(target) == as_bytes(source)
-    assert all(x is arrays[name] for name, x in target.state_dict().items())  # in place
+    assert all(x.data is arrays[name] for name, x in target.named_tensors())  # in place
     source[0].bias.data += 1
     assert as_bytes(target)["0.bias"] != as_bytes(source)["0.bias"]  # and a copy
 

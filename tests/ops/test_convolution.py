@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 import strict_cupy
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from minigen.autograd import Tensor, grad, tensor
@@ -17,7 +17,7 @@ from minigen.backend import Device, device, to_numpy
 from minigen.ops import convolution, im2col
 from minigen.ops.convolution import conv2d, conv_transpose2d, masked_conv2d, naive_conv2d
 from minigen.ops.convolution_geometry import Geometry, overlap
-from minigen.testing.checks import Case, check_derivatives, check_float32, check_same_on, everything
+from minigen.testing.checks import Case, everything
 from minigen.testing.strategies import SEEDS, Cases
 
 CAUSAL = np.array([[1, 1, 1], [1, 0, 0], [0, 0, 0]])  # a mask
@@ -259,27 +259,6 @@ def test_a_tensor_names_the_operation_that_made_it() -> None:
     x, weight = (tensor(a, requires_grad=True) for a in numbers(0, (1, 1, 2, 2), (1, 1, 1, 1)))
     for operation in (conv2d, conv_transpose2d):
         assert f"made by {operation.__name__}" in repr(operation(x, weight))
-
-
-@every_operation
-@settings(max_examples=12)
-@given(data=st.data())
-def test_derivatives(operation: str, data: st.DataObject) -> None:
-    check_derivatives(data.draw(CASES[operation]))
-
-
-@every_operation
-@settings(max_examples=12)
-@given(data=st.data())
-def test_float32_stays_float32(operation: str, data: st.DataObject) -> None:
-    check_float32(data.draw(CASES[operation]))
-
-
-@every_operation
-@settings(max_examples=12)
-@given(data=st.data())
-def test_same_on_a_gpu(gpu_standin: Device, operation: str, data: st.DataObject) -> None:
-    check_same_on(gpu_standin, data.draw(CASES[operation]))
 
 
 def test_float32_is_accurate() -> None:

@@ -14,21 +14,21 @@ from minigen import ops
 from minigen.autograd import PRIMITIVES, Tensor, grad, tensor
 from minigen.backend import Device, current_dtype, default_dtype
 from minigen.testing.checks import Case
-from minigen.testing.strategies import SEEDS, Cases, broadcastable_to, laid_out, shapes, uniform, well_separated
+from minigen.testing.strategies import SEEDS, Cases, broadcastable_to, shapes, uniform, well_separated
 
 # -- cases -------------------------------------------------------------------------------------------------------------
 
 
 @st.composite
 def unary(draw: st.DrawFn, operation: Callable[..., Any], low: float = -2.0, high: float = 2.0) -> Case:
-    return draw(laid_out(operation, [draw(uniform(draw(shapes()), low, high))]))
+    return Case(operation, [draw(uniform(draw(shapes()), low, high))])
 
 
 @st.composite
 def kinked(draw: st.DrawFn, operation: Callable[..., Any], **options: st.SearchStrategy) -> Case:
     """An operation with a kink at 0 or at its limits, away from it."""
     chosen = {name: draw(strategy) for name, strategy in options.items()}
-    return draw(laid_out(lambda x: operation(x, **chosen), draw(well_separated(draw(shapes())))))
+    return Case(lambda x: operation(x, **chosen), draw(well_separated(draw(shapes()))))
 
 
 @st.composite
@@ -52,21 +52,21 @@ def binary(
     kind = draw(st.sampled_from(["tensors", "tensors", "x is a number", "y is a number"]))
     if kind == "x is a number" and x.size:
         first = number(x.flat[0])
-        return draw(laid_out(lambda y: operation(first, y), [y]))
+        return Case(lambda y: operation(first, y), [y])
     if kind == "y is a number" and y.size:
         second = number(y.flat[0])
-        return draw(laid_out(lambda x: operation(x, second), [x]))
-    return draw(laid_out(operation, [x, y]))
+        return Case(lambda x: operation(x, second), [x])
+    return Case(operation, [x, y])
 
 
 @st.composite
 def larger_or_smaller(draw: st.DrawFn, operation: Callable[..., Any]) -> Case:
-    number = draw(st.sampled_from([None, 0.0, np.float64(0.4)]))
+    number = draw(st.sampled_from([None, None, 0.0, np.float64(0.4)]))
     x, y = draw(well_separated(*draw(pair_of_shapes())))
     if number is None:
-        return draw(laid_out(operation, [x, y]))
+        return Case(operation, [x, y])
     swapped = draw(st.booleans())
-    return draw(laid_out(lambda x: operation(number, x) if swapped else operation(x, number), [x]))
+    return Case(lambda x: operation(number, x) if swapped else operation(x, number), [x])
 
 
 @st.composite
@@ -77,10 +77,10 @@ def chosen_by_condition(draw: st.DrawFn) -> Case:
     x, y = draw(uniform(x_shape)), draw(uniform(y_shape))
     kind = draw(st.sampled_from(["tensors", "x is a number", "y is a number"]))
     if kind == "x is a number":
-        return draw(laid_out(lambda condition, y: ops.where(condition, 1.5, y), [condition, y]))
+        return Case(lambda condition, y: ops.where(condition, 1.5, y), [condition, y])
     if kind == "y is a number":
-        return draw(laid_out(lambda condition, x: ops.where(condition, x, np.float64(1.5)), [condition, x]))
-    return draw(laid_out(ops.where, [condition, x, y]))
+        return Case(lambda condition, x: ops.where(condition, x, np.float64(1.5)), [condition, x])
+    return Case(ops.where, [condition, x, y])
 
 
 POSITIVE = (0.3, 2.0)

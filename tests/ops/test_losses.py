@@ -15,7 +15,7 @@ from minigen import ops
 from minigen.autograd import Tensor, grad, tensor
 from minigen.backend import Device
 from minigen.testing.checks import Case
-from minigen.testing.strategies import SEEDS, Cases, laid_out, shapes, uniform
+from minigen.testing.strategies import SEEDS, Cases, shapes, uniform
 
 REDUCTIONS = st.sampled_from(["mean", "sum", "none"])
 
@@ -26,14 +26,14 @@ REDUCTIONS = st.sampled_from(["mean", "sum", "none"])
 def squared_errors(draw: st.DrawFn) -> Case:
     shape, reduction = draw(shapes()), draw(REDUCTIONS)
     fn = lambda x, target: ops.mse_loss(x, target, reduction=reduction)
-    return draw(laid_out(fn, [draw(uniform(shape)), draw(uniform(shape))]))
+    return Case(fn, [draw(uniform(shape)), draw(uniform(shape))])
 
 
 @st.composite
 def binary_cross_entropies(draw: st.DrawFn) -> Case:
     shape, reduction = draw(shapes()), draw(REDUCTIONS)
     fn = lambda logits, target: ops.binary_cross_entropy_with_logits(logits, target, reduction=reduction)
-    return draw(laid_out(fn, [draw(uniform(shape, -4.0, 4.0)), draw(uniform(shape, 0.0, 1.0))]))
+    return Case(fn, [draw(uniform(shape, -4.0, 4.0)), draw(uniform(shape, 0.0, 1.0))])
 
 
 @st.composite
@@ -50,7 +50,7 @@ def classification(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
 def cross_entropies(draw: st.DrawFn) -> Case:
     reduction = draw(REDUCTIONS)
     fn = lambda logits, target: ops.cross_entropy(logits, target, reduction=reduction)
-    return draw(laid_out(fn, list(draw(classification()))))
+    return Case(fn, list(draw(classification())))
 
 
 CASES: Cases = {

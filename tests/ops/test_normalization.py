@@ -15,7 +15,7 @@ from minigen.autograd import Tensor, grad, tensor
 from minigen.backend import Device
 from minigen.random import manual_seed, random_state, set_random_state
 from minigen.testing.checks import Case
-from minigen.testing.strategies import Cases, laid_out, shapes, uniform, well_separated
+from minigen.testing.strategies import Cases, shapes, uniform, well_separated
 
 # -- cases -------------------------------------------------------------------------------------------------------------
 
@@ -40,7 +40,7 @@ def batch_norms(draw: st.DrawFn) -> Case:
             weight, bias = bias, weight
         return ops.batch_norm(x, weight, bias, eps=eps)[0]
 
-    return draw(laid_out(fn, inputs))
+    return Case(fn, inputs)
 
 
 @st.composite
@@ -53,7 +53,7 @@ def batch_norms_in_evaluation(draw: st.DrawFn) -> Case:
         statistics = [tensor(s.astype(x.dtype), device=x.device) for s in (running_mean, running_var)]
         return ops.normalize(x, *statistics, weight, bias)
 
-    return draw(laid_out(fn, inputs))
+    return Case(fn, inputs)
 
 
 @st.composite
@@ -64,7 +64,7 @@ def dropouts(draw: st.DrawFn) -> Case:
         manual_seed(seed)  # every call drops the same values
         return ops.dropout(x, p)
 
-    return draw(laid_out(fn, [draw(uniform(draw(shapes())))]))
+    return Case(fn, [draw(uniform(draw(shapes())))])
 
 
 @st.composite
@@ -72,7 +72,7 @@ def sums_per_channel(draw: st.DrawFn) -> Case:
     """Also with the channels last in memory, where another way is taken."""
     x = draw(batches())[0]
     if draw(st.booleans()):
-        return draw(laid_out(ops.reductions.sum_per_channel, [x]))
+        return Case(ops.reductions.sum_per_channel, [x])
     order = (0, x.ndim - 1, *range(1, x.ndim - 1))
     return Case(lambda x: ops.reductions.sum_per_channel(ops.permute_dims(x, order)), [x])
 
@@ -83,7 +83,7 @@ def layer_norms(draw: st.DrawFn) -> Case:
     normalized = shape[draw(st.integers(0, len(shape) - 1)) :]
     count, eps = draw(st.integers(0, 2)), draw(st.sampled_from([1e-2, 0.1]))
     inputs = [*draw(well_separated(shape)), *(draw(uniform(normalized)) for _ in range(count))]
-    return draw(laid_out(lambda x, *parameters: ops.layer_norm(x, normalized, *parameters, eps=eps), inputs))
+    return Case(lambda x, *parameters: ops.layer_norm(x, normalized, *parameters, eps=eps), inputs)
 
 
 @st.composite
@@ -91,7 +91,7 @@ def instance_norms(draw: st.DrawFn) -> Case:
     shape = draw(shapes(min_dims=3, max_dims=4, max_size=12))
     count, eps = draw(st.integers(0, 2)), draw(st.sampled_from([1e-2, 0.1]))
     inputs = [*draw(well_separated(shape)), *(draw(uniform((shape[1],))) for _ in range(count))]
-    return draw(laid_out(lambda x, *parameters: ops.instance_norm(x, *parameters, eps=eps), inputs))
+    return Case(lambda x, *parameters: ops.instance_norm(x, *parameters, eps=eps), inputs)
 
 
 CASES: Cases = {

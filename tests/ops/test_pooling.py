@@ -16,7 +16,7 @@ from minigen.backend import Device
 from minigen.ops.pooling import add_windows, windows
 from minigen.testing import strategies
 from minigen.testing.checks import Case
-from minigen.testing.strategies import Cases, laid_out, uniform, well_separated
+from minigen.testing.strategies import Cases, uniform, well_separated
 
 # -- cases -------------------------------------------------------------------------------------------------------------
 
@@ -36,20 +36,20 @@ def pooled(draw: st.DrawFn, operation: Callable[..., Any]) -> Case:
     shape, kernel, stride = draw(image_and_windows())
     padding = tuple(draw(st.integers(0, k // 2)) for k in kernel)
     options: dict[str, Any] = {"padding": padding} | ({"stride": stride} if draw(st.booleans()) else {})
-    return draw(laid_out(lambda x: operation(x, kernel, **options), draw(well_separated(shape))))
+    return Case(lambda x: operation(x, kernel, **options), draw(well_separated(shape)))
 
 
 @st.composite
 def windowed(draw: st.DrawFn) -> Case:
     shape, kernel, stride = draw(image_and_windows())
-    return draw(laid_out(lambda x: windows(x, kernel, stride), [draw(uniform(shape))]))
+    return Case(lambda x: windows(x, kernel, stride), [draw(uniform(shape))])
 
 
 @st.composite
 def added_windows(draw: st.DrawFn) -> Case:
     shape, kernel, stride = draw(image_and_windows())
     of_windows = windows(np.zeros(shape), kernel, stride).shape
-    return draw(laid_out(lambda y: add_windows(y, stride, shape), [draw(uniform(of_windows))]))
+    return Case(lambda y: add_windows(y, stride, shape), [draw(uniform(of_windows))])
 
 
 CASES: Cases = {

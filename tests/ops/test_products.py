@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+import strict_cupy
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,7 +15,7 @@ from minigen.autograd import tensor
 from minigen.backend import Device
 from minigen.testing import strategies
 from minigen.testing.checks import Case
-from minigen.testing.strategies import Cases, broadcastable_to, laid_out, uniform
+from minigen.testing.strategies import Cases, broadcastable_to, uniform
 
 # -- cases -------------------------------------------------------------------------------------------------------------
 
@@ -28,7 +29,7 @@ def matrices(draw: st.DrawFn) -> Case:
     leading = tuple(draw(st.lists(st.integers(1, 2), max_size=2)))
     x_shape = draw(st.sampled_from([(k,), (*draw(broadcastable_to(leading)), m, k)]))
     y_shape = draw(st.sampled_from([(k,), (*draw(broadcastable_to(leading)), k, n)]))
-    return draw(laid_out(ops.matmul, [draw(uniform(x_shape)), draw(uniform(y_shape))]))
+    return Case(ops.matmul, [draw(uniform(x_shape)), draw(uniform(y_shape))])
 
 
 @st.composite
@@ -38,7 +39,7 @@ def affine(draw: st.DrawFn) -> Case:
     inputs = [draw(uniform((*leading, features))), draw(uniform((outputs, features)))]
     if draw(st.booleans()):
         inputs.append(draw(uniform((outputs,))))
-    return draw(laid_out(ops.linear, inputs))
+    return Case(ops.linear, inputs)
 
 
 SUBSCRIPTS = [
@@ -54,7 +55,7 @@ def summed(draw: st.DrawFn) -> Case:
     lengths = {letter: draw(st.integers(strategies.SHORTEST, 2)) for letter in subscripts if letter.isalpha()}
     parts = subscripts.split("->")[0].split(",")
     shapes = [tuple(lengths[letter] for letter in part.replace(" ", "")) for part in parts]
-    return draw(laid_out(lambda *arrays: ops.einsum(subscripts, *arrays), [draw(uniform(shape)) for shape in shapes]))
+    return Case(lambda *arrays: ops.einsum(subscripts, *arrays), [draw(uniform(shape)) for shape in shapes])
 
 
 CASES: Cases = {"matmul": matrices(), "linear": affine(), "einsum": summed()}
@@ -93,6 +94,19 @@ def test_linear_is_x_times_the_transposed_weight_plus_bias(data: st.DataObject) 
     np.testing.assert_allclose(ops.linear(tensor(x), tensor(weight)).numpy(), product, rtol=1e-12, atol=1e-14)
     result = ops.linear(tensor(x), weight=tensor(weight), bias=tensor(bias))
     np.testing.assert_allclose(result.numpy(), product + bias, rtol=1e-12, atol=1e-14)
+
+
+def test_linear_is_one_product_on_a_gpu(gpu_standin: Device) -> None:
+    """Also with several leading axes: CuPy would copy the transposed weight and multiply one matrix after the other."""
+    with gpu_standin:
+        x, weight = tensor(np.ones((2, 5, 3)), requires_grad=True), tensor(np.ones((4, 3)), requires_grad=True)
+        with strict_cupy.count() as forward:
+            y = ops.linear(x, weight)
+        g = tensor(np.ones((2, 5, 4)))
+        with strict_cupy.count() as backward:
+            y.backward(g)
+    assert (y.shape, forward.launches, x.grad.tolist()) == ((2, 5, 4), 1, np.full((2, 5, 3), 4.0).tolist())
+    assert backward.launches <= 4  # a copy of g, two products, and a leaf's own copy of a view
 
 
 def einsum_by_hand(subscripts: str, *arrays: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ from minigen import ops
 from minigen.autograd import grad, tensor
 from minigen.backend import Device
 from minigen.testing.checks import Case
-from minigen.testing.strategies import Cases, laid_out, shapes, uniform
+from minigen.testing.strategies import Cases, shapes, uniform
 
 # -- cases -------------------------------------------------------------------------------------------------------------
 
@@ -29,7 +29,7 @@ def steps(draw: st.DrawFn) -> list[np.ndarray]:
 def lstm_steps(draw: st.DrawFn) -> Case:
     """Both outputs, or one of them alone."""
     used = draw(st.sampled_from([slice(None), slice(0, 1), slice(1, 2)]))
-    return draw(laid_out(lambda gates, c: ops.lstm_cell(gates, c)[used], draw(steps())))
+    return Case(lambda gates, c: ops.lstm_cell(gates, c)[used], draw(steps()))
 
 
 CASES: Cases = {"lstm_cell": lstm_steps()}

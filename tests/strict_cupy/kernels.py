@@ -11,6 +11,7 @@ Without a compiler, a test that needs a kernel is skipped.
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import shutil
 import subprocess
 import tempfile
@@ -122,7 +123,7 @@ def _compiled(source: str) -> Any:
     compiler = shutil.which("c++") or shutil.which("g++") or shutil.which("clang++")
     if compiler is None:
         raise unittest.SkipTest("no C++ compiler, with which the stand-in for CuPy executes kernels")
-    library = Path(_folder().name) / f"{_compiled.cache_info().misses}.so"
+    library = Path(_folder().name) / f"{hashlib.sha256(source.encode()).hexdigest()}.so"
     command = [compiler, "-O1", "-w", "-ffp-contract=off", "-shared", "-fPIC", "-x", "c++", "-", "-o", str(library)]
     result = subprocess.run(command, input=source, capture_output=True, text=True)
     if result.returncode:
