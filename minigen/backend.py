@@ -221,14 +221,6 @@ def floating(x: Any) -> Any:
 # -- what NumPy and CuPy do differently ---------------------------------------------------------------------------
 
 
-def like(x: Array) -> Array | None:
-    """The argument `out` with which the result of an elementwise function lies in memory as x does.
-
-    NumPy does that by itself; CuPy's results are C-ordered, and lose the channels-last order of a convolution.
-    """
-    return None if on_host(x) else array_module(x).empty_like(x)
-
-
 def add_at(out: Array, index: Any, values: Array) -> None:
     """out[index] += values, where integer arrays in `index` may name a place more than once.
 
@@ -267,8 +259,9 @@ def memory_order(x: Array) -> tuple[int, ...]:
 def ordered(x: Array, order: tuple[int, ...]) -> Array:
     """`x` with its axes in this order in memory, and without gaps; copied if it is not so already."""
     moved = x.transpose(order)
-    back = tuple(map(order.index, range(x.ndim)))
-    return x if moved.flags.c_contiguous else array_module(x).ascontiguousarray(moved).transpose(back)
+    if moved.flags.c_contiguous:
+        return x
+    return array_module(x).ascontiguousarray(moved).transpose([order.index(axis) for axis in range(x.ndim)])
 
 
 def row_major(x: Array) -> Array:

@@ -317,5 +317,5 @@ def clip_grad_norm(parameters: Iterable[Parameter], max_norm: float) -> float:
 def grad_norm(parameters: Iterable[Parameter]) -> Array:
     """The norm of all gradients together, in float64: a 0-d array on their device, for which nothing waits."""
     gradients = (p.grad.data for p in parameters if p.grad is not None)
-    total = sum((g.astype(np.float64) ** 2).sum() for g in gradients)
+    total = sum(array_module(g).square(g, dtype=np.float64).sum() for g in gradients)
     return array_module(total).sqrt(total)
