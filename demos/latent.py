@@ -25,9 +25,10 @@ from common import figures, flags, games, tables
 from common.figures import shown
 from common.judge import trained_classifier
 from minigen import data, evaluate, nn, optim, plot, train
-from minigen.backend import Array, separate_random, to_numpy
+from minigen.backend import Array, to_numpy
 from minigen.evaluate import latent
 from minigen.models import DCGAN
+from minigen.random import separate_random
 
 Pair = tuple[int, int]  # the two labels of an image, such as digit and colour
 
@@ -172,7 +173,7 @@ def draw_analogies(gan: DCGAN, images: data.Dataset, analogies: Any, points: Any
         for sign, pair, kind in zip(("", "- ", "+ "), pairs, kinds, strict=True):
             mean = of_length(kind.mean(axis=0), float(np.sqrt(result @ result)))
             row.append((sign + name(pair), np.concatenate([kind[:3], [mean]]).astype(z.dtype)))
-        nearby = result + 0.25 * to_numpy(minigen.backend.normal((9, len(result)), dtype=z.dtype))
+        nearby = result + 0.25 * to_numpy(minigen.random.normal((9, len(result)), dtype=z.dtype))
         nearby[4] = result  # in the middle
         rows.append([*row, (f"= {name((pairs[0][0], pairs[2][1]))}?", nearby)])
     figures.save_analogies(rows, lambda z: shown(generate(gan, z)), out / "analogies.png")

@@ -1,15 +1,16 @@
 """minigen: deep generative models from scratch, on NumPy and CuPy.
 
-Its modules, from the lowest up; each imports only lower ones: `backend` (NumPy or CuPy), `autograd` (tensors and
-reverse-mode differentiation), `ops` (operations with their derivatives), `nn`, `optim` and `distributions`, `models`,
-`evaluate`, `train` and `plot`. `testing` checks operations and layers; `weights` builds models from their files; `data`
-(data sets and batches) needs only `backend`.
+Its modules, from the lowest up; each imports only lower ones: `backend` (NumPy or CuPy), `kernels` (formulas as one
+launch on a GPU), `random` (random numbers), `autograd` (tensors and reverse-mode differentiation), `ops` (operations
+with their derivatives), `nn`, `optim` and `distributions`, `models`, `evaluate`, `train` and `plot`. `testing` checks
+operations and layers; `weights` builds models from their files; `data` (data sets and batches) needs only `backend` and
+`random`.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from minigen import autograd, backend, nn, ops, optim
+from minigen import autograd, backend, nn, ops, optim, random
 from minigen.autograd import (
     Tensor,
     arange,
@@ -26,9 +27,12 @@ from minigen.autograd import (
     zeros,
     zeros_like,
 )
-from minigen.backend import default_dtype, device, manual_seed
+from minigen.backend import default_dtype, device
 from minigen.checkpoint import save
 from minigen.gradcheck import gradcheck
+from minigen.graph import graph
+from minigen.profile import profile
+from minigen.random import manual_seed
 from minigen.weights import load
 
 if TYPE_CHECKING:
@@ -50,6 +54,7 @@ __all__ = [
     "full",
     "grad",
     "gradcheck",
+    "graph",
     "load",
     "manual_seed",
     "models",
@@ -61,8 +66,10 @@ __all__ = [
     "ops",
     "optim",
     "plot",
+    "profile",
     "rand",
     "randn",
+    "random",
     "save",
     "tensor",
     "testing",

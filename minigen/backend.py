@@ -1,20 +1,19 @@
-"""The only file that tells NumPy and CuPy apart: devices, transfers, data types and random numbers.
+"""The only file that tells NumPy and CuPy apart: devices, transfers and data types.
 
 Everything above finds its array module from its arguments (`array_module(x).tanh(x)`), so the same line runs on
 a CPU and on a GPU. CuPy is imported when a GPU is first asked for, and never before.
-
-Random numbers are drawn by one NumPy generator on the CPU and then moved, so the same seed draws the same
-numbers on every device, and the generator's state, which a checkpoint saves, is a few integers.
 """
 
 from __future__ import annotations
 
 import ctypes
+import math
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -42,6 +41,9 @@ class Device:
         """`x` as an array on this device; copied only if it has to be."""
         if self.index is None:
             return np.asarray(to_numpy(x), dtype=dtype)
+        if is_array(x) and device_of(x) not in (_CPU, self):
+            with x.device:  # from card to card, CuPy copies only what is contiguous
+                x = self.module.ascontiguousarray(x)
         with self.module.cuda.Device(self.index):
             return self.module.asarray(x, dtype=dtype)
 
@@ -57,7 +59,7 @@ class Device:
         cuda.__exit__(*error)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Device) and self.name == other.name
+        return isinstance(other, Device) and (self.name, self.module) == (other.name, other.module)
 
     def __hash__(self) -> int:
         return hash(self.name)
@@ -111,15 +113,28 @@ def _usable_cupy() -> Any:
             f"device: CuPy is installed but finds no usable GPU ({reason}); it needs an NVIDIA card and a driver "
             "for the CUDA version CuPy was built for (`nvidia-smi` shows both)"
         )
+    _check_that_it_computes(cupy)
     return cupy
 
 
-def array_module(x: Any) -> Any:
-    """The module that `x` belongs to: `cupy` for CuPy's arrays, `numpy` for everything else."""
-    if isinstance(x, np.ndarray):
-        return np
+@cache
+def _check_that_it_computes(cupy: Any) -> None:
+    """Add and multiply two small matrices: CuPy looks for CUDA's libraries when it first needs them."""
+    try:
+        x = cupy.ones((2, 2), dtype=np.float32)
+        (x @ x + x).get()
+    except Exception as error:
+        reason = str(error) or type(error).__name__
+        raise RuntimeError(
+            f"device: CuPy finds a GPU but cannot compute on it ({reason}); if CUDA's libraries are missing, "
+            f"{_CUPY_HELP}, which brings them along"
+        ) from error
+
+
+def array_module(*values: Any) -> Any:
+    """The module that arrays belong to: `cupy` if one of the values is an array of CuPy, otherwise `numpy`."""
     cupy = sys.modules.get("cupy")
-    return cupy if cupy is not None and isinstance(x, cupy.ndarray) else np
+    return cupy if cupy is not None and any(isinstance(x, cupy.ndarray) for x in values) else np
 
 
 def is_array(x: Any) -> bool:
@@ -160,6 +175,14 @@ def to_numpy(x: Any) -> np.ndarray:
     return np.asarray(x) if module is np else module.asnumpy(x)
 
 
+def waiting() -> Callable[[], None]:
+    """A function that waits until the current GPU has done its work; it does nothing if there is no GPU in use."""
+    cupy = sys.modules.get("cupy")
+    if cupy is None or not cupy.cuda.is_available():
+        return lambda: None
+    return cupy.cuda.Device().synchronize
+
+
 # -- data types ------------------------------------------------------------------------------------------------
 
 _default_dtype: ContextVar[np.dtype] = ContextVar("default dtype", default=np.dtype("float32"))  # noqa: B039
@@ -195,70 +218,60 @@ def floating(x: Any) -> Any:
     return x.astype(current_dtype()) if is_array(x) and x.dtype.kind in "biu" else x
 
 
-# -- random numbers --------------------------------------------------------------------------------------------
-
-_random: ContextVar[np.random.Generator | None] = ContextVar("random numbers", default=None)
+# -- what NumPy and CuPy do differently ---------------------------------------------------------------------------
 
 
-def manual_seed(seed: int) -> None:
-    """Seed the random numbers of this thread: the same seed gives the same numbers, on every device."""
-    _random.set(np.random.default_rng(seed))
+def add_at(out: Array, index: Any, values: Array) -> None:
+    """out[index] += values, where integer arrays in `index` may name a place more than once.
 
-
-def random_generator() -> np.random.Generator:
-    """The generator behind every random number that minigen draws in this thread."""
-    generator = _random.get()
-    if generator is None:  # made when first used: NumPy takes a while to import its own
-        generator = np.random.default_rng()
-        _random.set(generator)
-    return generator
-
-
-def random_state() -> dict[str, Any]:
-    """The generator's state, of JSON's types, to be restored by `set_random_state`."""
-    return dict(random_generator().bit_generator.state)
-
-
-def set_random_state(state: dict[str, Any]) -> None:
-    """Restore a state that `random_state` gave."""
-    random_generator().bit_generator.state = state
-
-
-@contextmanager
-def separate_random(seed: int) -> Iterator[None]:
-    """Draw random numbers from this seed inside the block; the sequence outside is not disturbed."""
-    token = _random.set(np.random.default_rng(seed))
-    try:
-        yield
-    finally:
-        _random.reset(token)
-
-
-def _moved(x: np.ndarray, target: str | Device | None) -> Array:
-    return device(target).asarray(x)
-
-
-def uniform(shape: Shape, low: float = 0.0, high: float = 1.0, *, dtype: Any = None, device: Any = None) -> Array:
-    """Uniform numbers in [low, high), as an array of `shape` on `device` (default: the current one)."""
-    dtype = np.dtype(dtype or current_dtype())
-    x = random_generator().random(shape, dtype=dtype)
-    if (low, high) != (0.0, 1.0):
-        x *= dtype.type(high - low)
-        x += dtype.type(low)
-    return _moved(x, device)
-
-
-def normal(shape: Shape, mean: float = 0.0, std: float = 1.0, *, dtype: Any = None, device: Any = None) -> Array:
-    """Normal numbers, as an array of `shape` on `device` (default: the current one)."""
-    dtype = np.dtype(dtype or current_dtype())
-    x = random_generator().standard_normal(shape, dtype=dtype)
-    if (mean, std) != (0.0, 1.0):
-        x *= dtype.type(std)
-        x += dtype.type(mean)
-    return _moved(x, device)
+    The order of the sums is fixed, so that every run gives the same bits. CuPy's `add.at` adds in the order in which a
+    GPU's threads happen to run.
+    """
+    xp = array_module(out)
+    if xp is np:
+        np.add.at(out, index, values)
+    elif is_array(index):  # rows of out: each is the sum of the values with its number, a product with a one-hot matrix
+        row_size = math.prod(out.shape[1:])
+        is_row = xp.arange(len(out))[:, None] == index.reshape(-1) % max(len(out), 1)
+        sums = is_row.astype(values.dtype) @ values.reshape(index.size, row_size)
+        out += sums.reshape(out.shape)
+    else:
+        places = xp.arange(out.size).reshape(out.shape)[index].reshape(-1)
+        order = places.argsort()
+        places, values = places[order], values.reshape(-1)[order]
+        reach = 1
+        while reach < len(places):  # adds the second, then two more, then four more ... of the values for one place
+            same = places[reach:] == places[:-reach]
+            values[:-reach] += xp.where(same, values[reach:], 0)
+            reach *= 2
+        first = xp.concatenate([places[:1] >= 0, places[1:] != places[:-1]])
+        xp.add.at(out.reshape(-1), places, xp.where(first, values, 0))  # the order of adding zeros does not matter
 
 
 # -- memory ------------------------------------------------------------------------------------------------------
+
+
+def memory_order(x: Array) -> tuple[int, ...]:
+    """The axes of `x` from the outermost in memory to the innermost: (0, 1, 2) in row-major memory."""
+    return tuple(sorted(range(x.ndim), key=lambda axis: -x.strides[axis]))
+
+
+def ordered(x: Array, order: tuple[int, ...]) -> Array:
+    """`x` with its axes in this order in memory, and without gaps; copied if it is not so already."""
+    moved = x.transpose(order)
+    if moved.flags.c_contiguous:
+        return x
+    return array_module(x).ascontiguousarray(moved).transpose([order.index(axis) for axis in range(x.ndim)])
+
+
+def row_major(x: Array) -> Array:
+    """`x` in row-major memory, copied if needed; `safetensors.numpy.save_file` expects it and does not check it."""
+    return ordered(x, tuple(range(x.ndim)))
+
+
+def flattened(x: Array, order: tuple[int, ...]) -> Array:
+    """The numbers of `x` (n,) in the order of memory in which its axes have this order; a view if that is so."""
+    return ordered(x, order).transpose(order).reshape(-1)
 
 
 def blocks(x: Array) -> Iterator[slice]:
@@ -269,7 +282,7 @@ def blocks(x: Array) -> Iterator[slice]:
 
 def working_memory(x: Array) -> int:
     """How many bytes to process at a time on the device of `x`: what fits a CPU's cache, or what keeps a GPU busy."""
-    return 8 << 20 if isinstance(x, np.ndarray) else 512 << 20
+    return 4 << 20 if isinstance(x, np.ndarray) else 512 << 20
 
 
 def _keep_freed_memory() -> None:

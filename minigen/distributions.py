@@ -10,7 +10,8 @@ from typing import Any, Protocol
 
 from minigen import ops
 from minigen.autograd import Tensor, raw
-from minigen.backend import Array, Shape, array_module, normal, uniform
+from minigen.backend import Array, Shape, array_module
+from minigen.random import normal, uniform
 
 
 def bits_per_dim(nats: float, image_shape: Shape) -> float:

@@ -14,9 +14,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from minigen.backend import separate_random
 from minigen.checkpoint import MODEL, fill, read
 from minigen.nn.module import Module
+from minigen.random import separate_random
 
 
 def load(path: str | Path, into: Module | None = None) -> Any:

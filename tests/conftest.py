@@ -16,11 +16,25 @@ from hypothesis import HealthCheck, settings
 
 from minigen import backend
 from minigen.autograd import PRIMITIVES
+from minigen.random import manual_seed
 
 os.environ["MPLBACKEND"] = "Agg"  # figures without a screen
 
-# HYPOTHESIS_PROFILE=thorough draws more examples; on CI (CI=true) the examples are the same at every run.
-for _profile, _examples in {"quick": 25, "thorough": 300}.items():
+
+def _card() -> str:
+    """Why there is no GPU to test on; empty if there is one."""
+    try:
+        backend.device("gpu")
+    except RuntimeError as error:
+        return str(error).removeprefix("device: ")
+    return ""
+
+
+NO_CARD = _card()
+
+# HYPOTHESIS_PROFILE=thorough draws more examples; on CI (CI=true) the examples are the same at every run. On a machine
+# with a card there are few by default: CuPy compiles a kernel for each new data type, number of axes and layout.
+for _profile, _examples in {"card": 5, "quick": 25, "thorough": 300}.items():
     settings.register_profile(
         _profile,
         max_examples=_examples,
@@ -28,13 +42,13 @@ for _profile, _examples in {"quick": 25, "thorough": 300}.items():
         derandomize=os.environ.get("CI") == "true",
         suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.filter_too_much],
     )
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick" if NO_CARD else "card"))
 
 
 @pytest.fixture(autouse=True)
 def _seeded() -> None:
     """Every test draws the same random numbers, whichever tests ran before it."""
-    backend.manual_seed(0)
+    manual_seed(0)
 
 
 @pytest.fixture(autouse=True)
@@ -53,16 +67,6 @@ def gpu_standin(monkeypatch: pytest.MonkeyPatch) -> backend.Device:
     return backend.device("gpu")
 
 
-def _card() -> str:
-    """Why there is no GPU to test on; empty if there is one."""
-    try:
-        backend.device("gpu")
-    except RuntimeError as error:
-        return str(error).removeprefix("device: ")
-    return ""
-
-
-NO_CARD = _card()
 DEVICES = {"cpu": "cpu", "strict-cupy": "gpu-standin"} | ({} if NO_CARD else {"gpu": "gpu"})
 
 

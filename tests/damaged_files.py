@@ -31,13 +31,13 @@ from PIL import Image
 
 import minigen
 from minigen import nn
-from minigen.backend import manual_seed
 from minigen.data import Dataset, Loader, load_attributes, load_folder
 from minigen.data.cifar10 import FILES, FOLDER, read_cifar10
 from minigen.data.download import RemoteFile, fetch
 from minigen.data.idx import read_images_and_labels, write_idx
 from minigen.models import VAE
 from minigen.optim import Adam
+from minigen.random import manual_seed
 from minigen.train import MaximumLikelihood, train
 
 DEMOS = Path(__file__).parents[1] / "demos"

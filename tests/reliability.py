@@ -30,10 +30,10 @@ from small_run import dataset, final_state
 
 import minigen
 from minigen import evaluate, plot
-from minigen.backend import manual_seed
 from minigen.data import Loader
 from minigen.models import VAE
 from minigen.optim import Adam
+from minigen.random import manual_seed
 from minigen.train import Interrupted, MaximumLikelihood, train
 
 IMAGES = dataset(64, size=8)

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import load_file
 
-from minigen.backend import manual_seed
 from minigen.checkpoint import load_progress
 from minigen.data import Dataset, Loader
 from minigen.models import VAE
 from minigen.optim import Adam
+from minigen.random import manual_seed
 from minigen.train import MaximumLikelihood, train
 
 

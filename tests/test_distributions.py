@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minigen.autograd import Tensor
-from minigen.backend import Device, device, manual_seed
+from minigen.backend import Device, device
 from minigen.distributions import Bernoulli, DiscretizedLogistic, Normal
 from minigen.gradcheck import gradcheck
+from minigen.random import manual_seed
 
 
 def tensor(values: Any, dtype: str = "float64", requires_grad: bool = False) -> Tensor:

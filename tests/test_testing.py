@@ -12,8 +12,9 @@ import pytest
 
 from minigen import nn, ops
 from minigen.autograd import Tensor, primitive, raw, tensor
-from minigen.backend import Device, array_module, random_state, to_numpy
+from minigen.backend import Device, array_module, to_numpy
 from minigen.gradcheck import gradcheck
+from minigen.random import random_state
 from minigen.testing import check_derivatives, check_module, check_mutants, check_same_on, mutants
 
 X = np.array([[0.5, -1.0, 2.0], [1.5, -0.25, 0.75]])

@@ -17,7 +17,7 @@ from safetensors.numpy import save_file
 
 import minigen
 from minigen import evaluate, models, nn
-from minigen.backend import Device, manual_seed, normal, random_state
+from minigen.backend import Device
 from minigen.checkpoint import MODEL, save_checkpoint
 from minigen.evaluate import Classifier
 from minigen.models import (
@@ -35,6 +35,7 @@ from minigen.models import (
     PixelRNN,
     Tricks,
 )
+from minigen.random import manual_seed, normal, random_state
 
 SHAPE = (1, 8, 8)
 pixels = lambda levels: np.random.default_rng(0).integers(0, levels, (3, *SHAPE), np.uint8)

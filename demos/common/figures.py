@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from minigen import data, plot
-from minigen.backend import separate_random, to_numpy
+from minigen.backend import to_numpy
 from minigen.files import atomic_write
 from minigen.models import GAN
 from minigen.models.autoregressive import Autoregressive
+from minigen.random import separate_random
 
 
 def row_titles(classes: Sequence[str], labels: np.ndarray) -> list[str]:

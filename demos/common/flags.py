@@ -88,7 +88,7 @@ class Formatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionH
 class Parser(argparse.ArgumentParser):
     """A parser that tells a mistake in one line.
 
-    `quick` are the values of --quick, which other flags get where they are not given.
+    `quick` are the values of --quick, which other flags get where they are not given; without them there is no --quick.
     """
 
     def __init__(self, description: str | None, quick: dict[str, Any]) -> None:
@@ -96,7 +96,9 @@ class Parser(argparse.ArgumentParser):
         self.quick = quick
         self.quick_values = " ".join(f"--{name.replace('_', '-')} {text(value)}" for name, value in quick.items())
         help = f"a first look within a minute: {self.quick_values}, where these are not given"
-        self.add_argument("--quick", action="store_true", help=help)
+        self.set_defaults(quick=False)
+        if quick:
+            self.add_argument("--quick", action="store_true", help=help)
 
     def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> argparse.Namespace:  # type: ignore[override]
         """The flags, with the defaults that depend on other flags."""
@@ -132,7 +134,7 @@ def number(expects: str, convert: Callable[[str], Any], accepts: Callable[[Any],
 
 
 positive = number("a whole number >= 1", int, lambda n: n >= 1)
-seed = number("a whole number >= 0", int, lambda n: n >= 0)
+seed = number("a whole number from 0 to 2**64 - 1", int, lambda n: 0 <= n < 2**64)
 levels = number("a whole number from 2 to 256", int, lambda n: 2 <= n <= 256)
 above_zero = number("a number > 0", float, lambda x: 0 < x < math.inf)
 at_least_zero = number("a number >= 0", float, lambda x: 0 <= x < math.inf)

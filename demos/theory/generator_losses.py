@@ -13,9 +13,9 @@ import numpy as np
 
 from common.figures import new_figure
 from minigen import Tensor, grad, nn, ops, plot
-from minigen.backend import normal, random_generator
 from minigen.data import toy
 from minigen.models.objectives import OBJECTIVES
+from minigen.random import normal, random_generator
 from theory import Claim
 from theory.networks import evaluate, mlp, probabilities, train_discriminator
 

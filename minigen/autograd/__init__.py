@@ -16,7 +16,18 @@ gradient with respect to its argument.
 Read in this order: `primitives.py` (what an operation is), `tape.py` (the record and the chain rule), `tensors.py`.
 """
 
-from minigen.autograd.constructors import arange, full, one_hot, ones, ones_like, rand, randn, zeros, zeros_like
+from minigen.autograd.constructors import (
+    arange,
+    checked_labels,
+    full,
+    one_hot,
+    ones,
+    ones_like,
+    rand,
+    randn,
+    zeros,
+    zeros_like,
+)
 from minigen.autograd.modes import detect_anomaly, no_grad
 from minigen.autograd.operators import PRIMITIVES
 from minigen.autograd.primitives import Primitive, primitive
@@ -29,6 +40,7 @@ __all__ = [
     "Primitive",
     "Tensor",
     "arange",
+    "checked_labels",
     "detect_anomaly",
     "full",
     "grad",

@@ -16,6 +16,7 @@ import numpy as np
 from minigen import backend
 from minigen.autograd.tensors import Tensor, raw
 from minigen.backend import Device, Shape, current_dtype, is_array
+from minigen.random import normal, uniform
 
 DeviceLike = str | Device | None
 
@@ -58,12 +59,12 @@ def arange(
 
 def rand(*shape: Any, dtype: Any = None, device: DeviceLike = None, requires_grad: bool = False) -> Tensor:
     """Random numbers, uniform in [0, 1): `rand(2, 3)`."""
-    return Tensor(backend.uniform(_shape("rand", shape), dtype=dtype, device=device), requires_grad)
+    return Tensor(uniform(_shape("rand", shape), dtype=dtype, device=device), requires_grad)
 
 
 def randn(*shape: Any, dtype: Any = None, device: DeviceLike = None, requires_grad: bool = False) -> Tensor:
     """Random numbers, normal with mean 0 and standard deviation 1: `randn(2, 3)`."""
-    return Tensor(backend.normal(_shape("randn", shape), dtype=dtype, device=device), requires_grad)
+    return Tensor(normal(_shape("randn", shape), dtype=dtype, device=device), requires_grad)
 
 
 def zeros_like(x: Tensor, *, dtype: Any = None, device: DeviceLike = None, requires_grad: bool = False) -> Tensor:
@@ -77,14 +78,24 @@ def ones_like(x: Tensor, *, dtype: Any = None, device: DeviceLike = None, requir
 
 
 def one_hot(labels: Any, classes: int) -> Tensor:
-    """Integer labels (N,) as rows (N, classes) with a single 1; `ValueError` for labels outside 0 ... classes - 1."""
-    labels = raw(labels)
-    labels = labels if is_array(labels) else backend.device().asarray(labels)
-    integers = labels.ndim == 1 and labels.dtype.kind in "iu"
-    if not integers or (labels.size and not 0 <= int(labels.min()) <= int(labels.max()) < classes):
-        raise ValueError(f"one_hot: expects integers (N,) in 0 ... {classes - 1}, got {labels.dtype} {labels.shape}")
+    """Integer labels (N,) as rows (N, classes) with a single 1; `ValueError` for labels outside 0 ... classes - 1.
+
+    On a GPU the labels are not looked at: one that is outside gives a row of zeros.
+    """
+    found = checked_labels("one_hot", labels, classes)
+    labels = found if is_array(raw(labels)) else backend.device().asarray(found)
     xp = backend.array_module(labels)
     return Tensor((labels[:, None] == xp.arange(classes)).astype(current_dtype()))
+
+
+def checked_labels(name: str, labels: Any, classes: int) -> backend.Array:
+    """Labels as an array; `ValueError` unless they are integers (N,), on the host also in 0 ... classes - 1."""
+    labels = raw(labels) if is_array(raw(labels)) else np.asarray(labels)
+    integers = labels.ndim == 1 and labels.dtype.kind in "iu"
+    known = backend.on_host(labels) and labels.size
+    if not integers or (known and not 0 <= labels.min() <= labels.max() < classes):
+        raise ValueError(f"{name}: expects integers (N,) in 0 ... {classes - 1}, got {labels.dtype} {labels.shape}")
+    return labels
 
 
 def _dtype(dtype: Any, value: Any) -> Any:

@@ -14,6 +14,7 @@ import numpy as np
 from minigen.backend import Array, Device, array_module, current_dtype, device_of
 from minigen.backend import device as find_device
 from minigen.data.dataset import Dataset
+from minigen.random import random_generator, separate_random, uniform
 
 Pixels = Literal["binary", "levels", "unit", "signed"]
 Binarization = Literal["dynamic", "fixed"]
@@ -74,7 +75,8 @@ class Loader:
         if pixels == "levels" and levels is not None:
             images = (images.astype(np.uint16) * levels // 256).astype(np.uint8)
         elif pixels == "binary" and binarization == "fixed":
-            images = binarize(images, self._generator(0))
+            with separate_random(seed, "binarization"):
+                images = binarize(images)
         self._images = self.device.asarray(images)
         self._labels = self.device.asarray(dataset.labels)
         self._next_epoch = 0  # of a `for` loop; `epoch` neither reads nor changes it
@@ -94,19 +96,19 @@ class Loader:
         if epoch < 0 or not 0 <= start <= len(self):
             raise ValueError(f"Loader: expects epoch >= 0 and start 0 ... {len(self)}, got {epoch} and {start}")
         count = len(self.dataset)
-        order = self._generator(1, epoch).permutation(count) if self.shuffle else np.arange(count)
+        with separate_random(self.seed, "order", epoch):
+            order = random_generator().permutation(count) if self.shuffle else np.arange(count)
         order = self.device.asarray(order)
         return (self._batch(epoch, b, order) for b in range(start, len(self)))
 
     def _batch(self, epoch: int, b: int, order: Array) -> tuple[Array, Array]:
-        with self.device:
-            generator = self._generator(2, epoch, b)
+        with self.device, separate_random(self.seed, "batch", epoch, b):
             chosen = order[b * self.batch_size : (b + 1) * self.batch_size]
             images, labels = self._images[chosen], self._labels[chosen]
             if self.flip:
-                images = flip(images, generator)
+                images = flip(images)
             if self.pixels == "binary" and self.binarization == "dynamic":
-                images = binarize(images, generator)
+                images = binarize(images)
             elif self.pixels == "unit":
                 images = images.astype(current_dtype()) / 255
             elif self.pixels == "signed":
@@ -117,21 +119,17 @@ class Loader:
         order = "shuffled" if self.shuffle else "in order"
         return f"<Loader of {self.dataset}: {len(self)} batches of {self.batch_size}, {self.pixels}, {order}>"
 
-    def _generator(self, *key: int) -> np.random.Generator:
-        # Not default_rng([seed, *key]): that ignores zeros at the end, and two uses would share their numbers.
-        return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=key))
+
+def binarize(images: Array) -> Array:
+    """Each uint8 value v becomes 1 with probability v / 255, else 0."""
+    threshold = uniform(images.shape, high=255, dtype="float32", device=device_of(images))
+    return (threshold < images).astype("uint8")
 
 
-def binarize(images: Array, generator: np.random.Generator) -> Array:
-    """Each uint8 value v becomes 1 with probability exactly v / 255, else 0: 1 where u < v, u uniform in 0 ... 254."""
-    u = generator.integers(0, 255, size=images.shape, dtype=np.uint8)
-    return (device_of(images).asarray(u) < images).astype(np.uint8)
-
-
-def flip(images: Array, generator: np.random.Generator) -> Array:
+def flip(images: Array) -> Array:
     """Each image (N, C, H, W) mirrored left to right with probability 1/2."""
-    mirrored = device_of(images).asarray(generator.random(len(images)) < 0.5)
-    return array_module(images).where(mirrored[:, None, None, None], images[..., ::-1], images)
+    mirrored = uniform((len(images), 1, 1, 1), dtype="float32", device=device_of(images)) < 0.5
+    return array_module(images).where(mirrored, images[..., ::-1], images)
 
 
 def _check_choice(what: str, value: str, choices: tuple[str, ...]) -> None:

@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from minigen.backend import Array, current_dtype, random_generator, to_numpy
+from minigen.backend import Array, current_dtype, to_numpy
 from minigen.backend import device as find_device
+from minigen.random import random_generator, separate_random
 
 
 class GaussianMixture:
@@ -42,9 +43,9 @@ class GaussianMixture:
         log_normal = -squares / (2 * self.std**2) - dimensions * np.log(self.std * math.sqrt(2 * math.pi))
         return np.logaddexp.reduce(np.log(self.weights) + log_normal, axis=1)
 
-    def sample(self, n: int, generator: np.random.Generator | None = None) -> np.ndarray:
-        """`n` samples (n, D) of the default dtype, drawn with `generator` or else with minigen's own generator."""
-        generator = generator or random_generator()
+    def sample(self, n: int) -> np.ndarray:
+        """`n` samples (n, D) of the default dtype."""
+        generator = random_generator()
         k = generator.choice(len(self.means), size=n, p=self.weights)
         noise = generator.standard_normal((n, self.means.shape[1]))
         return (self.means[k] + self.std[k, None] * noise).astype(current_dtype())
@@ -72,8 +73,9 @@ class Draws:
         """The batches of epoch number `epoch`, from batch number `start` on."""
         labels = self.device.asarray(np.zeros(self.batch_size, np.int64))
         for b in range(start, self.batches):
-            generator = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(epoch, b)))
-            yield self.device.asarray(self.density.sample(self.batch_size, generator)), labels
+            with separate_random(self.seed, "batch", epoch, b):
+                x = self.density.sample(self.batch_size)
+            yield self.device.asarray(x), labels
 
 
 def bimodal(distance: float = 4.0, std: float = 0.5) -> GaussianMixture:

@@ -14,12 +14,13 @@ import numpy as np
 
 from minigen import nn, ops, optim
 from minigen.autograd import Tensor, no_grad, raw
-from minigen.backend import Array, Shape, array_module, is_array, random_generator, separate_random
+from minigen.backend import Array, Shape, array_module, is_array
 from minigen.checkpoint import fill, read, save
 from minigen.data import Dataset, Loader
 from minigen.evaluate.frechet import frechet_distance
 from minigen.evaluate.likelihood import mean_over
 from minigen.nn.module import evaluating
+from minigen.random import random_generator, separate_random
 
 
 class Classifier(nn.Module):

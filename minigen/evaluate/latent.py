@@ -14,9 +14,10 @@ import numpy as np
 
 from minigen import ops
 from minigen.autograd import Tensor, grad, no_grad, raw
-from minigen.backend import Array, array_module, normal
+from minigen.backend import Array, array_module
 from minigen.nn import Parameter
 from minigen.optim import Adam
+from minigen.random import normal
 
 Interpolation = Callable[[Any, Any, int], Array]
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from minigen import backend
 from minigen.autograd import Tensor, no_grad
 from minigen.data import Loader
 from minigen.nn import Module
 from minigen.nn.module import evaluating
+from minigen.random import separate_random
 
 
 def mean_over(loader: Loader, fn: Callable[[Any, Any], Tensor], model: Module, *, progress: str = "") -> float:
@@ -28,6 +28,6 @@ def mean_over(loader: Loader, fn: Callable[[Any, Any], Tensor], model: Module, *
         from tqdm import tqdm
 
         batches = tqdm(batches, total=len(loader), desc=progress, leave=False, disable=None)
-    with no_grad(), backend.separate_random(seed=0), evaluating(model):
+    with no_grad(), separate_random(seed=0), evaluating(model):
         values = [fn(images, labels).numpy().astype(np.float64) for images, labels in batches]
     return float(np.concatenate(values).mean())

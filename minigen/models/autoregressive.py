@@ -18,10 +18,11 @@ import numpy as np
 
 from minigen import nn, ops
 from minigen.autograd import Tensor, no_grad, raw
-from minigen.backend import Array, Shape, array_module, uniform
+from minigen.backend import Array, Shape, array_module, is_array, on_host
 from minigen.distributions import bits_per_dim
 from minigen.models.one_pixel import Cursor, at_one_pixel, margin_for
 from minigen.nn.module import evaluating
+from minigen.random import uniform
 
 # (row, column, colour, images so far (N, C, H, W)) -> the logits of that value, (N, levels) or (N, 1). It is called for
 # every value, in the order of generation.
@@ -33,7 +34,7 @@ class Autoregressive(nn.Module):
 
     A subclass writes its architecture as `network`. If it sets `classes`, it is a class-conditional model p(x | label):
     its methods then expect the images' labels (N,), 0 ... classes - 1. `ValueError` or `TypeError` for other shapes,
-    values or dtypes.
+    values or dtypes; values that are on a GPU are not looked at, which would wait for it.
     """
 
     classes: int | None = None
@@ -163,10 +164,8 @@ class Autoregressive(nn.Module):
             )
         if x.dtype.kind not in "iu":
             raise TypeError(f"{type(self).__name__}: expects integers 0 ... {self.levels - 1}, got {x.dtype}")
-        if x.size and int(x.data.max()) >= self.levels:
-            raise ValueError(
-                f"{type(self).__name__}: expects integers 0 ... {self.levels - 1}, got {int(x.data.max())}"
-            )
+        if on_host(x.data) and x.size and x.data.max() >= self.levels:
+            raise ValueError(f"{type(self).__name__}: expects integers 0 ... {self.levels - 1}, got {x.data.max()}")
         return x
 
     def _checked_labels(self, labels: Any, n: int) -> Array | None:
@@ -179,14 +178,14 @@ class Autoregressive(nn.Module):
         expected = f"expects labels ({n},), integers 0 ... {classes - 1}"
         if labels is None:
             raise ValueError(f"{name}: {expected}, got none")
-        labels = self.device.asarray(raw(labels))
+        labels = raw(labels) if is_array(raw(labels)) else np.asarray(labels)
         if labels.dtype.kind not in "iu":
             raise TypeError(f"{name}: {expected}, got {labels.dtype}")
         if labels.shape != (n,):
             raise ValueError(f"{name}: {expected}, got {labels.shape}")
-        if n and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
-            raise ValueError(f"{name}: {expected}, got {int(labels.min())} ... {int(labels.max())}")
-        return labels
+        if on_host(labels) and n and not 0 <= labels.min() <= labels.max() < classes:
+            raise ValueError(f"{name}: {expected}, got {labels.min()} ... {labels.max()}")
+        return self.device.asarray(labels)
 
     def _checked_completion(self, n: int | None, image: Any, mask: Any) -> tuple[int, Array | None, Array | None]:
         """The number of images, and image and mask as arrays (n, C, H, W), or None without them."""

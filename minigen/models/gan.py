@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import Any
 
 from minigen import nn, ops
-from minigen.autograd import Tensor, no_grad, raw
+from minigen.autograd import Tensor, checked_labels, no_grad, raw
 from minigen.backend import Array
 from minigen.models.game import Batch, Player
 from minigen.models.objectives import OBJECTIVES, gradient_penalty
@@ -157,7 +157,7 @@ class GAN(nn.Module):
             return ()
         if labels is None:
             raise ValueError(f"{type(self).__name__}: expects labels, got none")
-        return (self.device.asarray(raw(labels)),)
+        return (self.device.asarray(checked_labels(type(self).__name__, labels, self.classes)),)
 
 
 def _spread(x: Array) -> Array:

@@ -28,8 +28,7 @@ def gate(x: Any, of_class: Any = None) -> Any:
     """tanh(f) sigmoid(g), where f and g are the halves of x (N, 2h, H, W) + V c; `of_class` is V c, (N, 2h)."""
     if of_class is not None:
         x = x + ops.reshape(of_class, (*of_class.shape, 1, 1))
-    f, g = ops.split(x, 2, axis=1)
-    return ops.tanh(f) * ops.sigmoid(g)
+    return ops.gated_activation(x)
 
 
 class GatedLayer(nn.Module):

@@ -24,7 +24,8 @@ from typing import Any
 
 from minigen import ops
 from minigen.autograd import Tensor, grad, raw
-from minigen.backend import Array, uniform
+from minigen.backend import Array
+from minigen.random import uniform
 
 
 @dataclass(frozen=True)

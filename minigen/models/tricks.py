@@ -12,7 +12,8 @@ from typing import Any
 
 from minigen import ops
 from minigen.autograd import Tensor
-from minigen.backend import Array, Device, normal, uniform
+from minigen.backend import Array, Device
+from minigen.random import normal, uniform
 
 NOISES = ("normal", "uniform", "sphere")
 

@@ -23,9 +23,10 @@ from typing import Any
 
 from minigen import nn, ops
 from minigen.autograd import Tensor, no_grad
-from minigen.backend import Shape, normal
+from minigen.backend import Shape
 from minigen.distributions import Distribution, Normal
 from minigen.models.likelihoods import LIKELIHOODS, DiscretizedLogisticLikelihood, Likelihood
+from minigen.random import normal
 
 
 class VAE(nn.Module):
@@ -128,11 +129,12 @@ class VAE(nn.Module):
         if samples < 1:
             raise ValueError(f"log_prob: expects samples >= 1, got {samples}")
         q, target, n = self.encode(x), self._target(x), x.shape[0]
+        draws = Normal(_repeat(q.mean, samples), _repeat(q.log_var, samples)).sample()  # in one, whatever `rows` is
         log_weights = []
         for start in range(0, samples, max(rows // n, 1)):
             k = min(max(rows // n, 1), samples - start)
             repeated = Normal(_repeat(q.mean, k), _repeat(q.log_var, k))
-            z = repeated.sample()
+            z = draws[start * n : (start + k) * n]
             prior = Normal(z * 0.0, z * 0.0)
             log_likelihood = _sum_over_all_but_first(self.decode(z).log_prob(_repeat(target, k)))
             log_ratio = _sum_over_all_but_first(prior.log_prob(z) - repeated.log_prob(z))

@@ -9,8 +9,9 @@ import numpy as np
 from minigen import ops
 from minigen.backend import Shape
 from minigen.nn.init import check_sizes, fan_in_uniform
-from minigen.nn.module import Module
+from minigen.nn.module import Module, Parameter
 from minigen.ops.convolution_arguments import pair
+from minigen.ops.im2col import taps_outermost
 
 Size = int | tuple[int, int]
 
@@ -20,7 +21,7 @@ class _Convolution(Module):
 
     def __init__(self, shape: Shape, out_channels: int, bias: bool, **options: Any) -> None:
         fan_in = shape[1] * shape[2] * shape[3]
-        self.weight = fan_in_uniform(shape, fan_in)
+        self.weight = Parameter(taps_outermost(fan_in_uniform(shape, fan_in).data))
         self.bias = fan_in_uniform((out_channels,), fan_in) if bias else None
         self.options = options
 

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from minigen.autograd import no_grad
-from minigen.backend import Shape, current_dtype, device, normal, uniform
+from minigen.backend import Shape, current_dtype, device
 from minigen.nn.module import Module, Parameter
+from minigen.random import normal, uniform
 
 
 def check_sizes(layer: str, **sizes: Any) -> None:

@@ -6,9 +6,10 @@ from typing import Any
 
 from minigen import ops
 from minigen.autograd import Tensor, raw
-from minigen.backend import is_array, normal, on_host
+from minigen.backend import is_array, on_host
 from minigen.nn.init import check_sizes, fan_in_uniform
 from minigen.nn.module import Module, Parameter
+from minigen.random import normal
 
 
 class Linear(Module):

@@ -11,20 +11,22 @@ import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Self
+from weakref import ref
 
 import numpy as np
 
 from minigen.autograd import Tensor, no_grad, raw
-from minigen.backend import Array, Device, device, is_array, to_numpy
+from minigen.autograd.modes import MODULE
+from minigen.backend import Array, Device, device, is_array, memory_order, ordered, row_major, to_numpy
 
 
 class Parameter(Tensor):
-    """A tensor that is trained; it is in row-major memory, so that optimizers may flatten it."""
+    """A tensor that is trained; its memory has no gaps, so that optimizers may flatten it."""
 
     __slots__ = ()
 
     def __init__(self, data: Array, requires_grad: bool = True) -> None:
-        super().__init__(data if data.flags.c_contiguous else data.copy(), requires_grad)
+        super().__init__(ordered(data, memory_order(data)), requires_grad)
 
 
 class Module:
@@ -54,14 +56,21 @@ class Module:
         raise NotImplementedError(f"{type(self).__name__} has no forward")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self.forward(*args, **kwargs)
+        token = MODULE.set(ref(self))  # the operations inside remember whose they are
+        try:
+            return self.forward(*args, **kwargs)
+        finally:
+            MODULE.reset(token)
 
     # -- what it is made of ------------------------------------------------------------------------------------------
 
     def _members(self) -> Iterator[tuple[str, Any]]:
         """(name, value) of every attribute; the items of a list or tuple are numbered, such as "layers.0"."""
         for name, x in vars(self).items():
-            yield from _flattened(name, x)
+            if isinstance(x, list | tuple):
+                yield from _flattened(name, x)
+            else:
+                yield name, x
 
     def children(self) -> Iterator[tuple[str, Module]]:
         """(name, module) of every module directly in this one."""
@@ -169,8 +178,8 @@ class Module:
     # -- saving and loading ------------------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Array]:
-        """Every parameter and buffer by name: the arrays themselves, not copies."""
-        return {name: x.data for name, x in self._tensors()}
+        """Every parameter and buffer by name, in row-major memory: copies only where that is not their own."""
+        return {name: row_major(x.data) for name, x in self._tensors()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Copy values in from a `state_dict`. `ValueError`, with nothing changed, if names, shapes or kinds differ."""

@@ -65,7 +65,9 @@ class _BatchNorm(Module):
     def _track(self, mean: Array, var: Array) -> None:
         """running = (1 - momentum) running + momentum batch; a momentum of 1 / number of batches gives their mean."""
         self.num_batches_tracked.data += 1
-        momentum = 1.0 / self.num_batches_tracked.item() if self.momentum is None else self.momentum
+        momentum = self.momentum
+        if momentum is None:
+            momentum = (1.0 / self.num_batches_tracked.data).astype(mean.dtype)
         self.running_mean.data += momentum * (mean - self.running_mean.data)
         self.running_var.data += momentum * (var - self.running_var.data)
 

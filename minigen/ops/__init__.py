@@ -11,6 +11,7 @@ from minigen.ops import (
     comparisons,
     convolution,
     elementwise,
+    gating,
     losses,
     normalization,
     pooling,
@@ -22,6 +23,7 @@ from minigen.ops import (
 from minigen.ops.comparisons import *
 from minigen.ops.convolution import *
 from minigen.ops.elementwise import *
+from minigen.ops.gating import *
 from minigen.ops.losses import *
 from minigen.ops.normalization import *
 from minigen.ops.pooling import *
@@ -31,7 +33,8 @@ from minigen.ops.reductions import *
 from minigen.ops.shaping import *
 
 _MODULES = (
-    elementwise, comparisons, reductions, shaping, products, convolution, pooling, normalization, recurrent, losses
+    elementwise, comparisons, reductions, shaping, products, convolution, pooling, normalization, recurrent, gating,
+    losses,
 )  # fmt: skip
 __all__ = [name for module in _MODULES for name in module.__all__]
 

@@ -21,16 +21,17 @@ from van den Oord, Kalchbrenner & Kavukcuoglu, "Pixel Recurrent Neural Networks"
 from __future__ import annotations
 
 import math
-from functools import cache
+import operator
+from functools import cache, lru_cache, reduce
 from typing import Any
 
 import numpy as np
 
 from minigen.autograd import primitive, raw
-from minigen.backend import Array, array_module, device_of
+from minigen.backend import Array, Device, Shape, array_module, device_of, on_host
 from minigen.ops.convolution_arguments import checked_mask, conv2d_geometry, conv_transpose2d_geometry
 from minigen.ops.convolution_geometry import Geometry, Pair
-from minigen.ops.im2col import LiveTaps, col2im, im2col, images_at_once, set_weight_matrix, weight_matrix
+from minigen.ops.im2col import LiveTaps, col2im, im2col, images_at_once, in_blocks, set_weight_matrix, weight_matrix
 from minigen.ops.reductions import sum_per_channel
 
 __all__ = ["conv2d", "masked_conv2d", "conv_transpose2d"]
@@ -79,7 +80,7 @@ def _conv2d(x: Array, weight: Array, bias: Array | None = None, *, geometry: Geo
         matrix = weight_matrix(weight[outputs], live)
         for some, columns in im2col(x[:, inputs], geometry, live):
             rows = out[some, ..., outputs].reshape(-1, matrix.shape[1])  # a view
-            xp.matmul(columns, matrix, out=rows)
+            xp.matmul(in_blocks(columns, matrix.size), matrix, out=in_blocks(rows, matrix.size))
             if bias is not None:
                 rows += bias[outputs]
     return out.transpose(0, 3, 1, 2)
@@ -94,7 +95,7 @@ def _conv_transpose2d(
     By col2im, or as a convolution with the kernel flipped.
     """
     if _is_faster_flipped(y, weight, geometry):
-        return _conv2d(y, _flipped(weight, geometry.groups), bias, geometry=geometry.flipped(), live=live.flipped())
+        return _conv2d(y, _flipped(weight, geometry.groups), bias, geometry=geometry.flipped(), live=live.flipped)
     images, _, *size = y.shape
     channels = weight.shape[1]
     out = array_module(y).zeros((images, *geometry.input_size(size), channels * geometry.groups), y.dtype)
@@ -112,13 +113,14 @@ def _conv_transpose2d(
 @primitive(name="conv2d_weight_gradient")
 def _weight_gradient(x: Array, y: Array, *, geometry: Geometry, live: LiveTaps) -> Array:
     """weight[o, c, a, b] = sum over n, i, j of y[n, o, i, j] x[n, c, s i + d a - p, s j + d b - p]; 0 at dead taps."""
-    xp = array_module(x)
-    weight = xp.zeros((y.shape[1], x.shape[1] // geometry.groups, *geometry.kernel), x.dtype)
+    taps = array_module(x).zeros((*geometry.kernel, x.shape[1] // geometry.groups, y.shape[1]), x.dtype)
+    weight = taps.transpose(3, 2, 0, 1)  # (O, C, kh, kw)
     for inputs, outputs in geometry.channel_groups(x.shape[1], y.shape[1]):
-        matrix = weight_matrix(weight[outputs], live)  # zeros, in the matrix's shape
-        for some, columns in im2col(x[:, inputs], geometry, live):
-            matrix += columns.T @ _rows(y[some, outputs])
-        set_weight_matrix(weight[outputs], matrix, live)
+        products = (
+            _product(columns, _rows(y[some, outputs])) for some, columns in im2col(x[:, inputs], geometry, live)
+        )
+        if len(x):
+            set_weight_matrix(weight[outputs], reduce(operator.iadd, products), live)
     return weight
 
 
@@ -141,6 +143,12 @@ _weight_gradient.derivatives(
 def _rows(y: Array) -> Array:
     """(N, O, H', W') -> (N H' W', O)"""
     return y.transpose(0, 2, 3, 1).reshape(-1, y.shape[1])
+
+
+def _product(columns: Array, rows: Array) -> Array:
+    """columns (M, K) transposed times rows (M, O): (K, O)"""
+    work = columns.shape[1] * rows.shape[1]
+    return (in_blocks(columns, work).swapaxes(1, 2) @ in_blocks(rows, work)).sum(axis=0)
 
 
 def _is_faster_flipped(y: Array, weight: Array, geometry: Geometry) -> bool:
@@ -195,8 +203,9 @@ def masked_conv2d(
     geometry = conv2d_geometry("masked_conv2d", x, weight, bias, stride, padding, dilation, groups=1)
     live = mask if mask.ndim == 2 else mask.any(axis=(0, 1))
     if (mask != live).any():  # some channels see fewer taps than others
-        weight = weight * device_of(raw(weight)).asarray(mask)
-    return _conv2d(x, weight, bias, geometry=geometry, live=LiveTaps(live))
+        target = device_of(raw(weight))
+        weight = weight * (mask if on_host(raw(weight)) else _uploaded(mask.tobytes(), mask.shape, target))
+    return _conv2d(x, weight, bias, geometry=geometry, live=_live_taps(live.shape, live.tobytes()))
 
 
 def conv_transpose2d(
@@ -220,6 +229,16 @@ def conv_transpose2d(
     return _conv_transpose2d(x, weight, bias, geometry=geometry, live=_all_taps(geometry.kernel))
 
 
-@cache
+@lru_cache(maxsize=256)
+def _uploaded(mask: bytes, shape: Shape, device: Device) -> Array:
+    """A mask on a GPU, which gets it once: a layer has the same mask at every call."""
+    return device.asarray(np.frombuffer(mask, bool).reshape(shape))
+
+
 def _all_taps(kernel: Pair) -> LiveTaps:
-    return LiveTaps(np.ones(kernel, bool))
+    return _live_taps(kernel, bytes([True]) * math.prod(kernel))
+
+
+@cache
+def _live_taps(kernel: Pair, mask: bytes) -> LiveTaps:
+    return LiveTaps(np.frombuffer(mask, bool).reshape(kernel))

@@ -9,6 +9,7 @@ from typing import Any
 
 from minigen.autograd import primitive
 from minigen.backend import Array, Device, array_module, floating
+from minigen.kernels import kernel
 from minigen.ops.comparisons import equal, greater
 
 __all__ = [
@@ -231,7 +232,7 @@ where.derivatives(x=lambda g, condition: where(condition, g, 0.0), y=lambda g, c
 @primitive
 def maximum(x: Array, y: Array) -> Array:
     """The larger of x and y; where they are equal, each has half of the gradient."""
-    return array_module(x if hasattr(x, "dtype") else y).maximum(x, y)
+    return array_module(x, y).maximum(x, y)
 
 
 maximum.derivatives(x=lambda g, x, y: _for_larger(g, x, y), y=lambda g, x, y: _for_larger(g, y, x))
@@ -240,7 +241,7 @@ maximum.derivatives(x=lambda g, x, y: _for_larger(g, x, y), y=lambda g, x, y: _f
 @primitive
 def minimum(x: Array, y: Array) -> Array:
     """The smaller of x and y; where they are equal, each has half of the gradient."""
-    return array_module(x if hasattr(x, "dtype") else y).minimum(x, y)
+    return array_module(x, y).minimum(x, y)
 
 
 minimum.derivatives(x=lambda g, x, y: _for_larger(g, y, x), y=lambda g, x, y: _for_larger(g, x, y))
@@ -273,6 +274,7 @@ tanh.derivatives(x=lambda g, out: g * (1.0 - out * out))
 
 
 @primitive
+@kernel("T x", "T out", "out = sigmoid(x)")
 def sigmoid(x: Array) -> Array:
     """1 / (1 + e^-x), computed as (1 + tanh(x/2)) / 2, which is faster and cannot overflow."""
     out = array_module(x).tanh(0.5 * x)
@@ -285,12 +287,19 @@ sigmoid.derivatives(x=lambda g, out: g * (out * (1.0 - out)))
 
 
 @primitive
+@kernel("T x", "T out", "out = x <= 0 ? T(0) : x")
 def relu(x: Array) -> Array:
     """max(x, 0)"""
-    return array_module(x).maximum(x, 0)
+    zeros = array_module(x).zeros_like(x)
+    return array_module(x).maximum(x, zeros, out=zeros)  # NumPy is slow with a number in the place of an array
 
 
-relu.derivatives(x=lambda g, out: g * greater(out, 0))
+@kernel("T g, T out", "T x", "x = g * T(out > 0)")
+def _relu_gradient(g: Any, out: Any) -> Any:
+    return g * greater(out, 0)
+
+
+relu.derivatives(x=_relu_gradient)
 
 
 @primitive
@@ -298,16 +307,25 @@ def leaky_relu(x: Array, negative_slope: float = 0.01) -> Array:
     """x for x > 0 and negative_slope x elsewhere; 0 <= negative_slope < 1."""
     if not 0 <= negative_slope < 1:
         raise ValueError(f"expects 0 <= negative_slope < 1, got {negative_slope}")
-    return array_module(x).maximum(x, negative_slope * x)
+    return _leaky_relu(x, negative_slope)
 
 
-leaky_relu.derivatives(
-    # slope + (1 - slope) [out > 0], because arithmetic is much faster than `where`
-    x=lambda g, out, negative_slope: g * (astype(greater(out, 0), g.dtype) * (1 - negative_slope) + negative_slope)
-)
+@kernel("T x, T slope", "T out", "out = x > 0 ? x : slope * x")
+def _leaky_relu(x: Array, slope: float) -> Array:
+    return array_module(x).maximum(x, slope * x)
+
+
+@kernel("T g, T out, T slope", "T x", "x = out > 0 ? g : slope * g")
+def _leaky_relu_gradient(g: Any, out: Any, slope: float) -> Any:
+    """g (slope + (1 - slope) [out > 0]), because arithmetic is much faster than `where`"""
+    return g * (astype(greater(out, 0), g.dtype) * (1 - slope) + slope)
+
+
+leaky_relu.derivatives(x=lambda g, out, negative_slope: _leaky_relu_gradient(g, out, negative_slope))
 
 
 @primitive
+@kernel("T x", "T out", "out = (x > 0 ? x : T(0)) + log1p(exp(-abs(x)))")
 def softplus(x: Array) -> Array:
     """log(1 + e^x), without overflow."""
     xp, x = array_module(x), floating(x)

@@ -21,6 +21,7 @@ How the numbers lie in memory decides how fast this is:
 
 - Channels last, (N, H, W, C). The C numbers of a pixel are then one piece of memory, and the taps side by side in a
   row of the kernel are one longer piece, copied at once: `Run`.
+- The taps outermost, (kh, kw, C, O), for the weights: their matrix is then a view of them.
 - A few images at a time. The columns need kh * kw times the memory of the images. On a CPU, they are made for as many
   images as stay in the cache, where writing and reading them costs little compared to the product.
 
@@ -31,13 +32,14 @@ column of the matrix belongs to one output, which gave im2col its name; here it 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache, cached_property
 from itertools import groupby
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from minigen.backend import Array, array_module, working_memory
-from minigen.ops.convolution_geometry import Geometry, overlap
+from minigen.ops.convolution_geometry import Geometry, Pair, overlap
 
 # -- the live taps: what a mask leaves of the kernel -----------------------------------------------------------------
 
@@ -51,7 +53,10 @@ class Run(NamedTuple):
 
 
 class LiveTaps:
-    """The taps of a kernel that a mask (kh, kw) leaves: how many they are (`count`), and their `runs`."""
+    """The taps of a kernel that a mask (kh, kw) leaves: how many they are (`count`), and their `runs`.
+
+    `first` says whether they are the first ones in raster order, as a causal mask leaves them.
+    """
 
     def __init__(self, mask: Any) -> None:
         self.mask, self.count = mask, 0
@@ -63,7 +68,9 @@ class LiveTaps:
                     numbers = slice(self.count, self.count + len(columns))
                     self.runs.append(Run(numbers, row, slice(columns[0], columns[-1] + 1)))
                     self.count = numbers.stop
+        self.first = bool(mask.ravel()[: self.count].all())
 
+    @cached_property
     def flipped(self) -> LiveTaps:
         """The same taps of the kernel flipped in both axes."""
         return LiveTaps(self.mask[::-1, ::-1])
@@ -91,7 +98,7 @@ def im2col(x: Array, geometry: Geometry, live: LiveTaps) -> Iterator[tuple[slice
     height, width = geometry.output_size(size)
     step = images_at_once(x, height * width * live.count * channels)
     padded = xp.zeros((step, *geometry.padded_size(size), channels), x.dtype)
-    windows = _windows(padded, geometry)
+    windows = _windows(padded, geometry, (height, width))
     columns = xp.empty((step, height, width, live.count, channels), x.dtype)
     for start in range(0, images, step):
         some = slice(start, min(start + step, images))
@@ -110,12 +117,16 @@ def _pad(x: Array, padded: Array, geometry: Geometry) -> None:
     padded[:, to_rows, to_columns] = x[:, rows, columns]
 
 
-def _windows(padded: Array, geometry: Geometry) -> Array:
-    """A view (N, H', W', kh, kw, C) of padded images (N, H, W, C): the pixel under each tap for each output."""
+def _windows(padded: Array, geometry: Geometry, size: Pair) -> Array:
+    """A view (N, H', W', kh, kw, C) of padded images (N, H, W, C): the pixel under each tap for each output.
+
+    One step to the next output is `stride` pixels, one step to the next tap `dilation` pixels; `size` is (H', W').
+    """
     (sy, sx), (dy, dx) = geometry.stride, geometry.dilation
-    sliding = array_module(padded).lib.stride_tricks.sliding_window_view
-    windows = sliding(padded, geometry.span, axis=(1, 2))  # (N, ., ., C, kh, kw)
-    return windows[:, ::sy, ::sx, :, ::dy, ::dx].transpose(0, 1, 2, 4, 5, 3)
+    image, row, pixel, channel = padded.strides
+    shape = (len(padded), *size, *geometry.kernel, padded.shape[3])
+    strides = (image, sy * row, sx * pixel, dy * row, dx * pixel, channel)
+    return array_module(padded).lib.stride_tricks.as_strided(padded, shape, strides)
 
 
 def col2im(columns: Array, images: Array, geometry: Geometry, live: LiveTaps) -> None:
@@ -130,21 +141,44 @@ def col2im(columns: Array, images: Array, geometry: Geometry, live: LiveTaps) ->
         images[:, rows, across] += columns[:, i, j, number]
 
 
+# -- products ------------------------------------------------------------------------------------------------------
+
+
+def in_blocks(x: Array, work: int) -> Array:
+    """The rows of x (M, K) as blocks (B, M / B, K), with a view; each row is multiplied `work` times.
+
+    On a CPU, OpenBLAS multiplies matrices with up to a million multiplications as they are, and copies parts of larger
+    ones first. For columns of few numbers times few weights, the copies take as long as the product.
+    """
+    blocks = _blocks(len(x), work) if isinstance(x, np.ndarray) else 1
+    return x.reshape(blocks, len(x) // blocks, x.shape[1])
+
+
+@cache
+def _blocks(rows: int, work: int) -> int:
+    """How many blocks of equally many rows, 64 or more: 1 if that is not possible."""
+    least = max(1, -(-rows * work // 10**6))
+    return next((n for n in range(least, 4 * least) if rows % n == 0 and rows >= 64 * n), 1)
+
+
 # -- weights ---------------------------------------------------------------------------------------------------------
+
+
+def taps_outermost(weight: Array) -> Array:
+    """The same weights (O, C, kh, kw) in the memory order (kh, kw, C, O), in which their matrix is a view of them."""
+    return array_module(weight).ascontiguousarray(weight.transpose(2, 3, 1, 0)).transpose(3, 2, 0, 1)
 
 
 def weight_matrix(weight: Array, live: LiveTaps) -> Array:
     """The live taps of weights (O, C, kh, kw) as the matrix that columns are multiplied by: (taps * C, O)."""
-    weight = weight.transpose(2, 3, 1, 0)  # (kh, kw, C, O)
-    matrix = array_module(weight).empty((live.count, *weight.shape[2:]), weight.dtype)
-    for run in live.runs:
-        matrix[run.numbers] = weight[run.row, run.columns]
-    return matrix.reshape(-1, weight.shape[3])
+    taps = weight.transpose(2, 3, 1, 0)  # (kh, kw, C, O)
+    if live.first:
+        return taps.reshape(-1, len(weight))[: live.count * weight.shape[1]]
+    return array_module(weight).concatenate([taps[run.row, run.columns] for run in live.runs]).reshape(-1, len(weight))
 
 
 def set_weight_matrix(weight: Array, matrix: Array, live: LiveTaps) -> None:
     """The inverse of `weight_matrix`: write a matrix (taps * C, O) into the live taps of weights (O, C, kh, kw)."""
-    weight = weight.transpose(2, 3, 1, 0)
-    matrix = matrix.reshape(live.count, *weight.shape[2:])
+    taps = weight.transpose(2, 3, 1, 0)
     for run in live.runs:
-        weight[run.row, run.columns] = matrix[run.numbers]
+        taps[run.row, run.columns] = matrix.reshape(live.count, *taps.shape[2:])[run.numbers]

@@ -10,6 +10,7 @@ from typing import Any
 
 from minigen.autograd import primitive
 from minigen.backend import Array, array_module, floating, on_host
+from minigen.kernels import kernel
 from minigen.ops.elementwise import negative, sigmoid, softplus, square
 from minigen.ops.reductions import log_softmax, mean, reciprocal, sum
 from minigen.ops.shaping import along_axis, expand_dims, squeeze, take_along_axis
@@ -25,9 +26,9 @@ def _reduced(values: Any, reduction: str) -> Any:
     return mean(values) if reduction == "mean" else sum(values)
 
 
-def _share(g: Any, count: int, reduction: str) -> Any:
-    """The gradient that reaches each of `count` values."""
-    return g * reciprocal(count) if reduction == "mean" else g
+def _share(count: int, reduction: str) -> float:
+    """The part of the gradient that reaches each of `count` values."""
+    return reciprocal(count) if reduction == "mean" else 1.0
 
 
 def _check_same_shape(name: str, x: Array, target: Array) -> None:
@@ -52,8 +53,8 @@ def mse_loss(x: Array, target: Array, *, reduction: str = "mean") -> Array:
 
 
 mse_loss.derivatives(
-    x=lambda g, x, target, reduction: _share(2.0 * g, x.size, reduction) * (x - target),
-    target=lambda g, x, target, reduction: _share(2.0 * g, x.size, reduction) * (target - x),
+    x=lambda g, x, target, reduction: 2.0 * g * _share(x.size, reduction) * (x - target),
+    target=lambda g, x, target, reduction: 2.0 * g * _share(x.size, reduction) * (target - x),
 )
 
 
@@ -68,23 +69,31 @@ def _reference_binary_cross_entropy(logits: Any, target: Any, *, reduction: str 
 def binary_cross_entropy_with_logits(logits: Array, target: Array, *, reduction: str = "mean") -> Array:
     """-log p(target) in nats where p(1) = sigmoid(logits): log(1 + e^l) - l t. Targets in [0, 1], shaped as logits."""
     _check_same_shape("logits", logits, target)
-    xp, logits, target = array_module(logits), floating(logits), floating(target)
+    return _reduced(_binary_cross_entropies(floating(logits), target), reduction)
+
+
+@kernel("T l, U t", "T out", "out = (l > 0 ? l : T(0)) - l * t + log1p(exp(-abs(l)))")
+def _binary_cross_entropies(logits: Array, target: Array) -> Array:
+    xp, target = array_module(logits), floating(target)
     out = xp.abs(logits, out=xp.empty_like(logits))  # with `out`, a result without axes stays an array
     xp.negative(out, out=out)
     xp.exp(out, out=out)
     xp.log1p(out, out=out)
     out += xp.maximum(logits, 0)
     out -= logits * target
-    return _reduced(out, reduction)
+    return out
 
 
-def _share_of(g: Any, logits: Any, reduction: str) -> Any:
-    return _share(g, logits.size, reduction)
+@kernel("T l, U t, T g, T share", "T of_logits", "of_logits = g * share * (sigmoid(l) - t)")
+def _binary_cross_entropy_gradient(logits: Array, target: Array, g: Array, share: float) -> Array:
+    return g * share * (sigmoid(logits) - target)
 
 
 binary_cross_entropy_with_logits.derivatives(
-    logits=lambda g, logits, target, reduction: _share_of(g, logits, reduction) * (sigmoid(logits) - target),
-    target=lambda g, logits, reduction: _share_of(g, logits, reduction) * -logits,
+    logits=lambda g, logits, target, reduction: _binary_cross_entropy_gradient(
+        logits, target, g, _share(logits.size, reduction)
+    ),
+    target=lambda g, logits, reduction: g * _share(logits.size, reduction) * -logits,
 )
 
 
@@ -110,18 +119,56 @@ def cross_entropy(logits: Array, target: Array, *, reduction: str = "mean") -> A
         raise ValueError(f"logits (N, classes, ...) are {logits.shape} but target (N, ...) is {target.shape}")
     if on_host(target) and target.size and not 0 <= target.min() <= target.max() < logits.shape[1]:
         raise ValueError(f"target holds classes {target.min()} ... {target.max()} but logits have {logits.shape[1]}")
+    log_probabilities, out = _cross_entropies(logits, target)
+    return _reduced(out, reduction), log_probabilities
+
+
+# In a kernel, the logits of element i of the target are at the places first, first + inner, first + 2 inner, ...
+_PLACES = """
+    const ptrdiff_t classes = logits.shape()[1], inner = logits.size() / logits.shape()[0] / classes;
+    const ptrdiff_t first = i + i / inner * (classes - 1) * inner;
+"""
+
+
+@kernel(
+    "raw T logits, S target",
+    "raw T log_probabilities, T out",
+    _PLACES
+    + """
+    T largest = logits[first], total = 0;
+    for (ptrdiff_t k = 1; k < classes; ++k) largest = max(largest, logits[first + k * inner]);
+    for (ptrdiff_t k = 0; k < classes; ++k) total += exp(logits[first + k * inner] - largest);
+    for (ptrdiff_t k = 0; k < classes; ++k)
+        log_probabilities[first + k * inner] = logits[first + k * inner] - largest - log(total);
+    const bool exists = target >= 0 && target < classes;  // NaN for a class that does not exist
+    out = exists ? -log_probabilities[first + target * inner] : T(0) / T(0);
+    """,
+)
+def _cross_entropies(logits: Array, target: Array) -> tuple[Array, Array]:
     log_probabilities = log_softmax(logits, 1)
-    return _reduced(-_at_target(log_probabilities, target), reduction), log_probabilities
+    return log_probabilities, -_at_target(log_probabilities, target)
 
 
-def _cross_entropy_gradient(g: Any, log_probabilities: Any, target: Any, reduction: str) -> Any:
+@kernel(
+    "raw T logits, S target, T g, T share",
+    "raw T of_logits",
+    _PLACES
+    + """
+    for (ptrdiff_t k = 0; k < classes; ++k)
+        of_logits[first + k * inner] = g * share * (exp(logits[first + k * inner]) - (k == target));
+    """,
+)
+def _cross_entropy_gradient(log_probabilities: Array, target: Array, g: Array, share: float) -> Array:
     """softmax(logits) - one_hot(target), each place weighted with its share of g"""
     xp = array_module(g)
     out = xp.exp(log_probabilities)
     out[along_axis(expand_dims(target, 1), 1, out.shape)] -= 1
-    share = _share(g, target.size, reduction)
-    out *= xp.expand_dims(share, 1) if reduction == "none" else share
+    out *= xp.expand_dims(g * share, 1) if g.ndim else g * share
     return out
 
 
-cross_entropy.derivatives(logits=_cross_entropy_gradient)
+cross_entropy.derivatives(
+    logits=lambda g, log_probabilities, target, reduction: _cross_entropy_gradient(
+        log_probabilities, target, g, _share(target.size, reduction)
+    )
+)

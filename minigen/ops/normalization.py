@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from minigen import backend
 from minigen.autograd import primitive
 from minigen.backend import Array, Shape, array_module, device_of
+from minigen.kernels import kernel
 from minigen.ops.elementwise import sqrt
 from minigen.ops.reductions import mean, sum_per_channel, var
 from minigen.ops.shaping import reshape
+from minigen.random import uniform
 
 __all__ = ["batch_norm", "normalize", "layer_norm", "instance_norm", "dropout"]
 
@@ -29,7 +30,7 @@ def _axes(x: Any) -> tuple[int, ...]:
 
 def _per_channel(values: Any, x: Any) -> Any:
     """(C,) as (1, C, 1, ...), to broadcast against x."""
-    return None if values is None else reshape(values, (1, -1) + (1,) * (x.ndim - 2))
+    return reshape(values, (1, -1) + (1,) * (x.ndim - 2))
 
 
 def _affine(x: Any, weight: Any, bias: Any) -> Any:
@@ -53,12 +54,41 @@ def batch_norm(x: Array, weight: Array | None = None, bias: Array | None = None,
     n = x.size // x.shape[1]
     if n == 1:
         raise ValueError(f"expects more than one value a channel, x is {x.shape}")
-    batch_mean = sum_per_channel(x) / n
-    normalized = x - _per_channel(batch_mean, x)
-    batch_var = sum_per_channel(normalized * normalized) / n
-    inverse_std = 1.0 / array_module(x).sqrt(batch_var + eps)
-    normalized *= _per_channel(inverse_std, x)
-    return (_affine(normalized, weight, bias), batch_mean, batch_var), normalized, inverse_std
+    total = sum_per_channel(x)
+    centred, squares = _centred(x, _per_channel(total, x), n)
+    squares = sum_per_channel(squares)
+    batch_mean, batch_var, inverse_std = _statistics(total, squares, n, eps)
+    weight, bias = 1.0 if weight is None else _per_channel(weight, x), 0.0 if bias is None else _per_channel(bias, x)
+    normalized, out = _scaled(centred, _per_channel(inverse_std, x), weight, bias)
+    return (out, batch_mean, batch_var), normalized, inverse_std
+
+
+@kernel("T x, T total, T n", "T centred, T square", "centred = x - total / n; square = centred * centred")
+def _centred(x: Array, total: Array, n: int) -> tuple[Array, Array]:
+    centred = x - total / n
+    return centred, centred * centred
+
+
+@kernel(
+    "T total, T squares, T n, T eps",
+    "T mean, T var, T inverse_std",
+    "mean = total / n; var = squares / n; inverse_std = 1 / sqrt(var + eps)",
+)
+def _statistics(total: Array, squares: Array, n: int, eps: float) -> tuple[Array, Array, Array]:
+    batch_var = squares / n
+    return total / n, batch_var, 1.0 / array_module(total).sqrt(batch_var + eps)
+
+
+@kernel(
+    "T x, T inverse_std, T weight, T bias",
+    "T normalized, T out",
+    "normalized = x * inverse_std; out = normalized * weight + bias",
+)
+def _scaled(x: Array, inverse_std: Array, weight: Array, bias: Array) -> tuple[Array, Array]:
+    x *= inverse_std
+    out = x * weight
+    out += bias
+    return x, out
 
 
 @batch_norm.derivatives_together("x", "weight", "bias")
@@ -66,11 +96,25 @@ def _(g: Array, weight: Array | None, normalized: Array, inverse_std: Array) -> 
     """For x: weight inverse_std (g - mean g - normalized mean(g normalized))"""
     n = g.size // g.shape[1]
     sum_of_g, sum_of_product = sum_per_channel(g), sum_per_channel(g * normalized)
-    x = normalized * _per_channel(sum_of_product * (-1.0 / n), g)
-    x += g
-    x -= _per_channel(sum_of_g * (1.0 / n), g)
-    x *= _per_channel(inverse_std if weight is None else inverse_std * weight, g)
+    scale = inverse_std if weight is None else inverse_std * weight
+    sums = _per_channel(sum_of_g, g), _per_channel(sum_of_product, g)
+    x = _batch_norm_gradient(g, normalized, *sums, _per_channel(scale, g), 1.0 / n)
     return {"x": x, "weight": sum_of_product, "bias": sum_of_g}
+
+
+@kernel(
+    "T g, T normalized, T sum_of_g, T sum_of_product, T scale, T part",
+    "T x",
+    "x = (g - normalized * (sum_of_product * part) - sum_of_g * part) * scale",
+)
+def _batch_norm_gradient(
+    g: Array, normalized: Array, sum_of_g: Array, sum_of_product: Array, scale: Array, part: float
+) -> Array:
+    x = normalized * (sum_of_product * -part)
+    x += g
+    x -= sum_of_g * part
+    x *= scale
+    return x
 
 
 def normalize(x: Any, mean: Any, var: Any, weight: Any = None, bias: Any = None, *, eps: float = 1e-5) -> Any:
@@ -130,7 +174,7 @@ def instance_norm(x: Any, weight: Any = None, bias: Any = None, *, eps: float = 
 @primitive(name="dropout", saves=("mask",))
 def _drop(x: Array, *, p: float) -> Any:
     """Dropout in training."""
-    mask = (backend.uniform(x.shape, dtype=x.dtype, device=device_of(x)) >= p).astype(x.dtype)
+    mask = (uniform(x.shape, dtype=x.dtype, device=device_of(x)) >= p).astype(x.dtype)
     mask *= 1.0 / (1.0 - p)
     return x * mask, mask
 

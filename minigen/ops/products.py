@@ -54,16 +54,16 @@ def linear(x: Array, weight: Array, bias: Array | None = None) -> Array:
     """x W^T + b, with x (..., in), weight (out, in), bias (out,)."""
     if weight.ndim != 2 or x.ndim < 1 or x.shape[-1] != weight.shape[1]:
         raise ValueError(f"x has {x.shape[-1:]} features {x.shape} but weight (out, in) is {weight.shape}")
-    out = x @ weight.T
+    out = _rows(x) @ weight.T
     if bias is not None:
         if bias.shape != weight.shape[:1]:
             raise ValueError(f"expects a bias {weight.shape[:1]} for weight {weight.shape}, got {bias.shape}")
         out += bias
-    return out
+    return _unfolded(out, x.shape[:-1])
 
 
 linear.derivatives(
-    x=lambda g, weight: matmul(g, weight),
+    x=lambda g, weight: _unfolded(matmul(_rows(g), weight), g.shape[:-1]),
     weight=lambda g, x: matmul(permute_dims(_rows(g)), _rows(x)),
     bias=lambda g: g,
 )
@@ -72,6 +72,11 @@ linear.derivatives(
 def _rows(x: Any) -> Any:
     """(..., n) as (rows, n)"""
     return x if x.ndim == 2 else reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))
+
+
+def _unfolded(rows: Any, leading: Shape) -> Any:
+    """(rows, n) as (*leading, n)"""
+    return rows if len(leading) == 1 else reshape(rows, (*leading, rows.shape[1]))
 
 
 # -- Einstein summation ----------------------------------------------------------------------------------------------

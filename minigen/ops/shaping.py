@@ -6,7 +6,7 @@ from itertools import accumulate
 from typing import Any
 
 from minigen.autograd import primitive, raw
-from minigen.backend import Array, Shape, array_module, is_array
+from minigen.backend import Array, Shape, add_at, array_module, is_array
 
 __all__ = [
     "reshape", "flatten", "permute_dims", "swapaxes", "squeeze", "expand_dims", "broadcast_to", "repeat", "flip",
@@ -167,7 +167,7 @@ def scatter_add(g: Array, index: Any, shape: Shape) -> Array:
     out = xp.zeros(shape, dtype=g.dtype)
     parts = index if isinstance(index, tuple) else (index,)
     if any(is_array(part) and part.dtype.kind != "b" for part in parts):
-        xp.add.at(out, index, g)  # a place may be indexed more than once
+        add_at(out, index, g)  # a place may be indexed more than once
     else:
         out[index] = g
     return out

@@ -1,7 +1,7 @@
 """Optimizers, schedules of their learning rates, and averages of weights."""
 
 from minigen.optim.average import WeightEMA
-from minigen.optim.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop, clip_grad_norm
+from minigen.optim.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop, clip_grad_norm, grad_norm
 from minigen.optim.schedules import cosine_decay, linear_decay
 
 __all__ = [
@@ -13,5 +13,6 @@ __all__ = [
     "WeightEMA",
     "clip_grad_norm",
     "cosine_decay",
+    "grad_norm",
     "linear_decay",
 ]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from minigen.autograd import Tensor
-from minigen.backend import Array, blocks
+from minigen.backend import Array, blocks, flattened, memory_order, row_major
 from minigen.nn.module import Module, load_arrays
 
 
@@ -31,7 +31,7 @@ class WeightEMA:
             raise ValueError(f"WeightEMA: expects decay in [0, 1), got {decay}")
         self.module, self.decay = module, decay
         self.updates = 0
-        self.average = {name: x.data.copy() for name, x in self._averaged()}
+        self.average = {name: x.data.copy(order="K") for name, x in self._averaged()}
 
     def _averaged(self) -> Iterator[tuple[str, Tensor]]:
         return ((name, x) for name, x in self.module.named_tensors() if x.dtype.kind == "f")
@@ -41,7 +41,8 @@ class WeightEMA:
         self.updates += 1
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
         for name, p in self._averaged():
-            average, current = self.average[name].reshape(-1), p.data.reshape(-1)
+            order = memory_order(p.data)
+            average, current = (flattened(x, order) for x in (self.average[name], p.data))
             for block in blocks(p.data):
                 average[block] += (1 - decay) * (current[block] - average[block])
 
@@ -63,11 +64,13 @@ class WeightEMA:
 
     def state_dict(self) -> dict[str, Array]:
         """The averages by name, and "number of updates", a name that no attribute has."""
-        return {**self.average, "number of updates": np.array(self.updates)}
+        averages = {name: row_major(x) for name, x in self.average.items()}
+        return {**averages, "number of updates": np.array(self.updates)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from a `state_dict`. `ValueError`, with nothing changed, if it does not fit the module."""
-        own = {name: Tensor(x) for name, x in self.state_dict().items()}
+        updates = Tensor(np.array(self.updates))
+        own = {"number of updates": updates, **{name: Tensor(x) for name, x in self.average.items()}}
         warmed_up = {"number of updates": np.array(10**9)}  # for states of before there was a warm-up
         load_arrays(own, warmed_up | dict(state), type(self).__name__)
-        self.updates = own["number of updates"].item()
+        self.updates = updates.item()

@@ -19,7 +19,9 @@ from typing import Any
 import numpy as np
 
 from minigen.autograd import Tensor
-from minigen.backend import Array, array_module, blocks
+from minigen.autograd.modes import timed
+from minigen.backend import Array, array_module, blocks, flattened, memory_order, ordered, row_major
+from minigen.kernels import kernel
 from minigen.nn.module import Parameter, load_arrays
 
 Parameters = Iterable[Parameter] | Iterable[dict[str, Any]]
@@ -50,7 +52,7 @@ class Optimizer:
         if len({id(p) for p in self.parameters}) < len(self.parameters):
             raise ValueError(f"{type(self).__name__}: got the same parameter twice")
         self.steps = 0
-        zeros = lambda p: array_module(p.data).zeros(p.shape, dtype=p.dtype)
+        zeros = lambda p: array_module(p.data).zeros_like(p.data)  # in the same memory order
         self.state = [{slot: zeros(p) for slot in self.slots} for p in self.parameters]
 
     def _as_groups(self, parameters: Iterable[Any], defaults: dict[str, float]) -> list[dict[str, Any]]:
@@ -75,15 +77,16 @@ class Optimizer:
 
     def decay(self, p: Array, g: Array, lr: float, weight_decay: float) -> Array:
         """The gradient with weight decay: here, that of the loss plus the penalty."""
-        return g + weight_decay * p
+        return _penalized(g, p, weight_decay)
 
     def step(self) -> None:
         """Update every parameter that has a gradient; the others and their state do not change."""
         self.steps += 1
         states = iter(self.state)
-        for group in self.groups:
-            for parameter in group["params"]:
-                self._move(parameter, next(states), self._lr_of(group), group["weight_decay"])
+        with timed("optimizer"):
+            for group in self.groups:
+                for parameter in group["params"]:
+                    self._move(parameter, next(states), self._lr_of(group), group["weight_decay"])
 
     def _lr_of(self, group: dict[str, Any]) -> float:
         return self.lr * (group["lr"] / self._initial_lr)
@@ -92,8 +95,10 @@ class Optimizer:
         """Update one parameter, block by block."""
         if parameter.grad is None:
             return
-        data = parameter.data if parameter.data.flags.c_contiguous else parameter.data.copy()
-        arrays = [x.reshape(-1) for x in (data, parameter.grad.data, *state.values())]
+        order = memory_order(next(iter(state.values()), parameter.data))
+        data = ordered(parameter.data, order)
+        g = parameter.grad.data.astype(data.dtype, copy=False)
+        arrays = [flattened(x, order) for x in (data, g, *state.values())]
         for block in blocks(data):
             p, g, *slots = [x[block] for x in arrays]
             self.update(p, self.decay(p, g, lr, weight_decay) if weight_decay else g, lr, *slots)
@@ -106,13 +111,15 @@ class Optimizer:
 
     def state_dict(self) -> dict[str, Array]:
         """The state as arrays: "steps", and for each parameter by its number and the slot, such as "0.exp_avg"."""
-        state = {f"{i}.{slot}": x for i, slots in enumerate(self.state) for slot, x in slots.items()}
-        return {"steps": np.array(self.steps), **state}
+        return {"steps": np.array(self.steps), **{name: row_major(x) for name, x in self._slots().items()}}
+
+    def _slots(self) -> dict[str, Array]:
+        return {f"{i}.{slot}": x for i, slots in enumerate(self.state) for slot, x in slots.items()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from a `state_dict`. `ValueError`, with nothing changed, if it does not fit the parameters."""
         steps = Tensor(np.array(self.steps))
-        own = {name: Tensor(x) for name, x in self.state_dict().items() if name != "steps"}
+        own = {name: Tensor(x) for name, x in self._slots().items()}
         load_arrays({"steps": steps, **own}, state, type(self).__name__)
         self.steps = steps.item()
 
@@ -134,6 +141,11 @@ def _check(owner: object, **settings: tuple[Any, bool, str]) -> None:
             raise ValueError(f"{type(owner).__name__}: expects {name} {expected}, got {value}")
 
 
+@kernel("T g, T p, T w", "T out", "out = g + w * p")
+def _penalized(g: Array, p: Array, w: float) -> Array:
+    return g + w * p
+
+
 class SGD(Optimizer):
     """Stochastic gradient descent with momentum (Polyak 1964): v = momentum v + g,  p -= lr v."""
 
@@ -144,14 +156,25 @@ class SGD(Optimizer):
         self.momentum = momentum
 
     def update(self, p: Array, g: Array, lr: float, *state: Array) -> None:
-        for v in state:
-            v *= self.momentum
-            v += g
-            g = v
-        p -= lr * g
+        if self.momentum:
+            _sgd_with_momentum(g, lr, self.momentum, p, *state)
+        else:
+            _sgd(g, lr, p)
 
     def extra_repr(self) -> str:
         return f", momentum={self.momentum}" if self.momentum else ""
+
+
+@kernel("T g, T lr", "T p", "p -= lr * g")
+def _sgd(g: Array, lr: float, p: Array) -> None:
+    p -= lr * g
+
+
+@kernel("T g, T lr, T momentum", "T p, T v", "v = momentum * v + g; p -= lr * v")
+def _sgd_with_momentum(g: Array, lr: float, momentum: float, p: Array, v: Array) -> None:
+    v *= momentum
+    v += g
+    p -= lr * v
 
 
 class Adam(Optimizer):
@@ -179,25 +202,35 @@ class Adam(Optimizer):
         self.betas, self.eps = betas, eps
 
     def update(self, p: Array, g: Array, lr: float, *state: Array) -> None:
-        m, v = state
-        b1, b2 = self.betas
-        t = (1 - b1) * g  # one temporary array for everything
-        m *= b1
-        m += t
-        array_module(g).multiply(g, g, out=t)
-        t *= 1 - b2
-        v *= b2
-        v += t
         # lr m' / (sqrt(v') + eps), with both bias corrections applied to numbers instead of arrays
+        b1, b2 = self.betas
         correction = math.sqrt(1 - b2**self.steps)
-        array_module(v).sqrt(v, out=t)
-        t += self.eps * correction
-        array_module(v).divide(m, t, out=t)
-        t *= lr * correction / (1 - b1**self.steps)
-        p -= t
+        lr = lr * correction / (1 - b1**self.steps)
+        _adam(g, lr, b1, b2, self.eps * correction, p, *state)
 
     def extra_repr(self) -> str:
         return f", betas={self.betas}"
+
+
+@kernel(
+    "T g, T lr, float64 b1, float64 b2, T eps",
+    "T p, T m, T v",
+    "m = T(b1) * m + T(1 - b1) * g; v = T(b2) * v + T(1 - b2) * g * g; p -= lr * m / (sqrt(v) + eps)",
+)
+def _adam(g: Array, lr: float, b1: float, b2: float, eps: float, p: Array, m: Array, v: Array) -> None:
+    xp = array_module(g)
+    t = (1 - b1) * g  # one temporary array for everything
+    m *= b1
+    m += t
+    xp.multiply(g, g, out=t)
+    t *= 1 - b2
+    v *= b2
+    v += t
+    xp.sqrt(v, out=t)
+    t += eps
+    xp.divide(m, t, out=t)
+    t *= lr
+    p -= t
 
 
 class AdamW(Adam):
@@ -241,19 +274,28 @@ class RMSprop(Optimizer):
         self.alpha, self.eps = alpha, eps
 
     def update(self, p: Array, g: Array, lr: float, *state: Array) -> None:
-        (v,) = state
-        v *= self.alpha
-        t = g * g
-        t *= 1 - self.alpha
-        v += t
-        array_module(v).sqrt(v, out=t)
-        t += self.eps
-        array_module(v).divide(g, t, out=t)
-        t *= lr
-        p -= t
+        _rmsprop(g, lr, self.alpha, self.eps, p, *state)
 
     def extra_repr(self) -> str:
         return f", alpha={self.alpha}"
+
+
+@kernel(
+    "T g, T lr, float64 alpha, T eps",
+    "T p, T v",
+    "v = T(alpha) * v + T(1 - alpha) * g * g; p -= lr * g / (sqrt(v) + eps)",
+)
+def _rmsprop(g: Array, lr: float, alpha: float, eps: float, p: Array, v: Array) -> None:
+    xp = array_module(g)
+    v *= alpha
+    t = g * g
+    t *= 1 - alpha
+    v += t
+    xp.sqrt(v, out=t)
+    t += eps
+    xp.divide(g, t, out=t)
+    t *= lr
+    p -= t
 
 
 def clip_grad_norm(parameters: Iterable[Parameter], max_norm: float) -> float:
@@ -263,9 +305,17 @@ def clip_grad_norm(parameters: Iterable[Parameter], max_norm: float) -> float:
     """
     if max_norm <= 0:
         raise ValueError(f"clip_grad_norm: expects max_norm > 0, got {max_norm}")
-    gradients = [p.grad for p in parameters if p.grad is not None]
-    norm = math.sqrt(sum(float((g.data.astype(np.float64) ** 2).sum()) for g in gradients))
+    parameters = list(parameters)
+    norm = float(grad_norm(parameters))
     if norm > max_norm:
-        for g in gradients:
-            g.data *= max_norm / norm
+        for p in parameters:
+            if p.grad is not None:
+                p.grad.data *= max_norm / norm
     return norm
+
+
+def grad_norm(parameters: Iterable[Parameter]) -> Array:
+    """The norm of all gradients together, in float64: a 0-d array on their device, for which nothing waits."""
+    gradients = (p.grad.data for p in parameters if p.grad is not None)
+    total = sum(array_module(g).square(g, dtype=np.float64).sum() for g in gradients)
+    return array_module(total).sqrt(total)

@@ -15,9 +15,10 @@ import numpy as np
 
 from minigen.autograd import Tensor, grad
 from minigen.autograd.primitives import identity
-from minigen.backend import Array, Device, array_module, as_array, default_dtype, device, separate_random
+from minigen.backend import Array, Device, array_module, as_array, default_dtype, device
 from minigen.gradcheck import as_leaves, gradcheck
 from minigen.nn import Module, Parameter
+from minigen.random import separate_random
 
 # -- a call and its derivatives ----------------------------------------------------------------------------------------
 

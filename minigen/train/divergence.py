@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from minigen.autograd import detect_anomaly
-from minigen.backend import array_module
+from minigen.backend import array_module, flattened, memory_order
 from minigen.nn import Module, Parameter
 
 
@@ -34,7 +34,7 @@ def check_overflow(part: str, model: Module) -> None:
     with np.errstate(over="ignore", invalid="ignore"):
         for name, x in model.named_tensors():
             if x.grad is not None:
-                g = x.grad.data.reshape(-1)
+                g = flattened(x.grad.data, memory_order(x.grad.data))
                 sums[f"the gradient of {name}"] = g @ g
             elif not isinstance(x, Parameter):
                 sums[f"the buffer {name}"] = x.data.sum()

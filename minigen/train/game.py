@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
-from minigen.autograd import Tensor, raw
+from minigen.autograd import Tensor
+from minigen.backend import Array, on_host
 from minigen.models.game import Batch, Player, prefix
 from minigen.nn.module import Module, frozen
-from minigen.optim import Optimizer, WeightEMA, clip_grad_norm
+from minigen.optim import Optimizer, WeightEMA, grad_norm
 from minigen.train.diagnostics import Diagnostics
 from minigen.train.divergence import Diverged, check_overflow
-from minigen.train.run import Metrics
+from minigen.train.run import Metrics, figure
 
 
 class Game:
@@ -85,9 +86,14 @@ class Game:
 
         if self.average is not None:
             self.average.update()
-        result = {name: float(raw(value)) for name, value in (losses | norms | others).items()}
-        self.diagnostics.look(result)
+        result = {name: figure(value) for name, value in (losses | norms | others).items()}
+        if all(map(on_host, result.values())):
+            self.diagnostics.look(result)
         return result
+
+    def look(self, metrics: Metrics) -> None:
+        """Look for signs of failure in the metrics of one round, which were on a GPU; `train` calls this."""
+        self.diagnostics.look(metrics)
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
@@ -121,15 +127,16 @@ def frozen_but(own: Module, model: Module) -> Iterator[None]:
         yield
 
 
-def descend(optimizer: Optimizer, loss: Tensor, model: Module) -> float:
+def descend(optimizer: Optimizer, loss: Tensor, model: Module) -> Array:
     """One step down the gradient of `loss`, which is that of a player in `model`; returns the gradient's norm."""
-    value = loss.item()
-    if not math.isfinite(value):
-        raise Diverged(f"the loss is {value}")
+    here = on_host(loss.data)
+    if here and not math.isfinite(loss.item()):
+        raise Diverged(f"the loss is {loss.item()}")
     optimizer.zero_grad()
     loss.backward()
-    norm = clip_grad_norm(optimizer.parameters, math.inf)
-    check_overflow("gan", model)
+    norm = grad_norm(optimizer.parameters)
+    if here:
+        check_overflow("gan", model)
     optimizer.step()
     optimizer.zero_grad()
     return norm

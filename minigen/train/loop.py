@@ -20,7 +20,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from minigen import backend
+from minigen.random import separate_random
 from minigen.train.divergence import Diverged
 from minigen.train.forecast import Forecast, duration
 from minigen.train.interruption import Interruption
@@ -34,7 +34,11 @@ class Step(Protocol):
     """What a checkpoint holds, each with `state_dict` and `load_state_dict`: the modules and the optimizers."""
 
     def __call__(self, images: Any, labels: Any) -> Metrics:
-        """Update from images (N, C, H, W) and labels (N,); returns what the bar and the log show."""
+        """Update from images (N, C, H, W) and labels (N,); returns what the bar and the log show.
+
+        Numbers that are still on a GPU are read when the bar is next drawn, and before a checkpoint is written. A step
+        with a method `look(metrics)` is then told them.
+        """
 
 
 class Batches(Protocol):
@@ -77,11 +81,12 @@ def train(
 
     After Ctrl-C, SIGTERM or SIGHUP, `train` finishes the current step, evaluation or drawing, saves, and raises
     `Interrupted`. A loss, a gradient or any state of training that is not finite raises `Diverged`, which names the
-    step, the part of the model and the last good checkpoint.
+    step, the part of the model and the last good checkpoint; on a GPU only the loss and what a checkpoint holds are
+    looked at, when the bar is drawn and before a checkpoint is written, so that no step has to wait.
     """
     if out == "":
         raise ValueError("train: expects out to be a folder, got ''")
-    run = Run(Path(out), step.parts, settings or {})
+    run = Run(Path(out), step.parts, settings or {}, look=getattr(step, "look", lambda metrics: None))
     shown = {1, epochs, *(round(epochs * i / 12) for i in range(1, 12))}
     with run.opened(resume) as moved, _progress_bar(run, epochs, len(loader)) as bar, Interruption() as interruption:
         if moved:
@@ -105,7 +110,7 @@ def train(
                 run.save_if_older_than(checkpoint_seconds)
             interruption.piece = "the evaluation"
             run.check_finite()
-            with backend.separate_random(seed=0):
+            with separate_random(seed=0):
                 test = evaluate() if evaluate else {}
             run.end_epoch(test)
             interruption.end_if_asked(run)
@@ -116,7 +121,7 @@ def _show(record: dict[str, Any], report: Callable[[dict], str] | None, draw: Ca
     if report:
         _say(bar, report(record))
     if draw:
-        with backend.separate_random(seed=0):
+        with separate_random(seed=0):
             draw(record["epoch"])
 
 
@@ -127,7 +132,8 @@ def _one_step(run: Run, step: Step, images: Any, labels: Any, bar: Any) -> None:
             run.add(step(images, labels))
     except Diverged as error:
         raise run.diverged(run.batch + 1, str(error)) from None
-    bar.update()
+    if bar.update():  # it was just drawn, so it is time to look at what is on a GPU
+        run.read()
     bar.set_postfix({name: f"{value:.4g}" for name, value in run.averages().items()}, refresh=False)
 
 

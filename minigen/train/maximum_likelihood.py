@@ -6,9 +6,10 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from minigen.backend import on_host
 from minigen.optim import Optimizer, clip_grad_norm
 from minigen.train.divergence import Diverged, check_overflow, origin
-from minigen.train.run import Metrics
+from minigen.train.run import Metrics, figure
 
 
 class MaximumLikelihood:
@@ -31,15 +32,16 @@ class MaximumLikelihood:
 
     def __call__(self, images: Any, labels: Any = None) -> Metrics:
         loss = self.model.loss(images, labels)
-        value = loss.item()
-        if not math.isfinite(value):
-            raise Diverged(f"the loss is {value}; {origin(self.model, images, labels)}")
+        here = on_host(loss.data)
+        if here and not math.isfinite(loss.item()):
+            raise Diverged(f"the loss is {loss.item()}; {origin(self.model, images, labels)}")
         self.optimizer.zero_grad()
         loss.backward()
         if self.max_norm is not None:
             clip_grad_norm(self.model.parameters(), self.max_norm)
-        check_overflow("model", self.model)
+        if here:
+            check_overflow("model", self.model)
         if self.schedule is not None:
             self.optimizer.lr = self.lr * self.schedule(self.optimizer.steps)
         self.optimizer.step()
-        return {"loss": value}
+        return {"loss": figure(loss)}

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import json
+import math
 import time
-import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any
 
-from minigen import backend
+from minigen.autograd import raw
+from minigen.backend import array_module, on_host, to_numpy
 from minigen.checkpoint import load_checkpoint, load_progress, save_checkpoint
 from minigen.files import atomic_write, locked
+from minigen.random import random_state, set_random_state
 from minigen.train.divergence import Diverged, check_finite
 
-Metrics = dict[str, float]
-RECORD = {"epoch": int, "train": dict, "test": dict, "seconds": float}
-"""What the log says of an epoch: the means of its steps' metrics, the test set's metrics, and the run's time so far."""
+Metrics = dict[str, Any]
+"""Numbers by name. Those that a GPU computes are 0-d arrays, for which nothing waits until `Run.read` fetches them."""
 
 
 class Run:
@@ -26,14 +27,22 @@ class Run:
 
     parts      what the checkpoint holds: modules and optimizers by name
     settings   what affects training; a run is resumed only with the same values
+    look       called with the metrics of each step that `read` has fetched
     """
 
-    def __init__(self, out: Path, parts: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
-        self.out, self.parts = out, parts
+    def __init__(
+        self,
+        out: Path,
+        parts: Mapping[str, Any],
+        settings: Mapping[str, Any],
+        look: Callable[[Metrics], None] = lambda metrics: None,
+    ) -> None:
+        self.out, self.parts, self.look = out, parts, look
         self.settings = json.loads(json.dumps(dict(settings)))  # as a checkpoint gives them back: tuples become lists
         self.checkpoint, self.log_file = out / "checkpoint.safetensors", out / "log.jsonl"
         self.epoch = self.batch = 0  # finished epochs, and finished batches of the present one
         self.sums: Metrics = {}  # of the metrics in the present epoch
+        self.unread: list[Metrics] = []  # of its last steps: they are still on a GPU
         self.log: list[dict[str, Any]] = []
         self.seconds, self.since = 0.0, time.monotonic()  # spent until `since`, the last save
 
@@ -88,11 +97,13 @@ class Run:
         """Restore the state of the checkpoint."""
         progress = load_progress(self.checkpoint)
         self._check_settings(progress.get("settings", {}))
+        try:
+            set_random_state(progress["random"])
+        except ValueError as error:
+            raise ValueError(f"{self.checkpoint}: {error}") from None
         load_checkpoint(self.checkpoint, self.parts)
         self.epoch, self.batch, self.sums = progress["epoch"], progress["batch"], progress["sums"]
-        self.seconds = progress["seconds"]
-        backend.set_random_state(progress["random"])
-        self.log = progress["log"] if "log" in progress else read_log(self.log_file, self.epoch)
+        self.seconds, self.log = progress["seconds"], progress["log"]
         self._write_log()
 
     def _check_settings(self, before: dict[str, Any]) -> None:
@@ -104,14 +115,31 @@ class Run:
     # -- progress ----------------------------------------------------------------------------------------------------
 
     def add(self, metrics: Metrics) -> None:
-        """Add the metrics of one more batch."""
+        """Add the metrics of one more batch; those on a GPU wait for `read`."""
         self.batch += 1
+        if all(map(on_host, metrics.values())):
+            self._add_to_sums(metrics)
+        else:
+            self.unread.append(metrics)
+
+    def read(self) -> None:
+        """Fetch the metrics that are still on a GPU; `Diverged`, which names the step, if one is NaN or infinite."""
+        first = self.batch - len(self.unread) + 1
+        unread, self.unread = self.unread, []
+        for number, metrics in enumerate(fetched(unread), first):
+            for name, value in metrics.items():
+                if not math.isfinite(value):
+                    raise self.diverged(number, f"the {name.replace('_', ' ')} is {value}")
+            self._add_to_sums(metrics)
+            self.look(metrics)
+
+    def _add_to_sums(self, metrics: Metrics) -> None:
         for name, value in metrics.items():
             self.sums[name] = self.sums.get(name, 0.0) + value
 
     def averages(self) -> Metrics:
-        """The mean metrics of the present epoch so far."""
-        return {name: value / self.batch for name, value in self.sums.items()}
+        """The mean metrics of the present epoch so far, without those that have not been read."""
+        return {name: value / (self.batch - len(self.unread)) for name, value in self.sums.items()}
 
     def end_epoch(self, test: Metrics) -> None:
         """Log the epoch and save."""
@@ -134,7 +162,7 @@ class Run:
             "batch": self.batch,
             "sums": self.sums,
             "seconds": self.seconds,
-            "random": backend.random_state(),
+            "random": random_state(),
             "log": self.log,
             "settings": self.settings,
         }
@@ -152,7 +180,8 @@ class Run:
     # -- when numbers are not finite ---------------------------------------------------------------------------------
 
     def check_finite(self) -> None:
-        """Raise `Diverged` if anything that a checkpoint holds is NaN or infinite."""
+        """Raise `Diverged` if a metric or anything that a checkpoint holds is NaN or infinite."""
+        self.read()
         try:
             for part, owner in self.parts.items():
                 check_finite(part, owner)
@@ -168,22 +197,15 @@ class Run:
         return Diverged(f"epoch {self.epoch + 1}, step {step}: {what}; {good}")
 
 
-def read_log(path: Path, epochs: int) -> list[dict[str, Any]]:
-    """The records of the first `epochs` epochs in a log. Warns of lines that are no records, and of missing epochs.
+def figure(x: Any) -> Any:
+    """A tensor or array of one number as a metric: a float, but on a GPU the array, which is not waited for."""
+    return float(raw(x)) if on_host(raw(x)) else raw(x)
 
-    Used for old checkpoints, which do not hold the log.
-    """
-    records = {}
-    for number, line in enumerate(path.read_bytes().splitlines() if path.exists() else [], start=1):
-        try:
-            record = json.loads(line)
-        except (ValueError, RecursionError):
-            record = None
-        if isinstance(record, dict) and all(isinstance(record.get(name), kind) for name, kind in RECORD.items()):
-            records[record["epoch"]] = record
-        else:
-            warnings.warn(f"{path}: line {number} is not a record of an epoch and is left out", stacklevel=2)
-    missing = [epoch for epoch in range(1, epochs + 1) if epoch not in records]
-    if missing:
-        warnings.warn(f"{path}: has no record of epochs {missing}", stacklevel=2)
-    return [records[epoch] for epoch in range(1, epochs + 1) if epoch in records]
+
+def fetched(metrics: list[Metrics]) -> list[Metrics]:
+    """The same metrics as numbers; all that are on a GPU come in one transfer."""
+    arrays = [x for step in metrics for x in step.values() if not on_host(x)]
+    if not arrays:
+        return metrics
+    numbers = iter(to_numpy(array_module(arrays[0]).stack(arrays)).tolist())
+    return [{name: x if on_host(x) else next(numbers) for name, x in step.items()} for step in metrics]

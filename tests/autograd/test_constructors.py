@@ -10,7 +10,8 @@ import pytest
 
 import minigen
 from minigen.autograd import Tensor, tensor
-from minigen.backend import Device, default_dtype, manual_seed
+from minigen.backend import Device, default_dtype
+from minigen.random import manual_seed
 
 OF_A_SHAPE: dict[str, Callable[..., Tensor]] = {
     "zeros": minigen.zeros,

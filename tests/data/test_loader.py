@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minigen import backend
-from minigen.backend import default_dtype, manual_seed, to_numpy, uniform
+from minigen import backend, random
+from minigen.backend import default_dtype, to_numpy
 from minigen.data import Dataset, Loader
 from minigen.data.loader import binarize
+from minigen.random import STREAMS, manual_seed, separate_random, uniform
 
 
 def _gpu() -> str:
@@ -135,11 +136,23 @@ def test_epochs_and_seeds_differ() -> None:
     assert len({tuple(order) for order in orders}) == 9
 
 
-def test_no_two_uses_share_their_random_numbers() -> None:
-    loader = Loader(dataset())
-    keys = [(0,), *((1, e) for e in range(3)), *((2, e, b) for e in range(3) for b in range(3))]
-    draws = {loader._generator(*key).integers(1 << 60) for key in keys}
-    assert len(draws) == len(keys) and np.random.default_rng(0).integers(1 << 60) not in draws
+def test_no_two_uses_share_their_random_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[tuple] = []
+    take = random._take
+    monkeypatch.setattr(random, "_take", lambda: taken.append(words := take()) or words)
+    for seed in (0, 1):
+        manual_seed(seed)
+        uniform((3,))
+        with separate_random(seed):
+            uniform((3,))
+        for binarization in ("fixed", "dynamic"):
+            loader = Loader(dataset(), 8, seed=seed, flip=True, binarization=binarization)  # type: ignore[arg-type]
+            for e in range(2):
+                epoch(loader, e)
+    once = [words for words in taken if words[1] in (STREAMS.index(stream) for stream in ("model", "evaluation"))]
+    assert len(once) == len(set(once)) == 4
+    # Each loader: the order of each epoch, and the flips of each batch; one the pixels once, the other in each batch.
+    assert len(set(taken)) == 2 * (2 + 2 + 2 * 3 + 1 + 2 * 3)
 
 
 def test_batches_are_the_takers_to_change() -> None:
@@ -156,18 +169,13 @@ def test_batches_are_the_takers_to_change() -> None:
 # -- what becomes of the pixels --------------------------------------------------------------------------------
 
 
-class EveryNumber:
-    """A stand-in for a generator: the numbers that `integers` may give, each once along the first axis."""
-
-    def integers(self, low: int, high: int, size: tuple[int, ...], dtype: Any) -> np.ndarray:
-        assert size[0] == high - low
-        return np.broadcast_to(np.arange(low, high, dtype=dtype)[:, None], size)
-
-
-def test_binary_pixels_have_exactly_their_probability() -> None:
-    images = np.broadcast_to(np.arange(256, dtype=np.uint8), (255, 256))
-    ones = binarize(images, EveryNumber()).sum(axis=0)  # type: ignore[arg-type]
-    assert ones.tolist() == list(range(256))  # of 255 equally likely numbers
+@pytest.mark.parametrize("value", [0, 1, 2, 64, 127, 128, 253, 254, 255])
+def test_binary_pixels_have_their_probability(value: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of all the numbers that `uniform` may give, each once, as many give 1 as should: 0 and 255 always do the same."""
+    every = np.arange(2**24, dtype="float32") / 2**24
+    monkeypatch.setattr("minigen.data.loader.uniform", lambda shape, high, **kwargs: every * np.float32(high))
+    ones = np.count_nonzero(binarize(np.broadcast_to(np.uint8(value), every.shape)))
+    assert ones == pytest.approx(2**24 * value / 255, abs=1 if 0 < value < 255 else 0)
 
 
 def test_binary_pixels_are_drawn_with_that_probability(device: str) -> None:

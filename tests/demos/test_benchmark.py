@@ -5,67 +5,87 @@ Times are never compared: where a table of times is checked, the clock is the te
 
 from __future__ import annotations
 
-import re
+import json
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-import benchmark
-from common import torch_twins
-from minigen import backend
+from benchmarks import Ratio, Times, growth, launches, torch_twins
+from benchmarks.convolutions import CONVOLUTIONS, Convolution, our_convolution, their_convolution
+from benchmarks.models import AUTOREGRESSIVE, MODELS, example
 from minigen.autograd import Tensor
 from minigen.models.autoregressive import Autoregressive
+from minigen.random import manual_seed, normal
 
-SMALL = ["--repeat", 1, "--size", 8, "--sizes", 8, 10, "--batch-sizes", 1, 3, "--naive-seconds", 0]
+SMALL = ["--repeat", 1, "--size", 8, "--sizes", 8, 12, "--batch-sizes", 1, 3, "--naive-seconds", 0]
+QUICKLY_MADE = [name for name in MODELS if name != "dcgan-64"]
 
 
 @pytest.mark.parametrize("alone", [True, False], ids=["without PyTorch", "with it where it is installed"])
 def test_every_model_is_in_every_table(
-    alone: bool, run_demo: Callable, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+    alone: bool, run_demo: Callable, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     if alone:
         monkeypatch.setattr(torch_twins, "torch", None)
-    sections = {"steps": benchmark.MODELS, "sampling": benchmark.AUTOREGRESSIVE, "growth": benchmark.MODELS}
-    run_demo("benchmark", *SMALL, "--only", *sections)
-    head, *tables = re.split(rf"^(?:{'|'.join(sections)})$", capsys.readouterr().out, flags=re.MULTILINE)
-    assert (" threads; " in head) and ("PyTorch is not installed: minigen alone" in head) == (torch_twins.torch is None)
-    for models, table in zip(sections.values(), tables, strict=True):
-        assert set(re.findall(r"^([a-z]+) ", table, re.MULTILINE)) - {"model"} == set(models)
-    assert len(re.findall(r"\d / \S+ +\d+\.\d\d / ", tables[0])) == (0 if torch_twins.torch is None else 4)  # ratios
-    assert len(re.findall(r"1 of 8 .* (\d) of \1$", tables[1], re.MULTILINE)) == 8
+    compared = torch_twins.torch is not None
+    tables = ("steps", "sampling", "growth", "engine", "launches")
+    run_demo("benchmark", *SMALL, "--only", *tables, "--models", *QUICKLY_MADE, "--out", tmp_path)
+    head = capsys.readouterr().out.partition("\n")[0]
+    assert (" threads; " in head) and ("PyTorch is not installed: minigen alone" in head) == (not compared)
+    found = json.loads((tmp_path / "benchmark.json").read_text())
+    assert found["machine"] == head and [*found["tables"]] == [*tables]
+    for name, models in {"steps": QUICKLY_MADE, "growth": QUICKLY_MADE, "sampling": AUTOREGRESSIVE}.items():
+        assert {row["model"] for row in found["tables"][name]} == {*models}
+    assert all(("ratio" in row) == compared for row in found["tables"]["steps"])
+    assert (tmp_path / "ratios.png").exists() == compared
+    text = (tmp_path / "benchmark.md").read_text()
+    assert all(f"| {name} | " in text for name in QUICKLY_MADE) and text.count("## ") == len(tables)
+    assert [row["the_same_images"] for row in found["tables"]["sampling"]] == ["1 of 1", "3 of 3"] * 4
+
+
+def test_memory_is_measured_in_processes_of_their_own(run_demo: Callable, tmp_path: Path) -> None:
+    run_demo("benchmark", "--only", "memory", "--models", "vae", "--size", 8, "--out", tmp_path)
+    (row,) = json.loads((tmp_path / "benchmark.json").read_text())["tables"]["memory"]
+    assert 1 <= row["minigen"] < 1000
+
+
+def test_launches_are_those_of_the_second_step() -> None:
+    first, second = launches.a_step("vae", 8, 2), launches.a_step("vae", 8, 2)
+    assert first == second and first["launches"] > 50
 
 
 # -- PyTorch's twins ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("case", [case for case in benchmark.CONVOLUTIONS if case.kernel < 7 and case.side > 7])
-def test_both_libraries_compute_the_same_convolution(case: benchmark.Convolution) -> None:
+@pytest.mark.parametrize("case", [case for case in CONVOLUTIONS if case.kernel < 7 and case.side > 7])
+def test_both_libraries_compute_the_same_convolution(case: Convolution) -> None:
     """A small one of each kind, and both gradients."""
     pytest.importorskip("torch")
     case = case._replace(images=2, inputs=3, side=7, outputs=2)
     arrays = case.arrays()
-    pairs = zip(benchmark.our_convolution(case, *arrays), benchmark.their_convolution(case, *arrays), strict=True)
+    pairs = zip(our_convolution(case, *arrays), their_convolution(case, *arrays), strict=True)
     for part, (ours, theirs) in enumerate(pairs):
         a, b = (f()[0] if part else f() for f in (ours, theirs))
         np.testing.assert_allclose(a.numpy(), b.detach().numpy(), rtol=1e-3, atol=1e-3)
 
 
-@pytest.mark.parametrize("name", ["vae", "pixelcnn"])
+@pytest.mark.parametrize("name", ["vae", "vae-conv", *AUTOREGRESSIVE, "pixelcnn-rgb"])
 def test_a_twin_has_the_loss_and_the_gradients(name: str) -> None:
     torch = pytest.importorskip("torch")
-    model, x = benchmark.example(name, 8, 5)
-    twin, images = torch_twins.Twin(model), torch.from_numpy(x).float()
-    backend.manual_seed(1)
+    model, x = example(name, 8, 5)
+    twin, images = torch_twins.Twin(model), torch.from_numpy(x)
+    manual_seed(1)
     loss = model.loss(x)  # type: ignore[attr-defined]
-    if name == "vae":
-        backend.manual_seed(1)
-        noise = torch.from_numpy(backend.normal((5, model.latent_dim)))  # type: ignore[attr-defined]
-        value = torch_twins.vae_loss(twin, model, images, noise)  # type: ignore[arg-type]
+    if name.startswith("vae"):
+        manual_seed(1)
+        noise = torch.from_numpy(normal((5, model.latent_dim)))  # type: ignore[attr-defined]
+        value = torch_twins.vae_loss(twin, model, images.float(), noise)  # type: ignore[arg-type]
     else:
-        value = torch_twins.pixelcnn_loss(twin, model, images)  # type: ignore[arg-type]
+        value = torch_twins.autoregressive_loss(twin, model, images)  # type: ignore[arg-type]
     loss.backward()
     value.backward()
     assert value.item() == pytest.approx(loss.item(), rel=1e-4)
@@ -80,7 +100,7 @@ def test_the_twins_of_the_players_compute_the_same(name: str, monkeypatch: pytes
     monkeypatch.setattr("torch.nn.functional.dropout", lambda x, p: x)
     monkeypatch.setattr("minigen.ops.dropout", lambda x, p, training: x)
     gan: Any
-    gan, x = benchmark.example(name, 8, 5)
+    gan, x = example(name, 8, 5)
     twin, flat = torch_twins.Twin(gan), name == "gan"
     z = gan.noise(5)
     noise = torch.from_numpy(z.numpy()).reshape(5, -1, *(() if flat else (1, 1)))
@@ -94,9 +114,9 @@ def test_the_twins_of_the_players_compute_the_same(name: str, monkeypatch: pytes
 
 
 def test_exponents_and_ratios() -> None:
-    assert benchmark.exponent([2, 3, 7], [5 * n**1.5 for n in (2, 3, 7)]) == pytest.approx(1.5)
-    columns = benchmark.columns([[2.0, 6.0, 3.0], [4.0, 5.0, 6.0]])
-    assert " ".join(columns.split()) == "2.0 / 3.0 4.0 / 5.0 0.50 / 0.60"
+    assert growth.exponent([2, 3, 7], [5 * n**1.5 for n in (2, 3, 7)]) == pytest.approx(1.5)
+    ours, theirs = Times([2.0, 6.0, 3.0]), Times([4.0, 5.0, 6.0])
+    assert [str(x) for x in (ours, theirs, Ratio(ours, theirs))] == ["2.0 / 3.0", "4.0 / 5.0", "0.50 / 0.60"]
 
 
 @pytest.mark.parametrize(("limit", "rows", "about"), [(["--full"], 5, ""), (["--naive-seconds", 1.5], 2, "~")])

@@ -17,10 +17,11 @@ from PIL import Image
 import latent as demo
 from minigen import nn
 from minigen.autograd import Tensor
-from minigen.backend import normal, to_numpy
+from minigen.backend import to_numpy
 from minigen.data import Dataset
 from minigen.evaluate import latent
 from minigen.models import DCGAN
+from minigen.random import normal
 
 FIRSTS, SECONDS = ("zero", "one", "two", "three"), ("red", "green", "blue")
 

@@ -11,7 +11,7 @@ import pytest
 
 from minigen import evaluate, load, optim, save, train
 from minigen.autograd import Tensor
-from minigen.backend import Device, manual_seed, random_state, to_numpy
+from minigen.backend import Device, to_numpy
 from minigen.data import Dataset, Loader
 from minigen.evaluate import judge as module
 from minigen.evaluate.frechet import frechet_distance
@@ -23,6 +23,7 @@ from minigen.evaluate.judge import (
     report_on,
     trained_classifier,
 )
+from minigen.random import manual_seed, random_state
 
 # -- the classifier ----------------------------------------------------------------------------------------------------
 

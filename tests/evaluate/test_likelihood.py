@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minigen import backend, nn
+from minigen import nn
 from minigen.autograd import Tensor
-from minigen.backend import Device, manual_seed, random_state
+from minigen.backend import Device
 from minigen.data import Dataset, Loader
 from minigen.evaluate import bits_per_dim, evaluating, mean_over
+from minigen.random import manual_seed, normal, random_state
 
 
 def dataset(n: int, channels: int = 1, size: int = 2) -> Dataset:
@@ -72,7 +73,7 @@ def test_the_model_is_in_evaluation_mode_and_nothing_is_recorded(device: Device)
 
 def test_the_random_numbers_go_on_as_if_nothing_had_been() -> None:
     loader, m = Loader(dataset(5), 2), model()
-    noisy = lambda images, labels: Tensor(backend.normal((len(images),)))
+    noisy = lambda images, labels: Tensor(normal((len(images),)))
     manual_seed(1)
     before = random_state()
     first, second = (mean_over(loader, noisy, m) for _ in range(2))

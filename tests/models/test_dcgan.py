@@ -172,7 +172,7 @@ def test_labels_matter_to_both_players(device: Device) -> None:
     assert not np.allclose(others.numpy(), logits.numpy(), rtol=1e-3)
     with pytest.raises(ValueError, match=r"^DCGAN: expects labels, got none$"):
         gan.sample(2)
-    with pytest.raises(ValueError, match=r"^one_hot: expects integers \(N,\) in 0 ... 2"):
+    with pytest.raises(ValueError, match=r"^DCGAN: expects integers \(N,\) in 0 ... 2"):
         gan.sample(2, np.array([0, 3]))
     with pytest.raises(ValueError, match=r"^DCGAN: expects no labels, it has no classes$"):
         DCGAN((1, 8, 8), 4, 2).sample(2, labels[:2])

@@ -10,10 +10,11 @@ import pytest
 
 from minigen import nn, ops
 from minigen.autograd import Tensor, no_grad, tensor
-from minigen.backend import Device, default_dtype, device_of, manual_seed, to_numpy
+from minigen.backend import Device, default_dtype, device_of, to_numpy
 from minigen.gradcheck import gradcheck
 from minigen.models import GAN, Batch, MLPDiscriminator, MLPGenerator, Tricks
 from minigen.models.objectives import OBJECTIVES
+from minigen.random import manual_seed
 
 every_objective = pytest.mark.parametrize("objective", OBJECTIVES)
 
@@ -260,7 +261,7 @@ def test_labels_where_there_are_none_and_none_where_there_are() -> None:
         with pytest.raises(ValueError, match=r"^GAN: expects labels, got none$"):
             call()
     for wrong in (np.array([0, 3]), np.array([-1, 0]), np.array([0.0, 1.0]), np.array([[0, 1]])):
-        with pytest.raises(ValueError, match=r"^one_hot: expects integers \(N,\) in 0 ... 2, got "):
+        with pytest.raises(ValueError, match=r"^GAN: expects integers \(N,\) in 0 ... 2, got "):
             of_classes.sample(2, wrong)
 
 

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from minigen import ops
 from minigen.autograd import Tensor, tensor
-from minigen.backend import manual_seed
 from minigen.gradcheck import gradcheck
 from minigen.models.objectives import OBJECTIVES, gradient_penalty
+from minigen.random import manual_seed
 from minigen.testing.strategies import SEEDS
 
 every_objective = pytest.mark.parametrize("name", OBJECTIVES)

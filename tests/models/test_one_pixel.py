@@ -16,10 +16,11 @@ from models.test_autoregressive import MODELS, build, every_model, images, raste
 
 from minigen import nn, ops
 from minigen.autograd import no_grad
-from minigen.backend import default_dtype, manual_seed
+from minigen.backend import default_dtype
 from minigen.models import GatedPixelCNN, PixelCNN, PixelRNN, autoregressive, one_pixel
 from minigen.models.autoregressive import Autoregressive
 from minigen.models.gated_pixelcnn import GatedLayer
+from minigen.random import manual_seed
 
 
 def set_initial_states(model: nn.Module) -> None:

@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 
 from minigen import backend, distributions, nn, ops
 from minigen.autograd import Tensor, no_grad
-from minigen.backend import Device, default_dtype, manual_seed, normal
+from minigen.backend import Device, default_dtype
 from minigen.distributions import Normal
 from minigen.models import VAE
 from minigen.models.likelihoods import LIKELIHOODS, Likelihood
 from minigen.models.vae import ARCHITECTURES
 from minigen.optim import Adam
+from minigen.random import manual_seed, normal
 from minigen.testing import check_module
 
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from minigen import nn
 from minigen.autograd import grad, tensor
-from minigen.backend import Device, manual_seed, to_numpy
+from minigen.backend import Device, to_numpy
+from minigen.random import manual_seed
 from minigen.testing.strategies import SEEDS, shapes
 
 

@@ -6,14 +6,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+import strict_cupy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minigen import nn, ops
+from minigen import nn, ops, optim
 from minigen.autograd import grad, tensor
 from minigen.backend import Device, default_dtype
 from minigen.nn.convolution import causal_mask, colour_of
 from minigen.ops.convolution import naive_conv2d
+from minigen.ops.im2col import LiveTaps, weight_matrix
 from minigen.testing.strategies import SEEDS
 
 # -- plain and transposed ----------------------------------------------------------------------------------------------
@@ -268,6 +270,15 @@ def test_masked_weights_do_nothing(device: Device) -> None:
     np.testing.assert_array_equal(layer(x).numpy(), y)
 
 
+def test_the_mask_goes_to_a_gpu_once(gpu_standin: Device) -> None:
+    with gpu_standin:
+        layer, x = nn.MaskedConv2d(3, 6, 3, "A", colours=3), tensor(np.ones((2, 3, 4, 4), "float32"))
+        layer(x)
+        with strict_cupy.count() as counts, strict_cupy.no_sync():
+            layer(x).sum().backward()
+    assert counts.uploads == 0
+
+
 def test_the_mask_is_not_saved_and_the_layer_moves(gpu_standin: Device) -> None:
     layer = nn.MaskedConv2d(1, 2, 3, "A")
     assert list(layer.state_dict()) == ["weight", "bias"]
@@ -294,3 +305,16 @@ def test_the_mask_is_not_saved_and_the_layer_moves(gpu_standin: Device) -> None:
 def test_masked_conv2d_errors(arguments: tuple, message: str) -> None:
     with pytest.raises(ValueError, match=f"^MaskedConv2d: {message}"):
         nn.MaskedConv2d(*arguments)
+
+
+@pytest.mark.parametrize("layer", [nn.Conv2d(3, 4, 5), nn.ConvTranspose2d(3, 4, 5), nn.MaskedConv2d(3, 4, 5, "A")])
+def test_the_matrix_of_the_weights_is_a_view_of_them(layer: Any) -> None:
+    """Nothing is copied in a training step, also after loading; what leaves the module is in row-major memory."""
+    layer.load_state_dict({name: x + 1 for name, x in layer.state_dict().items()})
+    live = LiveTaps(getattr(layer, "mask", np.ones((5, 5), bool)))
+    assert np.shares_memory(weight_matrix(layer.weight.data, live), layer.weight.data)
+    assert layer.state_dict()["weight"].flags.c_contiguous
+    optimizer = optim.Adam(layer.parameters())
+    layer(tensor(np.ones((2, 3, 9, 9), "float32"))).sum().backward()
+    assert layer.weight.grad.data.strides == layer.weight.data.strides == optimizer.state[0]["exp_avg"].strides
+    assert optimizer.state_dict()["0.exp_avg"].flags.c_contiguous

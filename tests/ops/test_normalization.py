@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from minigen import ops
 from minigen.autograd import Tensor, grad, tensor
-from minigen.backend import Device, manual_seed, random_state, set_random_state
+from minigen.backend import Device
+from minigen.random import manual_seed, random_state, set_random_state
 from minigen.testing.checks import Case
 from minigen.testing.strategies import Cases, shapes, uniform, well_separated
 

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+import strict_cupy
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -93,6 +94,19 @@ def test_linear_is_x_times_the_transposed_weight_plus_bias(data: st.DataObject) 
     np.testing.assert_allclose(ops.linear(tensor(x), tensor(weight)).numpy(), product, rtol=1e-12, atol=1e-14)
     result = ops.linear(tensor(x), weight=tensor(weight), bias=tensor(bias))
     np.testing.assert_allclose(result.numpy(), product + bias, rtol=1e-12, atol=1e-14)
+
+
+def test_linear_is_one_product_on_a_gpu(gpu_standin: Device) -> None:
+    """Also with several leading axes: CuPy would copy the transposed weight and multiply one matrix after the other."""
+    with gpu_standin:
+        x, weight = tensor(np.ones((2, 5, 3)), requires_grad=True), tensor(np.ones((4, 3)), requires_grad=True)
+        with strict_cupy.count() as forward:
+            y = ops.linear(x, weight)
+        g = tensor(np.ones((2, 5, 4)))
+        with strict_cupy.count() as backward:
+            y.backward(g)
+    assert (y.shape, forward.launches, x.grad.tolist()) == ((2, 5, 4), 1, np.full((2, 5, 3), 4.0).tolist())
+    assert backward.launches <= 4  # a copy of g, two products, and a leaf's own copy of a view
 
 
 def einsum_by_hand(subscripts: str, *arrays: np.ndarray) -> np.ndarray:

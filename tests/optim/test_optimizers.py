@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import strict_cupy
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -196,16 +197,18 @@ def test_gradients_in_any_memory_order(kind: type[Optimizer], settings: dict, de
 
 @every_optimizer
 def test_parameters_in_any_memory_order(kind: type[Optimizer], settings: dict, device: Device) -> None:
-    """A weight that someone replaced by a transposed array moves too, as every other does."""
+    """A weight that someone replaced by a transposed array, before or during the run, moves as every other does."""
     start, gradient = random_arrays([(4, 3), (4, 3)], 0)
-    plain, transposed = parameters_of([start, start])
+    plain, transposed, later = parameters_of([start, start, start])
     transposed.data = device.asarray(np.ascontiguousarray(start.T)).T
     assert not transposed.data.flags.c_contiguous
-    optimizer = kind([plain, transposed], **settings)
+    optimizer = kind([plain, transposed, later], **settings)
     for _ in range(3):
-        give([plain, transposed], [gradient, gradient])
+        give([plain, transposed, later], [gradient, gradient, gradient])
         optimizer.step()
+        later.data = later.data.T.copy().T
     np.testing.assert_array_equal(transposed.numpy(), plain.numpy())
+    np.testing.assert_array_equal(later.numpy(), plain.numpy())
     assert (plain.numpy() != start).all()
 
 
@@ -477,6 +480,18 @@ def test_clip_grad_norm(max_norm: float, seed: int, dtype: str, device: Device) 
                 p.grad.numpy(), g * (max_norm / norm), rtol=1e-6 if dtype == "float32" else 1e-12
             )
     assert clip_grad_norm(parameters, math.inf) == pytest.approx(min(norm, max_norm), rel=1e-6)
+
+
+def test_clip_grad_norm_waits_for_a_gpu_once(gpu_standin: Device) -> None:
+    with gpu_standin:
+        parameters = [Parameter(gpu_standin.asarray(np.ones(3, "float32"))) for _ in range(5)]
+        for p in parameters:
+            p.grad = tensor([1.0, 2.0, 2.0])
+        with strict_cupy.count() as counts:
+            assert clip_grad_norm(parameters, 1.0) == pytest.approx(3 * 5**0.5)
+            clipped = [p.grad.data for p in parameters]
+        assert counts.synchronisations == 1
+        np.testing.assert_allclose(clipped[4].get(), np.array([1, 2, 2]) / (3 * 5**0.5), rtol=1e-6)
 
 
 def test_clip_grad_norm_at_the_border(device: Device) -> None:

@@ -10,16 +10,22 @@ then fails here too. (The fixtures `gpu_standin` and `device` of conftest.py do 
 - Where CuPy would go on at a hidden cost (a list or a NumPy array as an index, an array on another device than the
   current one), the stand-in refuses.
 
-`with count() as c:` counts what is dear on a GPU: `c.launches` and `c.synchronisations`.
+- Several values that are written or added to one place raise: on a GPU, which one stays, or the order of the sum, is
+  left to chance.
+
+`with count() as c:` counts what is dear on a GPU: `c.launches`, `c.synchronisations`, `c.uploads`, `c.downloads`. In a
+`no_sync()` block, whatever makes the host wait raises.
 
     tables      what CuPy has: names, signatures, what an argument has to be
     array       the strict array
     functions   from a line of a table to a function
+    kernels     kernels given as text, executed
     module      the module `cupy`, put together
-    counting    launches, synchronisations and the current device
+    costs       calls that cost more than one kernel
+    counting    launches, synchronisations, transfers and the current device
 """
 
-from strict_cupy.counting import Counts, count
+from strict_cupy.counting import Counts, Wait, count, no_sync
 from strict_cupy.module import cupy
 
-__all__ = ["Counts", "count", "cupy"]
+__all__ = ["Counts", "Wait", "count", "cupy", "no_sync"]

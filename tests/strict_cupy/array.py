@@ -12,7 +12,8 @@ from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
-from strict_cupy.counting import Device, launch, synchronise
+from strict_cupy.costs import indexing, overlapping
+from strict_cupy.counting import Device, download, launch, upload
 from strict_cupy.tables import ARRAY, ARRAY_OR_SCALAR, SCALARS_TOO, SEQUENCE_OF_ARRAYS
 
 
@@ -76,7 +77,9 @@ class ndarray:
     # -- to the host: each waits for the device ------------------------------------------------------------------
 
     def get(self) -> np.ndarray:
-        synchronise()
+        if not (self.flags.c_contiguous or self.flags.f_contiguous):
+            launch("get", [], kernels=1)  # a contiguous copy on the device
+        download()
         return self._array.copy()
 
     def item(self) -> Any:
@@ -100,7 +103,7 @@ class ndarray:
         index, arrays = self._index(key)
         if not arrays:
             return self._view(self._array[index])
-        launch("getitem", [self, *arrays])
+        launch("getitem", [self, *arrays], indexing(arrays))
         return ndarray(np.array(self._array[index], order="C"), self._device_id)
 
     def __setitem__(self, key: Any, value: Any) -> None:
@@ -109,8 +112,14 @@ class ndarray:
         values = [value] if isinstance(value, ndarray) else []
         if not arrays and values and _same_memory(self._array[index], value._array):
             return  # the end of `x[i] += y`
-        launch("setitem", [self, *arrays, *values])
+        if arrays:
+            launch("setitem", [self, *arrays, *values], indexing(arrays))
+            upload(1 - len(values))  # a number becomes an array
+        else:
+            launch("setitem", [self, *values], 1 + overlapping(values, self._view(self._array[index])))
         self._array[index] = value._array if values else value
+        if arrays and values:
+            refuse_lost_writes("setitem", self._array[index], value._array)
 
     def _index(self, key: Any) -> tuple[tuple[Any, ...], list[ndarray]]:
         """`key` as NumPy takes it, and the arrays of the device in it."""
@@ -120,7 +129,7 @@ class ndarray:
                 raise TypeError(f"cupy.ndarray: index with cupy.ndarray, slices and integers, not with {type(k)}")
         arrays = [k for k in keys if isinstance(k, ndarray)]
         if any(k.dtype == bool for k in arrays):
-            synchronise()  # only the device knows how many elements a mask chooses
+            download()  # only the device knows how many elements a mask chooses
         if not any(k is Ellipsis for k in keys):
             keys = (*keys, Ellipsis)  # with it, x[0, 0] is a 0-d array
         rest = self.ndim - sum(_axes_of(k) for k in keys if k is not Ellipsis)
@@ -144,11 +153,17 @@ def _wrapped(k: Any, length: int) -> Any:
     """A part of an index, for NumPy. Integers out of bounds in an array wrap around, as in CuPy's kernels."""
     if not isinstance(k, ndarray):
         return k
-    return k._array % length if k.dtype.kind in "iu" and length > 0 else k._array
+    return k._array.astype(np.int64) % length if k.dtype.kind in "iu" and length > 0 else k._array
 
 
 def _same_memory(a: np.ndarray, b: np.ndarray) -> bool:
     return (a.ctypes.data, a.shape, a.strides) == (b.ctypes.data, b.shape, b.strides)
+
+
+def refuse_lost_writes(name: str, found: np.ndarray, written: np.ndarray) -> None:
+    """Raise if different values were written to one place: on a device, which of them stays is left to chance."""
+    if not np.array_equal(found, np.broadcast_to(written.astype(found.dtype), found.shape), equal_nan=True):
+        raise ValueError(f"{name}: an index is repeated with different values; which one stays is undefined in CuPy")
 
 
 def check_argument(name: str, parameter: str, value: Any) -> None:

@@ -1,6 +1,7 @@
-"""What a GPU charges for, counted: launches of kernels and waits of the host; and on which device a launch runs.
+"""What a GPU charges for, counted: kernels, transfers and waits of the host; and on which device a kernel runs.
 
-Every function and method of the stand-in calls `launch` when it computes and `synchronise` when the host has to wait.
+Every function and method of the stand-in calls `launch` when it computes, `upload` and `download` when numbers go from
+the host to the device or back, and `synchronise` when the host has to wait.
 """
 
 from __future__ import annotations
@@ -23,21 +24,34 @@ DEVICE_COUNT = 2
 class Counts:
     """What happened inside a `with count()` block.
 
-    launches          calls that compute. A view is none; a call that is several kernels in CuPy is one here.
-    synchronisations  calls for which the host waits: every way from the device to the host, and a result whose shape
-                      depends on values, such as `x[x > 0]`.
+    launches          kernels. A view is none; `costs` has the calls that are several kernels in CuPy.
+    synchronisations  how often the host waits: for every download, and for a result whose shape depends on values, such
+                      as `x[x > 0]`.
+    uploads           arrays that go from the host to the device; the host does not wait for them.
+    downloads         arrays that go from the device to the host.
     """
 
     launches: int = 0
     synchronisations: int = 0
+    uploads: int = 0
+    downloads: int = 0
+
+    @property
+    def transfers(self) -> int:
+        return self.uploads + self.downloads
+
+
+class Wait(AssertionError):
+    """The host would wait for the device in a `no_sync` block."""
 
 
 _open: list[Counts] = []
+_waiting_is_refused: list[bool] = []
 
 
 @contextmanager
 def count() -> Iterator[Counts]:
-    """Count the launches and synchronisations inside the block; blocks may be nested."""
+    """Count what happens inside the block; blocks may be nested."""
     _open.append(Counts())
     try:
         yield _open[-1]
@@ -45,14 +59,39 @@ def count() -> Iterator[Counts]:
         _open.pop()
 
 
+@contextmanager
+def no_sync() -> Iterator[None]:
+    """Inside the block, whatever makes the host wait for the device raises `Wait`."""
+    _waiting_is_refused.append(True)
+    try:
+        yield
+    finally:
+        _waiting_is_refused.pop()
+
+
 def synchronise() -> None:
     """Count a wait of the host for the device."""
+    if _waiting_is_refused:
+        raise Wait("the host waits here until the device has computed everything")
     for counts in _open:
         counts.synchronisations += 1
 
 
-def launch(name: str, inputs: list[ndarray]) -> None:
-    """Count a launch of the function `name`; refuse it where an input is not on the current device."""
+def upload(arrays: int = 1) -> None:
+    """Count arrays that go to the device. CuPy copies them to pinned memory first, so the host does not wait."""
+    for counts in _open:
+        counts.uploads += arrays
+
+
+def download() -> None:
+    """Count an array that goes to the host, which waits for it."""
+    synchronise()
+    for counts in _open:
+        counts.downloads += 1
+
+
+def launch(name: str, inputs: list[ndarray], kernels: int = 1) -> None:
+    """Count the kernels of the function `name`; refuse it where an input is not on the current device."""
     for x in inputs:
         if x._device_id != current.device_id:
             raise ValueError(
@@ -60,7 +99,7 @@ def launch(name: str, inputs: list[ndarray]) -> None:
                 "enter cupy.cuda.Device of the arrays' device, or move them"
             )
     for counts in _open:
-        counts.launches += 1
+        counts.launches += kernels
 
 
 # -- devices -----------------------------------------------------------------------------------------------------------

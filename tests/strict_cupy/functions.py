@@ -12,9 +12,19 @@ from typing import Any
 
 import numpy as np
 
-from strict_cupy.array import check_argument, ndarray
-from strict_cupy.counting import current, launch, synchronise
-from strict_cupy.tables import FUNCTIONS, HOST_RESULT, KEEPS_ORDER, MAY_BE_AN_ARRAY, NO_LAUNCH, SCATTERS, SYNCHRONISES
+from strict_cupy.array import check_argument, ndarray, refuse_lost_writes
+from strict_cupy.costs import cost, indexing, overlapping
+from strict_cupy.counting import current, download, launch, upload
+from strict_cupy.tables import (
+    FUNCTIONS,
+    HOST_RESULT,
+    KEEPS_ORDER,
+    MAY_BE_AN_ARRAY,
+    NO_LAUNCH,
+    SCATTERS,
+    SYNCHRONISES,
+    UFUNCS,
+)
 
 
 def function(name: str) -> Callable[..., Any]:
@@ -38,9 +48,13 @@ def offer(name: str, parameters: str, compute: Callable[..., Any]) -> Callable[.
             return result
         result = _to_device(name, result, inputs)
         if name in SYNCHRONISES or (name == "where" and len(arguments) == 1):
-            synchronise()
+            download()
         if name not in NO_LAUNCH and (keywords.get("out") is not None or not _is_view(result, inputs)):
-            launch(name, inputs)
+            kernels, uploads = cost(name, inputs, result, arguments)
+            if name in UFUNCS and arguments.get("out") is not None:
+                kernels += overlapping(inputs[:-1], result)
+            launch(name, inputs, kernels)
+            upload(uploads)
         return result
 
     offered.__name__ = offered.__qualname__ = name
@@ -120,7 +134,22 @@ def _where(condition: Any, x: Any = None, y: Any = None) -> Any:
 
 
 def _put_along_axis(array: Any, indices: Any, values: Any, axis: int) -> None:
-    np.put_along_axis(array, indices % array.shape[axis], values, axis)
+    indices = indices % array.shape[axis]
+    np.put_along_axis(array, indices, values, axis)
+    refuse_lost_writes("put_along_axis", np.take_along_axis(array, indices, axis), np.asarray(values))
+
+
+def _split(cut: Callable[..., Any]) -> Callable[..., Any]:
+    def split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
+        parts = cut(ary, indices_or_sections, axis)
+        return [ary] if len(parts) == 1 else parts
+
+    return split
+
+
+def _squeeze(a: Any, axis: Any = None) -> Any:
+    result = np.squeeze(a, axis)
+    return a if result.ndim == a.ndim else result
 
 
 def _take_along_axis(a: Any, indices: Any, axis: int | None) -> Any:
@@ -128,9 +157,12 @@ def _take_along_axis(a: Any, indices: Any, axis: int | None) -> Any:
 
 
 COMPUTE: dict[str, Callable[..., Any]] = {
+    "array_split": _split(np.array_split),
     "ascontiguousarray": lambda a, dtype=None: np.asarray(a, dtype=dtype, order="C"),
     "astype": lambda x, dtype, copy=True: x.astype(dtype, copy=copy),
     "put_along_axis": _put_along_axis,
+    "split": _split(np.split),
+    "squeeze": _squeeze,
     "take": lambda a, indices, **kwargs: np.take(a, indices, mode="wrap", **kwargs),
     "take_along_axis": _take_along_axis,
     "where": _where,
@@ -156,7 +188,10 @@ class ufunc:
         return f"<ufunc 'cupy_{self.name}'>"
 
     def at(self, a: ndarray, indices: Any, b: Any = None) -> None:
-        """Unbuffered `a[indices] = self(a[indices], b)`: a repeated index counts each time."""
+        """Unbuffered `a[indices] = self(a[indices], b)`: a repeated index counts each time.
+
+        Two floats or more for one place are refused: CUDA's threads would add them in an order left to chance.
+        """
         if self.name not in SCATTERS:
             raise NotImplementedError(f"`cupy_{self.name}.at` is not supported yet")
         check_argument(f"{self.name}.at", "a", a)
@@ -165,10 +200,21 @@ class ufunc:
         if any(k.dtype != bool for k in arrays) and a.dtype.name not in SCATTERS[self.name]:
             raise TypeError(f"{self.name}.at: takes {sorted(SCATTERS[self.name])}, got {a.dtype}")
         values = [b] if isinstance(b, ndarray) else []
-        launch(f"{self.name}.at", [a, *arrays, *values])
-        self._numpy.at(a._array, index, np.asarray(b._array if values else b).astype(a.dtype))
+        launch(f"{self.name}.at", [a, *arrays, *values], indexing(arrays))
+        upload(1 - len(values))  # a number becomes an array
+        added = np.asarray(b._array if values else b).astype(a.dtype)
+        if self.name in ("add", "subtract") and a.dtype.kind == "f":
+            _refuse_sums_in_any_order(self.name, a, index, added)
+        self._numpy.at(a._array, index, added)
 
     def reduce(self, array: Any, axis: Any = 0, dtype: Any = None, out: Any = None, keepdims: bool = False) -> Any:
         if self.name not in ("add", "multiply"):
             raise NotImplementedError(f"`cupy_{self.name}.reduce` is not supported yet")
         return function("sum" if self.name == "add" else "prod")(array, axis, dtype, out, keepdims)
+
+
+def _refuse_sums_in_any_order(name: str, a: ndarray, index: Any, added: np.ndarray) -> None:
+    counts = np.zeros(a.shape, int)
+    np.add.at(counts, index, added != 0)
+    if (counts > 1).any():
+        raise ValueError(f"{name}.at: several floats are added to one place, in an order that varies from run to run")

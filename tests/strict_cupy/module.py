@@ -10,8 +10,9 @@ import numpy as np
 from numpy.lib import stride_tricks
 
 from strict_cupy.array import ndarray
-from strict_cupy.counting import DEVICE_COUNT, Device, current, synchronise
+from strict_cupy.counting import DEVICE_COUNT, Device, current, download, launch, synchronise, upload
 from strict_cupy.functions import function, offer, ufunc
+from strict_cupy.kernels import ElementwiseKernel
 from strict_cupy.tables import (
     COMPARISONS,
     CONSTANTS,
@@ -43,6 +44,7 @@ def array(obj: Any, dtype: Any = None, copy: bool = True, order: str = "K") -> n
     if isinstance(obj, list | tuple) and any(isinstance(x, ndarray) for x in obj):
         obj = cupy.stack(obj)
     if not isinstance(obj, ndarray):
+        upload()
         return ndarray(np.array(obj, dtype=dtype, order=order), current.device_id)
     if obj._device_id != current.device_id:
         if not (obj.flags.c_contiguous or obj.flags.f_contiguous):
@@ -63,9 +65,23 @@ def get_array_module(*args: Any) -> ModuleType:
     return cupy if any(isinstance(x, ndarray) for x in args) else np
 
 
+def as_strided(x: ndarray, shape: Any = None, strides: Any = None) -> ndarray:
+    """A view that does not say whose: CuPy makes it from the address alone, without a base."""
+    return ndarray(stride_tricks.as_strided(x._array, shape, strides), x._device_id)
+
+
+def sliding_window_view(x: ndarray, window_shape: Any, axis: Any = None) -> ndarray:
+    """CuPy checks the numbers in `window_shape` on the device, and reads the answers back."""
+    upload()
+    launch("sliding_window_view", [x], kernels=2)
+    download()
+    download()
+    return ndarray(stride_tricks.sliding_window_view(x._array, window_shape, axis), x._device_id)
+
+
 # -- the module and its submodules -------------------------------------------------------------------------------------
 
-cupy = StandIn("cupy", ndarray=ndarray, ufunc=ufunc)
+cupy = StandIn("cupy", ndarray=ndarray, ufunc=ufunc, ElementwiseKernel=ElementwiseKernel)
 vars(cupy).update({name: getattr(np, name) for name in CONSTANTS})
 vars(cupy).update({name: ufunc(name) for name in UFUNCS})
 vars(cupy).update({name: function(name) for name in FUNCTIONS})
@@ -74,10 +90,8 @@ vars(cupy).update({f.__name__: f for f in (array, asarray, asnumpy, get_array_mo
 cupy.linalg = StandIn("cupy.linalg")
 cupy.linalg.norm = offer("norm", "x, ord=None, axis=None, keepdims=False", np.linalg.norm)
 cupy.lib = StandIn("cupy.lib", stride_tricks=StandIn("cupy.lib.stride_tricks"))
-cupy.lib.stride_tricks.as_strided = offer("as_strided", "x, shape=None, strides=None", stride_tricks.as_strided)
-cupy.lib.stride_tricks.sliding_window_view = offer(
-    "sliding_window_view", "x, window_shape, axis=None", stride_tricks.sliding_window_view
-)
+cupy.lib.stride_tricks.as_strided = as_strided
+cupy.lib.stride_tricks.sliding_window_view = sliding_window_view
 cupy.cuda = StandIn("cupy.cuda", Device=Device, is_available=lambda: True, runtime=StandIn("cupy.cuda.runtime"))
 cupy.cuda.runtime.getDeviceCount = lambda: DEVICE_COUNT
 cupy.cuda.runtime.deviceSynchronize = synchronise

@@ -58,6 +58,11 @@ def test_real_cupy_has_the_ufuncs() -> None:
             assert getattr(real, name)._scatter_op is not None, name
 
 
+def test_real_cupy_has_kernels_of_our_own() -> None:
+    """Compiled at their first call, on a card."""
+    _real_cupy().ElementwiseKernel("raw T x, int64 j", "T y", "y = x[j] + one()", "kernel", preamble="int one();")
+
+
 def test_real_cupy_has_the_methods() -> None:
     for name in [*tables.SHARED_METHODS, *tables.METHODS]:
         # Compiled methods give their signature in the docstring's first line, some names with a C type before them.

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from strict_cupy import count, cupy
+from strict_cupy import Wait, count, cupy, no_sync
 from strict_cupy.checks import on_gpu
 
 # -- counting ----------------------------------------------------------------------------------------------------------
@@ -38,6 +38,71 @@ def test_every_call_that_computes_is_a_launch(x: Any) -> None:
     with count() as c:
         x[0] += 1  # the addition writes into the view: storing it back is nothing more
     assert c.launches == 1
+
+
+def test_what_one_call_hides(x: Any) -> None:
+    i, j, cube = on_gpu([0, 1], "int64"), on_gpu([2, 1], "int64"), cupy.ones((2, 3, 4), "float32")
+    strided, many = cupy.ones((4, 6))[::2, ::2], [x[:, k % 2 :] for k in range(9)]
+    pair, matrix, ones = on_gpu([1, 2]), cupy.ones((4, 2)), cupy.ones((3, 2))
+    strided_out = cupy.empty((2, 4), "float32")[:, ::2]
+    window = cupy.lib.stride_tricks.sliding_window_view
+    for launches, uploads, call in (
+        (2, 0, lambda: x.mean()),
+        (3, 0, lambda: x.var(axis=0)),
+        (4, 0, lambda: cupy.std(x)),
+        (2, 0, lambda: cupy.pad(x, ((0, 0), (1, 0)))),
+        (4, 0, lambda: cupy.pad(x, ((1, 0), (1, 1)))),
+        (3, 0, lambda: cupy.concatenate([x, x, x])),
+        (8, 0, lambda: cupy.stack([x] * 8)),
+        (1, 1, lambda: cupy.concatenate([x] * 9)),
+        (1, 3, lambda: cupy.concatenate(many, axis=1)),
+        (1, 0, lambda: x[:, j]),
+        (4, 0, lambda: x[i, j]),  # zeros, an index of both, one more kernel
+        (4, 0, lambda: x.__setitem__((i, j), pair)),
+        (4, 1, lambda: x.__setitem__((i, j), 7)),
+        (4, 1, lambda: cupy.add.at(x, (i, j), 1)),
+        (1, 0, lambda: x @ x.T),
+        (2, 0, lambda: strided @ ones),
+        (3, 0, lambda: strided @ strided.T),
+        (2, 0, lambda: x[0] @ x[1]),
+        (1, 0, lambda: cube @ cube.reshape(2, 4, 3)),
+        (2, 0, lambda: cube.mT @ cube),  # the left one is copied
+        (4, 0, lambda: cube @ matrix),  # arrays of addresses, since one operand is broadcast
+        (2, 0, lambda: cupy.matmul(x, x.T, out=strided_out)),
+        (2, 1, lambda: window(x, (1, 2), axis=(0, 1))),
+        (2, 0, lambda: cupy.add(x[:1], 1, out=x[:1])),  # another array of the same memory is copied first
+        (1, 0, lambda: cupy.add(x, x, out=x)),
+        (2, 0, lambda: x.__setitem__((slice(None), slice(1, None)), x[:, :-1])),
+        (1, 0, lambda: x[:, ::2].get()),
+        (0, 0, lambda: x.T.get()),
+        (0, 1, lambda: cupy.asarray(np.ones(3))),
+        (0, 0, lambda: cupy.asarray(x)),
+    ):
+        with count() as c:
+            call()
+        assert (c.launches, c.uploads) == (launches, uploads), inspect.getsource(call)
+
+
+def test_transfers_and_waits_are_apart(x: Any) -> None:
+    with count() as c:
+        cupy.asarray(np.ones(3))
+        x.get()
+        cupy.cuda.Device().synchronize()
+    assert (c.uploads, c.downloads, c.transfers, c.synchronisations) == (1, 1, 2, 2)
+    with count() as c:
+        cupy.lib.stride_tricks.sliding_window_view(x, 2, axis=1)
+    assert (c.uploads, c.downloads, c.synchronisations) == (1, 2, 2)
+
+
+def test_no_sync_refuses_every_wait(x: Any) -> None:
+    s = x.sum()
+    with no_sync():
+        cupy.asarray(np.ones(3))
+        cupy.where(x > 1, x, 0)
+        for wait in (s.item, x.get, lambda: x[x > 2], lambda: bool(s > 0), lambda: cupy.nonzero(x), lambda: f"{s:.1f}"):
+            with pytest.raises(Wait):
+                wait()
+    assert s.item() == 21
 
 
 def test_every_wait_of_the_host_is_a_synchronisation(x: Any) -> None:

@@ -35,7 +35,6 @@ from strict_cupy.checks import ARRAYS, assert_same, on_gpu
         lambda x: cupy.moveaxis(x, 0, 1),
         lambda x: cupy.flip(x, 0),
         lambda x: cupy.split(x, 3, axis=1)[0],
-        lambda x: cupy.lib.stride_tricks.as_strided(x, (2, 2), x.strides),
     ],
 )
 def test_views_share_memory_and_launch_nothing(x: Any, view: Any) -> None:
@@ -48,6 +47,18 @@ def test_views_share_memory_and_launch_nothing(x: Any, view: Any) -> None:
     before = y.get()
     x += 10
     np.testing.assert_array_equal(y.get(), before + 10)
+
+
+def test_where_there_is_nothing_to_do_the_array_itself_comes_back(x: Any) -> None:
+    assert x.squeeze() is cupy.squeeze(x, ()) is x
+    assert cupy.split(x, 1)[0] is cupy.array_split(x, 1, 1)[0] is x
+
+
+def test_as_strided_does_not_say_whose_memory_it_is(x: Any) -> None:
+    with count() as c:
+        y = cupy.lib.stride_tricks.as_strided(x, (2, 2), x.strides)
+    assert (c.launches, y.base) == (0, None)
+    assert cupy.shares_memory(x, y)
 
 
 def test_reshape_copies_where_it_must(x: Any) -> None:
@@ -70,10 +81,11 @@ def test_integer_arrays_wrap_around(a: np.ndarray, data: st.DataObject) -> None:
     assert_same(g[(*front, index)], a[(*front, wrapped)])
     assert_same(g[(..., index, *(slice(None),) * (a.ndim - axis - 1))], a[(*front, wrapped)])
     assert_same(g.take(index, axis=axis), a[(*front, wrapped)])
-    expected = a.copy()
-    np.add.at(expected, (*front, wrapped), np.float32(1))
-    cupy.add.at(g, (*front, index), 1)
-    assert_same(g, expected)
+    expected, counted = a.copy(), np.zeros(a.shape, "int32")
+    np.add.at(counted, (*front, wrapped), 1)
+    counts = cupy.zeros(a.shape, "int32")
+    cupy.add.at(counts, (*front, index), 1)
+    assert_same(counts, counted)
     expected[(*front, wrapped)] = 7
     g[(*front, index)] = 7
     assert_same(g, expected)
@@ -111,6 +123,28 @@ def test_masks_and_assignments_do_what_numpys_do(x: Any) -> None:
         assign(x, on_gpu([7, 8]))
         assign(a, np.array([7, 8], "float32"))
         assert_same(x, a)
+
+
+def test_different_values_for_one_place_are_refused(x: Any) -> None:
+    for repeated in ([0, 2], [1, 1]):  # 2 wraps around to 0
+        i = on_gpu(repeated, "int64")
+        with pytest.raises(ValueError, match="repeated"):
+            x[i] = on_gpu([[1, 2, 3], [1, 2, 4]])
+        x[i] = on_gpu([1, 2, 3])
+        x[i] -= 1
+        x[i] = 5
+    with pytest.raises(ValueError, match="repeated"):
+        cupy.put_along_axis(x, on_gpu([[0, 0]], "int64"), on_gpu([[1, 2]]), 1)
+
+
+def test_a_sum_in_an_order_left_to_chance_is_refused(x: Any) -> None:
+    i = on_gpu([0, 0, 1], "int64")
+    for values in (1, on_gpu([[1], [2], [3]])):
+        with pytest.raises(ValueError, match=r"add\.at: several floats"):
+            cupy.add.at(x, i, values)
+    cupy.add.at(x, i, on_gpu([[1], [0], [3]]))
+    assert x.tolist() == [[2, 3, 4], [7, 8, 9]]
+    cupy.maximum.at(x, i, 5)
 
 
 def test_out_of_bounds_scalars_still_raise(x: Any) -> None:

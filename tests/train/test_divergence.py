@@ -16,6 +16,7 @@ from small_run import EPOCHS, STEPS, Watched, dataset, run
 
 from minigen import nn, ops
 from minigen.autograd import Tensor, no_grad
+from minigen.backend import Device
 from minigen.data import Loader
 from minigen.models import VAE
 from minigen.optim import SGD, Adam, Optimizer, RMSprop
@@ -108,6 +109,25 @@ def test_a_bad_parameter_is_never_saved(when: str, tmp_path: Path) -> None:
     assert text.endswith(f"the last good checkpoint is {tmp_path / 'checkpoint.safetensors'} ({good})")
     assert all(np.isfinite(x).all() for x in load_file(tmp_path / "checkpoint.safetensors").values())
     assert len((tmp_path / "log.jsonl").read_text().splitlines()) == len(evaluated) == 1
+
+
+@pytest.mark.parametrize("seconds", [0.0, 1e6])
+def test_a_loss_on_a_gpu_is_looked_at_before_it_is_saved(seconds: float, tmp_path: Path, gpu_standin: Device) -> None:
+    """No step waits for its loss; the step of the first bad one is named, and the checkpoint is the one before."""
+    with gpu_standin, pytest.raises(Diverged) as error:
+        bad = lambda number, model: write(model.scale, -1.0) if number == STEPS + 1 else None
+        fragile(tmp_path, bad, checkpoint_seconds=seconds)
+    good = "epoch 2, step 1" if seconds == 0 else "epoch 2, step 0"
+    file = tmp_path / "checkpoint.safetensors"
+    assert str(error.value) == f"epoch 2, step 2: the loss is nan; the last good checkpoint is {file} ({good})"
+    assert all(np.isfinite(x).all() for x in load_file(file).values())
+
+
+def test_a_bad_gradient_on_a_gpu_is_never_saved(tmp_path: Path, gpu_standin: Device) -> None:
+    """In the last step of epoch 2, whose loss is finite."""
+    with gpu_standin, pytest.raises(Diverged, match=r"^epoch 2, step 4: model: hidden has values that are NaN"):
+        fragile(tmp_path, lambda number, model: write(model.hidden, 0.0) if number == 2 * STEPS - 1 else None)
+    assert all(np.isfinite(x).all() for x in load_file(tmp_path / "checkpoint.safetensors").values())
 
 
 class Steep(nn.Module):

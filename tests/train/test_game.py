@@ -17,13 +17,15 @@ from safetensors.numpy import load_file
 
 from minigen import nn, ops
 from minigen.autograd import Tensor, tensor
-from minigen.backend import Device, default_dtype, manual_seed, to_numpy
+from minigen.backend import Device, default_dtype, to_numpy
 from minigen.checkpoint import load_progress
 from minigen.data import Dataset, Loader
 from minigen.models import DCGAN, GAN, Batch, MLPDiscriminator, MLPGenerator, Player, Tricks
 from minigen.models.objectives import OBJECTIVES
 from minigen.optim import SGD, Adam, Optimizer, RMSprop, WeightEMA
+from minigen.random import manual_seed
 from minigen.train import Diverged, Game, Interrupted, train
+from minigen.train.run import Metrics, fetched
 
 MODELS: dict[str, Callable[..., GAN]] = {
     "MLP": lambda objective: GAN(MLPGenerator((1, 8, 8), 3, 4, 1), MLPDiscriminator((1, 8, 8), 4, 1, 2), objective),
@@ -57,6 +59,11 @@ def alone(gan: GAN, name: str, kind: Callable[..., Optimizer] = Adam, lr: float 
 
 def as_bytes(arrays: Mapping[str, Any]) -> dict[str, bytes]:
     return {name: to_numpy(x).tobytes() for name, x in arrays.items()}
+
+
+def numbers(metrics: Metrics) -> Metrics:
+    """The metrics of a step; those of a GPU are read."""
+    return fetched([metrics])[0]
 
 
 # -- one step of one player --------------------------------------------------------------------------------------------
@@ -225,7 +232,7 @@ def test_every_objective_trains(model: str, objective: str, device: Device) -> N
     before = as_bytes(gan.state_dict()) | as_bytes(average.state_dict())
     images = device.asarray(data_for(gan, 3 * gan.k))
     step(images)
-    metrics = step(images, None)
+    metrics = numbers(step(images, None))
     after = as_bytes(gan.state_dict()) | as_bytes(average.state_dict())
     same = {name for name in before if after[name] == before[name]}
     assert same <= {list(before)[len(gan.state_dict()) - 1]}, same  # a critic's last bias cancels out of its loss
@@ -397,7 +404,7 @@ def test_the_sign_of_the_wasserstein_estimate(objective: str, device: Device) ->
     data = device.asarray(np.array([[1.0, 0], [2.0, 0], [3.0, 0], [2.0, 0]], "float32"))
     penalty = 10 * (0.01 - 1) ** 2 if objective == "wasserstein-gp" else 0.0
     for at, expected in ((-3.0, 0.05), (5.0, -0.03)):
-        metrics = still(objective, 0.01, at)(data)
+        metrics = numbers(still(objective, 0.01, at)(data))
         assert metrics["wasserstein"] == pytest.approx(expected, rel=1e-4)
         assert metrics["d_loss"] == pytest.approx(penalty - expected, rel=1e-4)
         assert metrics["g_loss"] == pytest.approx(-0.01 * at, rel=1e-4)
@@ -405,7 +412,8 @@ def test_the_sign_of_the_wasserstein_estimate(objective: str, device: Device) ->
 
 def test_the_other_metrics(device: Device) -> None:
     """D = sigmoid(2 x0), data at 1 and -1 with second coordinates 3 and -3, all samples at (0.5, 0)."""
-    metrics = still("minimax", 2.0, 0.5)(device.asarray(np.array([[1.0, 3.0], [-1.0, -3.0]], "float32")))
+    x = device.asarray(np.array([[1.0, 3.0], [-1.0, -3.0]], "float32"))
+    metrics = numbers(still("minimax", 2.0, 0.5)(x))
     sigmoid = lambda s: 1 / (1 + math.exp(-s))
     s, t = np.array([2.0, -2.0]), 1.0
     assert metrics["D(x)"] == pytest.approx((sigmoid(2) + sigmoid(-2)) / 2, rel=1e-5)
@@ -418,7 +426,17 @@ def test_the_other_metrics(device: Device) -> None:
     gan = GAN(MLPGenerator((3,), 2, 4, 1), MLPDiscriminator((3,), 4, 1))
     gan.generator.forward = lambda z, labels=None: tensor([[0.0, 0, 0], [2.0, 4, 0]]) + 0.0 * gan.generator.net(z)
     x = np.array([[1.0, 0, 0], [-1.0, 0, 6.0]], "float32")  # standard deviations 1, 0, 3; the samples' 1, 2, 0
-    assert game(gan)(device.asarray(x))["diversity"] == pytest.approx(3 / 4, rel=1e-5)
+    assert numbers(game(gan)(device.asarray(x)))["diversity"] == pytest.approx(3 / 4, rel=1e-5)
+
+
+def test_signs_of_failure_on_a_gpu_are_looked_for(tmp_path: Path, gpu_standin: Device) -> None:
+    """When the metrics have been read, once for each round."""
+    images = Dataset.from_arrays(np.zeros((12, 1, 8, 8), np.uint8))
+    with gpu_standin:
+        step = game(MODELS["MLP"]("non-saturating"))
+        log = train(step, Loader(images, 3, pixels="signed"), epochs=2, out=tmp_path)
+    assert step.diagnostics.looked == 8
+    assert all(isinstance(value, float) for value in log[0]["train"].values())
 
 
 # -- errors ------------------------------------------------------------------------------------------------------------

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from small_run import EPOCHS, STEPS, at, final_state, in_a_process, run
 
-from minigen.backend import manual_seed
 from minigen.checkpoint import load_progress
+from minigen.random import manual_seed
 from minigen.train import Interrupted
 from minigen.train.interruption import Interruption
 

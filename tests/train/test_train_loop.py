@@ -15,17 +15,20 @@ from typing import Any
 
 import numpy as np
 import pytest
+import strict_cupy
 from small_run import EPOCHS, STEPS, at, dataset, final_state, in_a_process, run
 
 from minigen import backend, evaluate, nn, ops
 from minigen.autograd import Tensor
-from minigen.backend import Device, manual_seed
+from minigen.backend import Device
 from minigen.checkpoint import load_progress
 from minigen.data import Loader
 from minigen.models import VAE
 from minigen.optim import SGD, Adam
+from minigen.random import manual_seed, normal
 from minigen.train import Interrupted, MaximumLikelihood, train
 from minigen.train.loop import _outlook
+from minigen.train.run import Run, fetched
 
 # -- the loop ----------------------------------------------------------------------------------------------------------
 
@@ -62,13 +65,57 @@ def test_one_step_is_the_same_on_every_device(device: Device) -> None:
         step = MaximumLikelihood(vae, Adam(vae.parameters(), 0.01), max_norm=1.0)
         images, labels = next(Loader(dataset(8), 8, seed=1).epoch(0))
         metrics = step(images, labels)
-        return [np.array(metrics["loss"]), *(p.numpy() for p in vae.parameters())]
+        return [np.array(fetched([metrics])[0]["loss"]), *(p.numpy() for p in vae.parameters())]
 
     there = after_a_step()
     with backend.device("cpu"):
         here = after_a_step()
     for a, b in zip(here, there, strict=True):
         np.testing.assert_allclose(b, a, rtol=1e-5, atol=1e-5)
+
+
+class NeverWaiting:
+    """A step that raises where it would wait for a GPU."""
+
+    def __init__(self, step: Any) -> None:
+        self.step, self.parts, self.looked = step, step.parts, []
+
+    def __call__(self, images: Any, labels: Any) -> dict[str, Any]:
+        with strict_cupy.no_sync():
+            return self.step(images, labels)
+
+    def look(self, metrics: dict[str, float]) -> None:
+        self.looked.append(metrics["loss"])
+
+
+def test_a_run_on_a_gpu_gives_the_same_log_and_its_steps_never_wait(tmp_path: Path, gpu_standin: Device) -> None:
+    def trained(out: Path) -> tuple[NeverWaiting, list[dict[str, Any]]]:
+        manual_seed(0)
+        vae = VAE((1, 4, 4), 2, 6)
+        step = NeverWaiting(MaximumLikelihood(vae, Adam(vae.parameters(), 0.01)))
+        return step, train(step, Loader(dataset(28), 8, seed=1), epochs=EPOCHS, out=out)
+
+    _, here = trained(tmp_path / "here")
+    with gpu_standin:
+        step, there = trained(tmp_path / "there")
+    for a, b in zip(here, there, strict=True):
+        assert isinstance(b["train"]["loss"], float)
+        assert b["train"]["loss"] == pytest.approx(a["train"]["loss"], rel=1e-5)
+    assert np.mean(step.looked[-STEPS:]) == pytest.approx(there[-1]["train"]["loss"])
+    assert len(step.looked) == EPOCHS * STEPS
+
+
+def test_metrics_on_a_gpu_come_in_one_transfer(tmp_path: Path, gpu_standin: Device) -> None:
+    run = Run(tmp_path, {}, {})
+    with gpu_standin:
+        for k in range(20):
+            run.add({"loss": gpu_standin.asarray(np.float32(k)), "rate": 0.5})
+        assert run.averages() == {}
+        with strict_cupy.count() as counts:
+            run.read()
+            run.read()
+    assert counts.downloads == counts.synchronisations == 1
+    assert run.averages() == {"loss": 9.5, "rate": 0.5}
 
 
 def test_the_gradient_is_clipped() -> None:
@@ -128,7 +175,7 @@ def test_evaluation_and_figures_leave_no_trace(tmp_path: Path, uninterrupted: di
     seen, test = [], Loader(dataset(10), 4, shuffle=False)
 
     def score(vae: VAE) -> dict[str, float]:
-        seen.append(backend.normal((3,)).tolist())
+        seen.append(normal((3,)).tolist())
         return {"-elbo": -evaluate.mean_over(test, lambda x, labels: vae.elbo(x), vae)}
 
     run(tmp_path, observe=lambda vae: {"evaluate": lambda: score(vae), "draw": lambda epoch: vae.sample(4)})

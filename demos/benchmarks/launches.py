@@ -1,0 +1,78 @@
+"""What a training step, and a pixel of cached sampling, ask of a GPU: kernels, waits of the host, transfers.
+
+Counted on the stand-in for CuPy with which the tests run, so that no card is needed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import minigen
+from benchmarks import Table
+from benchmarks.models import AUTOREGRESSIVE, example, training_step
+
+TESTS = Path(__file__).parents[2] / "tests"
+
+
+def measure(args: argparse.Namespace, table: Table) -> None:
+    for name in args.models:
+        table.add(model=name, work="training step", **a_step(name, args.size))
+    for name in (name for name in args.models if name in AUTOREGRESSIVE):
+        table.add(model=name, work="pixel of cached sampling", **a_pixel(name))
+
+
+def a_step(name: str, side: int | None = None, n: int | None = None) -> dict[str, Any]:
+    """The counts of the second training step: the first fills caches."""
+    with standin() as count:
+        step = training_step(*example(name, side, n))
+        step()
+        return counts_of(count, step)
+
+
+def a_pixel(name: str, side: int = 6, n: int = 4) -> dict[str, Any]:
+    """The counts of one pixel of a sample: those of a taller image minus those of an image, for each pixel more."""
+    with standin() as count:
+        few, many = (counts_of(count, partial(taller(name, side, height).sample, n)) for height in (side, 2 * side))
+    return {what: round((many[what] - few[what]) / side**2, 1) for what in few}
+
+
+def taller(name: str, side: int, height: int) -> Any:
+    """The model for images of another height, which has the same weights."""
+    model, _ = example(name, side, 1)
+    model.image_shape = (model.image_shape[0], height, side)
+    return model
+
+
+def counts_of(count: Callable[[], Any], work: Callable[[], Any]) -> dict[str, Any]:
+    """What is counted while `work` runs, by name."""
+    with count() as counts:
+        work()
+    return dict(vars(counts))
+
+
+@contextmanager
+def standin() -> Iterator[Callable[[], Any]]:
+    """Inside the block, the current device is the stand-in for a card; gives its counting context manager."""
+    if not TESTS.exists():
+        raise RuntimeError(f"launches are counted by the tests' stand-in for CuPy: expects the folder {TESTS}")
+    sys.path.append(str(TESTS))
+    before = sys.modules.get("cupy")
+    try:
+        import strict_cupy
+        from strict_cupy.counting import count
+
+        sys.modules["cupy"] = strict_cupy.cupy
+        with minigen.device("gpu"):
+            yield count
+    finally:
+        sys.path.remove(str(TESTS))
+        if before is None:
+            sys.modules.pop("cupy", None)
+        else:
+            sys.modules["cupy"] = before

@@ -1,0 +1,32 @@
+"""Limits of what a GPU is asked for. Lower them when the code gets better; do not raise them."""
+
+from __future__ import annotations
+
+import pytest
+from strict_cupy import no_sync
+
+from benchmarks import launches
+from benchmarks.models import AUTOREGRESSIVE, example, training_step
+from minigen.backend import Device
+
+LAUNCHES = {"vae": 80, "gan": 270, "dcgan": 950, "pixelcnn": 580, "gated": 810, "row": 2_130, "diagonal": 8_450}
+LAUNCHES_A_PIXEL = {"pixelcnn": 137, "gated": 103, "row": 61, "diagonal": 94}
+
+
+@pytest.mark.parametrize("name", LAUNCHES)
+def test_a_training_step_never_waits(name: str, gpu_standin: Device) -> None:
+    with gpu_standin:
+        step = training_step(*example(name, 16))
+        step()
+        with no_sync():
+            step()
+
+
+@pytest.mark.parametrize("name", LAUNCHES)
+def test_a_training_step_launches_few_kernels(name: str) -> None:
+    assert launches.a_step(name)["launches"] <= LAUNCHES[name]
+
+
+@pytest.mark.parametrize("name", AUTOREGRESSIVE)
+def test_a_pixel_launches_few_kernels(name: str) -> None:
+    assert launches.a_pixel(name)["launches"] <= LAUNCHES_A_PIXEL[name]
