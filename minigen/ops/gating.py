@@ -38,7 +38,7 @@ def _gate(f: Array, g: Array) -> tuple[Array, Array, Array]:
     "T g, T t, T s",
     "raw T of_x",
     """
-    const ptrdiff_t half = of_x.size() / of_x.shape()[0] / 2, at = i + i / half * half;  // of f; that of g: half further
+    const ptrdiff_t half = of_x.size() / of_x.shape()[0] / 2, at = i + i / half * half;  // of f; g is a half further
     of_x[at] = g * s * (1 - t * t);
     of_x[at + half] = g * t * (s * (1 - s));
     """,
