@@ -10,7 +10,7 @@ import ctypes
 import math
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from functools import cache
@@ -173,6 +173,14 @@ def to_numpy(x: Any) -> np.ndarray:
     """`x` as a NumPy array; from a GPU, this waits for the values and copies them."""
     module = array_module(x)
     return np.asarray(x) if module is np else module.asnumpy(x)
+
+
+def waiting() -> Callable[[], None]:
+    """A function that waits until the current GPU has done its work; it does nothing if there is no GPU in use."""
+    cupy = sys.modules.get("cupy")
+    if cupy is None or not cupy.cuda.is_available():
+        return lambda: None
+    return cupy.cuda.Device().synchronize
 
 
 # -- data types ------------------------------------------------------------------------------------------------

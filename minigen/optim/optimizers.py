@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from minigen.autograd import Tensor
+from minigen.autograd.modes import timed
 from minigen.backend import Array, array_module, blocks, flattened, memory_order, ordered, row_major
 from minigen.kernels import kernel
 from minigen.nn.module import Parameter, load_arrays
@@ -82,9 +83,10 @@ class Optimizer:
         """Update every parameter that has a gradient; the others and their state do not change."""
         self.steps += 1
         states = iter(self.state)
-        for group in self.groups:
-            for parameter in group["params"]:
-                self._move(parameter, next(states), self._lr_of(group), group["weight_decay"])
+        with timed("optimizer"):
+            for group in self.groups:
+                for parameter in group["params"]:
+                    self._move(parameter, next(states), self._lr_of(group), group["weight_decay"])
 
     def _lr_of(self, group: dict[str, Any]) -> float:
         return self.lr * (group["lr"] / self._initial_lr)
