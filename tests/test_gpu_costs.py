@@ -9,7 +9,7 @@ from benchmarks import launches
 from benchmarks.models import AUTOREGRESSIVE, example, training_step
 from minigen.backend import Device
 
-LAUNCHES = {"vae": 80, "gan": 270, "dcgan": 950, "pixelcnn": 580, "gated": 810, "row": 2_130, "diagonal": 8_450}
+LAUNCHES = {"vae": 80, "gan": 270, "dcgan": 950, "pixelcnn": 580, "gated": 810, "row": 1_900, "diagonal": 3_750}
 LAUNCHES_A_PIXEL = {"pixelcnn": 137, "gated": 103, "row": 61, "diagonal": 94}
 
 
