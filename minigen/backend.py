@@ -259,7 +259,8 @@ def memory_order(x: Array) -> tuple[int, ...]:
 def ordered(x: Array, order: tuple[int, ...]) -> Array:
     """`x` with its axes in this order in memory, and without gaps; copied if it is not so already."""
     moved = x.transpose(order)
-    return x if moved.flags.c_contiguous else array_module(x).ascontiguousarray(moved).transpose(np.argsort(order))
+    back = tuple(map(order.index, range(x.ndim)))
+    return x if moved.flags.c_contiguous else array_module(x).ascontiguousarray(moved).transpose(back)
 
 
 def row_major(x: Array) -> Array:

@@ -288,6 +288,7 @@ sigmoid.derivatives(x=lambda g, out: g * (out * (1.0 - out)))
 
 
 @primitive
+@kernel("T x", "T out", "out = x < 0 ? T(0) : x")
 def relu(x: Array) -> Array:
     """max(x, 0)"""
     zeros = array_module(x).zeros_like(x)
