@@ -9,7 +9,7 @@ from benchmarks import launches
 from benchmarks.models import AUTOREGRESSIVE, example, training_step
 from minigen.backend import Device
 
-LAUNCHES = {"vae": 80, "gan": 255, "dcgan": 960, "pixelcnn": 550, "gated": 800, "row": 2_100, "diagonal": 8_400}
+LAUNCHES = {"vae": 80, "gan": 245, "dcgan": 940, "pixelcnn": 550, "gated": 760, "row": 1_870, "diagonal": 3_700}
 LAUNCHES_A_PIXEL = {"pixelcnn": 112, "gated": 100, "row": 58, "diagonal": 91}
 
 

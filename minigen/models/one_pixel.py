@@ -23,7 +23,7 @@ from typing import Any
 from minigen import nn, ops
 from minigen.autograd import Tensor
 from minigen.backend import Array, Shape, array_module, device_of
-from minigen.nn.pixel_recurrent import DiagonalLSTM, matrix, row_taps
+from minigen.nn.pixel_recurrent import DiagonalLSTM, matrix
 from minigen.ops.im2col import LiveTaps
 
 
@@ -173,9 +173,11 @@ class RowLSTMAtPixel(nn.Module):
 
     def begin_row(self) -> None:
         """The states h and c of the row just finished become those of the row above."""
-        self.row, (width, n, hidden) = self.cursor.row, self.h.shape
-        taps = row_taps(self.h.reshape(-1, hidden), n, self.layer.kernel_size)
-        self.from_above = ops.linear(taps, self.weight).reshape(width, n, -1)
+        self.row, width = self.cursor.row, self.cursor.width
+        margin = self.layer.kernel_size // 2
+        padded = ops.pad(self.h, ((margin, margin), (0, 0), (0, 0)))
+        taps = [padded[tap : tap + width] for tap in range(self.layer.kernel_size)]
+        self.from_above = ops.linear(ops.concat(taps, axis=2), self.weight)
         self.above_c = self.c.copy()
 
 

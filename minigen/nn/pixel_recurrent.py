@@ -19,8 +19,8 @@ order, all of whose colours are known. It has no bias, because the input-to-stat
 the image are learned parameters h0 and c0, with one exception: to the left and the right of the image, the state-to-
 state convolution of a RowLSTM is padded with zeros, as any convolution is.
 
-During the steps, arrays hold the pixels first and the features last: one step is a matrix product whose rows are its
-pixels in each of the N images.
+`ops.lstm` takes all steps. It keeps the states that the next step can read in a row of places, one for each column of
+the image in a RowLSTM, and one for each row in a DiagonalBiLSTM.
 """
 
 from __future__ import annotations
@@ -28,8 +28,6 @@ from __future__ import annotations
 from typing import Any
 
 from minigen import ops
-from minigen.autograd import Tensor
-from minigen.backend import array_module
 from minigen.nn.convolution import MaskedConv2d
 from minigen.nn.init import constant, fan_in_uniform
 from minigen.nn.module import Module
@@ -54,15 +52,13 @@ class RowLSTM(Module):
 
     def forward(self, x: Any) -> Any:
         n, _, height, width = x.shape
-        gates = ops.permute_dims(self.input_to_state(x), (2, 3, 0, 1))  # (N, 4h, H, W) -> (H, W, N, 4h)
-        rows = ops.split(ops.reshape(gates, (-1, 4 * self.hidden)), height)
-        h, c = (ops.broadcast_to(start, (width * n, self.hidden)) for start in (self.h0, self.c0))
-        weight, states = matrix(self.state_to_state), []
-        for from_input in rows:
-            h, c = ops.lstm_cell(from_input + ops.linear(row_taps(h, n, self.kernel_size), weight), c)
-            states.append(h)
-        h = ops.reshape(ops.concat(states), (height, width, n, self.hidden))
-        return x + self.expand(ops.permute_dims(h, (2, 3, 0, 1)))
+        gates = pixels_of(self.input_to_state(x))
+        h, c = (ops.broadcast_to(start, (1, n, width, self.hidden)) for start in (self.h0, self.c0))
+        margin = self.kernel_size // 2
+        h = ops.pad(h, ((0, 0), (0, 0), (margin, margin), (0, 0)))
+        rows = [(slice(row * width, (row + 1) * width), 0) for row in range(height)]
+        h, _ = ops.lstm(gates, matrix(self.state_to_state)[None], h, c, steps=rows)
+        return x + self.expand(map_of(h, height, width))
 
     def extra_repr(self) -> str:
         return f"{self.hidden}, kernel_size={self.kernel_size}"
@@ -86,19 +82,24 @@ class DiagonalBiLSTM(Module):
         self.expand = MaskedConv2d(hidden, 2 * hidden, 1, "B", colours)
 
     def forward(self, x: Any) -> Any:
-        from_right = ops.flip(self.right_to_left(ops.flip(x, 3)), 3)
-        return x + self.expand(self.left_to_right(x) + self.shift_down(from_right))
+        n, _, height, width = x.shape
+        lstms = (self.left_to_right, self.right_to_left)
+        from_left, from_right = (lstm.input_to_state(x) for lstm in lstms)
+        gates = ops.concat([pixels_of(from_left), pixels_of(ops.flip(from_right, 3))])
+        weight = ops.stack([matrix(lstm.state_to_state) for lstm in lstms])
+        h, c = (ops.stack([getattr(lstm, name) for lstm in lstms])[:, None, None] for name in ("h0", "c0"))
+        h = ops.broadcast_to(h, (2, n, height + 1, self.hidden))  # with the row above the image
+        c = ops.broadcast_to(c, (2, n, height, self.hidden))
+        h, _ = ops.lstm(gates, weight, h, c, steps=diagonals(height, width))
+        from_left, from_right = (map_of(one, height, width) for one in ops.split(h, 2))
+        return x + self.expand(from_left + self.shift_down(ops.flip(from_right, 3)))
 
     def extra_repr(self) -> str:
         return f"{self.hidden}"
 
 
 class DiagonalLSTM(Module):
-    """One LSTM of a `DiagonalBiLSTM`, from the top left: x (N, 2h, H, W) gives hidden states (N, h, H, W).
-
-    Step s computes the pixels (r, s - r), which form column s of the skewed map (see `skew`). The pixels above and to
-    the left of (r, s - r) are rows r - 1 and r of column s - 1. Rows of a column that hold no pixel are left out.
-    """
+    """The parameters of one LSTM of a `DiagonalBiLSTM`."""
 
     def __init__(self, hidden: int, colours: int = 1) -> None:
         self.hidden = hidden
@@ -106,73 +107,37 @@ class DiagonalLSTM(Module):
         self.state_to_state = fan_in_uniform((4 * hidden, hidden, 2, 1), 2 * hidden)
         self.h0, self.c0 = constant((hidden,), 0.0), constant((hidden,), 0.0)
 
-    def forward(self, x: Any) -> Any:
-        n, _, height, width = x.shape
-        steps = width + height - 1
-        gates = skew(ops.permute_dims(self.input_to_state(x), (2, 3, 0, 1)))  # (N, 4h, H, W) -> (steps, H, N, 4h)
-        live = [(max(0, s - width + 1), min(height, s + 1)) for s in range(steps)]  # the rows that hold a pixel
-        bounds = [(s * height + row) * n for s, ends in enumerate(live) for row in ends]
-        columns = ops.split(ops.reshape(gates, (-1, 4 * self.hidden)), bounds)[1::2]
-
-        h0, c0 = (ops.broadcast_to(start, (n, self.hidden)) for start in (self.h0, self.c0))
-        nothing = Tensor(array_module(gates.data).zeros((height * n, self.hidden), dtype=gates.dtype))
-        weight, states = matrix(self.state_to_state), []
-        h = c = nothing[:0]
-        for s, (from_input, (first, end)) in enumerate(zip(columns, live, strict=True)):
-            # Rows first - 1 ... end - 1 of the column before. Two of them can lie outside of the image: the row above
-            # the top row of the image, and the pixel to the left of its first column.
-            top, leftmost = s < width, s < height  # whether this step computes a pixel of that row, of that column
-            h = ops.concat([h0] * top + [h] + [h0] * leftmost)
-            c = ops.concat([c0] * top + [c] + [c0] * leftmost)[n:]
-            h, c = ops.lstm_cell(from_input + ops.linear(column_taps(h, n), weight), c)
-            states += [nothing[: first * n], h, nothing[end * n :]]
-        h = unskew(ops.reshape(ops.concat(states), (steps, height, n, self.hidden)))
-        return ops.permute_dims(h, (2, 3, 0, 1))
-
     def extra_repr(self) -> str:
         return f"{self.hidden}"
 
 
-# -- what a step reads -------------------------------------------------------------------------------------------------
+# -- what `ops.lstm` takes and gives -----------------------------------------------------------------------------------
+
+
+def pixels_of(x: Any) -> Any:
+    """A map (N, C, H, W) as its pixels in raster order, (1, N, H W, C)."""
+    n, channels, height, width = x.shape
+    return ops.reshape(ops.permute_dims(x, (0, 2, 3, 1)), (1, n, height * width, channels))
+
+
+def map_of(pixels: Any, height: int, width: int) -> Any:
+    """The inverse of `pixels_of`."""
+    _, n, _, channels = pixels.shape
+    return ops.permute_dims(ops.reshape(pixels, (n, height, width, channels)), (0, 3, 1, 2))
 
 
 def matrix(weight: Any) -> Any:
-    """A weight (out, in, k, 1) or (out, in, 1, k) as the matrix (out, k in) that `linear` expects."""
+    """A weight (out, in, k, 1) or (out, in, 1, k) as the matrix (out, k in)."""
     out_channels, in_channels, height, width = weight.shape
     taps_first = ops.permute_dims(weight, (0, 2, 3, 1))
     return ops.reshape(taps_first, (out_channels, height * width * in_channels))
 
 
-def row_taps(h: Any, n: int, kernel_size: int) -> Any:
-    """For each pixel of a row, the states of the `kernel_size` pixels around it: (W n, h) -> (W n, kernel_size h)."""
-    margin = kernel_size // 2 * n
-    padded, length = ops.pad(h, ((margin, margin), (0, 0))), h.shape[0]
-    return ops.concat([padded[tap * n : tap * n + length] for tap in range(kernel_size)], axis=1)
-
-
-def column_taps(h: Any, n: int) -> Any:
-    """For each row r of a column but the first, the states of rows r - 1 and r: ((R + 1) n, h) -> (R n, 2h)."""
-    return ops.concat([h[:-n], h[n:]], axis=1)
-
-
-# -- skewing ----------------------------------------------------------------------------------------------------------
-
-
-def skew(x: Any) -> Any:
-    """Shift row r to the right by r, and put columns first: (H, W, N, C) -> (W + H - 1, H, N, C).
-
-    1 2 3       1 2 3 .       The rows are padded with zeros to length W + H and laid end to end. Cut into rows of
-    4 5 6   ->  . 4 5 6       length W + H - 1, each then begins one place further to the right than the one above.
-    """
-    height, width, *rest = x.shape
-    padded = ops.reshape(ops.pad(x, ((0, 0), (0, height), (0, 0), (0, 0))), (height * (width + height), *rest))
-    skewed = ops.reshape(padded[: height * (width + height - 1)], (height, width + height - 1, *rest))
-    return ops.permute_dims(skewed, (1, 0, 2, 3))
-
-
-def unskew(x: Any) -> Any:
-    """The inverse of `skew`: (W + H - 1, H, N, C) -> (H, W, N, C)."""
-    steps, height, *rest = x.shape
-    rows = ops.reshape(ops.permute_dims(x, (1, 0, 2, 3)), (height * steps, *rest))
-    padded = ops.pad(rows, ((0, height), (0, 0), (0, 0)))
-    return ops.reshape(padded, (height, steps + 1, *rest))[:, : steps + 1 - height]
+def diagonals(height: int, width: int) -> list[tuple[slice, int]]:
+    """The steps of a `DiagonalBiLSTM`. Step s computes the pixels (r, s - r), which are number s + r (W - 1)."""
+    steps = []
+    for s in range(width + height - 1):
+        first, last = max(0, s - width + 1), min(height - 1, s)  # the rows in which the diagonal lies in the image
+        which = slice(s + first * (width - 1), s + last * (width - 1) + 1, max(1, width - 1))
+        steps.append((which, first))
+    return steps

@@ -63,24 +63,26 @@ class LSTM(Module):
     def forward(self, x: Any, state: State | None = None) -> tuple[Any, State]:
         if x.ndim != 3:
             raise ValueError(f"LSTM: expects a sequence with 3 axes, got {x.shape}")
-        x = ops.permute_dims(x, (1, 0, 2)) if self.batch_first else x
-        zeros = _zeros(x, x.shape[1], self.hidden_size)
+        n, length = x.shape[:2] if self.batch_first else (x.shape[1], x.shape[0])
+        zeros, steps = _zeros(x, n, self.hidden_size), [(slice(t, t + 1), 0) for t in range(length)]
         last = []
         for layer in range(self.num_layers):
             h, c = (zeros, zeros) if state is None else (state[0][layer], state[1][layer])
-            weight_hh, bias_hh = self._parameter("weight_hh", layer), self._parameter("bias_hh", layer)
-            from_input = ops.linear(x, self._parameter("weight_ih", layer), self._parameter("bias_ih", layer))
-            outputs = []
-            for t in range(x.shape[0]):
-                h, c = ops.lstm_cell(from_input[t] + ops.linear(h, weight_hh, bias_hh), c)
-                outputs.append(h)
-            x = ops.stack(outputs)
-            last.append((h, c))
-        x = ops.permute_dims(x, (1, 0, 2)) if self.batch_first else x
+            weight_ih, weight_hh, bias_ih, bias_hh = self._parameters(layer)
+            bias = None if bias_ih is None else bias_ih + bias_hh
+            gates = self._batch_first(ops.linear(x, weight_ih, bias))
+            outputs, c = ops.lstm(gates[None], weight_hh[None], h[None, :, None], c[None, :, None], steps=steps)
+            x = self._batch_first(outputs[0])
+            last.append((outputs[0, :, -1], c[0, :, 0]))
         return x, (ops.stack([h for h, _ in last]), ops.stack([c for _, c in last]))
 
-    def _parameter(self, name: str, layer: int) -> Any:
-        return getattr(self, f"{name}_l{layer}", None)
+    def _batch_first(self, x: Any) -> Any:
+        """(T, N, ...) as (N, T, ...) and the other way round; with `batch_first`, x as it is."""
+        return x if self.batch_first else ops.swapaxes(x, 0, 1)
+
+    def _parameters(self, layer: int) -> list[Any]:
+        names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        return [getattr(self, f"{name}_l{layer}", None) for name in names]
 
     def extra_repr(self) -> str:
-        return f"{self._parameter('weight_ih', 0).shape[1]}, {self.hidden_size}, num_layers={self.num_layers}"
+        return f"{self._parameters(0)[0].shape[1]}, {self.hidden_size}, num_layers={self.num_layers}"

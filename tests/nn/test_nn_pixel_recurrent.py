@@ -14,6 +14,7 @@ from minigen import nn, ops
 from minigen.autograd import Tensor, no_grad, tensor
 from minigen.backend import Device, default_dtype
 from minigen.nn import pixel_recurrent
+from minigen.ops import recurrent
 from minigen.random import manual_seed
 from minigen.testing.strategies import SEEDS
 
@@ -186,32 +187,43 @@ def test_errors() -> None:
         nn.DiagonalBiLSTM(2)(tensor(np.zeros((1, 3, 2, 2), "float32")))
 
 
-# -- skewing -----------------------------------------------------------------------------------------------------------
+# -- the steps of a diagonal BiLSTM ------------------------------------------------------------------------------------
 
 
 @given(height=st.integers(1, 5), width=st.integers(1, 5))
-def test_skewed_rows_begin_one_place_later_each(height: int, width: int) -> None:
-    x = np.random.default_rng(0).uniform(1, 2, (height, width, 2, 3))
-    skewed = pixel_recurrent.skew(x)
-    shifted = np.zeros((width + height - 1, height, 2, 3))
-    for row in range(height):
-        for column in range(width):
-            shifted[row + column, row] = x[row, column]
-    np.testing.assert_array_equal(skewed, shifted)
-    np.testing.assert_array_equal(pixel_recurrent.unskew(skewed), x)
+def test_a_step_computes_the_pixels_of_a_diagonal(height: int, width: int) -> None:
+    """From the top down, whose states stand in the places of their rows."""
+    steps = pixel_recurrent.diagonals(height, width)
+    assert len(steps) == height + width - 1
+    for s, (which, first) in enumerate(steps):
+        pixels = [divmod(pixel, width) for pixel in range(height * width)[which]]
+        assert pixels == [(row, s - row) for row in range(height) if 0 <= s - row < width]
+        assert first == pixels[0][0]
 
 
 # -- mistakes that public implementations make -------------------------------------------------------------------------
 
 
+def reads_other_places(patch: pytest.MonkeyPatch, taps: tuple[int, int], places: tuple[int, int]) -> None:
+    """More taps before and after, with the weight 0, and more places, with the state 0."""
+    right = ops.lstm
+
+    def wrong(gates: Any, weight: Any, h: Any, c: Any, *, steps: Any) -> Any:
+        before, after = (tap * c.shape[3] for tap in taps)
+        weight = ops.pad(weight, ((0, 0), (0, 0), (before, after)))
+        return right(gates, weight, ops.pad(h, ((0, 0), (0, 0), places, (0, 0))), c, steps=steps)
+
+    patch.setattr(ops, "lstm", wrong)
+
+
 def next_row_in_the_two_taps(patch: pytest.MonkeyPatch) -> None:
     """Rows r and r + 1 in place of r - 1 and r."""
+    reads_other_places(patch, taps=(1, 0), places=(0, 1))
 
-    def wrong(h: Any, n: int) -> Any:
-        below = ops.concat([h[2 * n :], h[-n:]])
-        return ops.concat([h[n:], below], axis=1)
 
-    patch.setattr(pixel_recurrent, "column_taps", wrong)
+def neighbours_off_by_one(patch: pytest.MonkeyPatch) -> None:
+    """The state-to-state convolution reads columns j - 2 ... j in place of j - 1 ... j + 1."""
+    reads_other_places(patch, taps=(0, 2), places=(1, 1))
 
 
 def first_row_zeroed_without_a_shift(patch: pytest.MonkeyPatch) -> None:
@@ -228,41 +240,20 @@ def candidate_through_a_sigmoid(patch: pytest.MonkeyPatch) -> None:
         c = f * c + i * g
         return o * ops.tanh(c), c
 
-    patch.setattr(ops, "lstm_cell", wrong)
+    patch.setattr(recurrent, "lstm_cell", wrong)
+    patch.setattr(ops, "lstm", recurrent.lstm.reference)
 
 
-def the_skewed_map_mirrored(patch: pytest.MonkeyPatch) -> None:
-    """From the right: the map is skewed and then mirrored, in place of mirrored and then skewed."""
-    skew, unskew, forward = pixel_recurrent.skew, pixel_recurrent.unskew, nn.DiagonalBiLSTM.forward
-
-    def wrong(layer: Any, x: Any) -> Any:
-        from_left = pixel_recurrent.DiagonalLSTM.forward
-
-        def of_half(lstm: Any, x: Any) -> Any:
-            if lstm is layer.left_to_right:
-                return from_left(lstm, x)
-            with pytest.MonkeyPatch.context() as inner:
-                inner.setattr(pixel_recurrent, "skew", lambda x: ops.flip(skew(ops.flip(x, 1)), 0))
-                inner.setattr(pixel_recurrent, "unskew", lambda x: ops.flip(unskew(ops.flip(x, 0)), 1))
-                return from_left(lstm, x)
-
-        with pytest.MonkeyPatch.context() as outer:
-            outer.setattr(pixel_recurrent.DiagonalLSTM, "forward", of_half)
-            return forward(layer, x)
-
-    patch.setattr(nn.DiagonalBiLSTM, "forward", wrong)
+def the_image_turned_in_place_of_mirrored(patch: pytest.MonkeyPatch) -> None:
+    """From the right: the rows are mirrored, and their order too."""
+    flip = ops.flip
+    patch.setattr(ops, "flip", lambda x, axis: flip(x, (2, 3)))
 
 
 def residual_added_twice(patch: pytest.MonkeyPatch) -> None:
     for layer in LAYERS.values():
         forward = layer.forward  # type: ignore[attr-defined]
         patch.setattr(layer, "forward", lambda self, x, forward=forward: x + forward(self, x))
-
-
-def neighbours_off_by_one(patch: pytest.MonkeyPatch) -> None:
-    """The state-to-state convolution reads columns j - 2 ... j in place of j - 1 ... j + 1."""
-    taps = pixel_recurrent.row_taps
-    patch.setattr(pixel_recurrent, "row_taps", lambda h, n, k: taps(ops.pad(h, ((n, 0), (0, 0))), n, k)[: h.shape[0]])
 
 
 @pytest.mark.parametrize(
@@ -272,7 +263,7 @@ def neighbours_off_by_one(patch: pytest.MonkeyPatch) -> None:
         ("diagonal", first_row_zeroed_without_a_shift),
         ("diagonal", last_row_zeroed_in_place_of_a_shift),
         ("diagonal", candidate_through_a_sigmoid),
-        ("diagonal", the_skewed_map_mirrored),
+        ("diagonal", the_image_turned_in_place_of_mirrored),
         ("diagonal", residual_added_twice),
         ("row", candidate_through_a_sigmoid),
         ("row", residual_added_twice),
