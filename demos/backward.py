@@ -14,10 +14,10 @@ import argparse
 import ast
 import inspect
 import re
+import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import cycle
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,8 +31,8 @@ from minigen.autograd.tape import Node, unbroadcast
 OPERATORS = {ast.Add: "add", ast.Sub: "subtract", ast.Mult: "multiply", ast.Div: "divide", ast.Pow: "pow"}
 SIGNS = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/", "pow": "**"}
 FUNCTIONS = (
-    *("abs", "cos", "exp", "leaky_relu", "log", "log1p", "logsumexp", "matmul", "maximum", "mean", "minimum"),
-    *("prod", "relu", "sigmoid", "sin", "softplus", "sqrt", "square", "sum", "tanh", "var"),
+    *("abs", "cos", "exp", "leaky_relu", "log", "log1p", "logsumexp", "matmul", "max", "maximum", "mean"),
+    *("min", "minimum", "prod", "relu", "sigmoid", "sin", "softplus", "sqrt", "square", "sum", "tanh", "var"),
 )
 TAKES = f"numbers, variables, + - * / **, and the functions {', '.join(FUNCTIONS)}"
 DEFAULTS = (0.5, 2.0, -0.8, 1.2)  # of the variables, in the order in which they come
@@ -106,38 +106,38 @@ def backward(record: Record) -> tuple[Rows, dict[str, list[np.ndarray]]]:
             target, argument = record.names[id(edge.source)], operation.argument_at(edge.position)
             function, names, _ = operation.rules[argument]
             saved = {name: node.values()[name] for name in names}
-            result = function(g, **saved)
+            result = function(g, *saved.values())
             gradient = unbroadcast(result, edge, operation.name, argument)
             arrived[target].append(gradient)
 
-            rule = source(operation, argument)
+            rule, helpers = source(operation, argument)
             values = ", ".join(f"{name} = {text(value)}" for name, value in saved.items() if value is not None)
             given = cell(result) if result.shape == gradient.shape else f"{text(result)}, with the sum {text(gradient)}"
             if len(rule) <= 45:
                 rows.append((f"    for {target}", rule, values, given))
             else:
                 rows += [(f"    for {target}  {rule}",), ("", "", values, given)]
-            rows += [(f"        {line}",) for line in helpers(function)]
+            rows += [(f"        {line}",) for line in helpers]
     return rows, arrived
 
 
-def source(operation: Primitive, argument: str) -> str:
-    """The derivative for an argument as it stands in its file, such as `x=lambda g, out: g * out`."""
-    forward = operation.forward
-    code = Path(inspect.getfile(forward)).read_text()
-    for call in ast.walk(ast.parse(code)):
-        if isinstance(call, ast.Call) and ast.unparse(call.func) == f"{forward.__name__}.derivatives":
-            (rule,) = [keyword for keyword in call.keywords if keyword.arg == argument]
-            return " ".join((ast.get_source_segment(code, rule) or "").split())
-    raise ValueError(f"{operation.name}: its derivatives do not stand in {inspect.getfile(forward)}")
+def source(operation: Primitive, argument: str) -> tuple[str, list[str]]:
+    """The derivative for an argument as it stands in its file, and what its helper functions do."""
+    code = inspect.getsource(sys.modules[operation.forward.__module__])
+    tree = ast.parse(code)
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    given = [call.keywords for call in calls if ast.unparse(call.func) == f"{operation.forward.__name__}.derivatives"]
+    (rule,) = [keyword for keywords in given for keyword in keywords if keyword.arg == argument]
+    names = {node.id for node in ast.walk(rule) if isinstance(node, ast.Name)}
+    functions = [f for f in tree.body if isinstance(f, ast.FunctionDef) and f.name in names]
+    helpers = [f for f in functions if not any(ast.unparse(d).startswith("primitive") for d in f.decorator_list)]
+    return " ".join((ast.get_source_segment(code, rule) or "").split()), [f"{f.name}: {in_short(f)}" for f in helpers]
 
 
-def helpers(rule: Callable[..., Any]) -> Iterator[str]:
-    """What the plain functions that a derivative calls say of themselves."""
-    for name in rule.__code__.co_names:
-        function = rule.__globals__.get(name)
-        if inspect.isfunction(function) and function.__doc__:
-            yield f"{name}: {function.__doc__.splitlines()[0]}"
+def in_short(function: ast.FunctionDef) -> str:
+    """The first line of its docstring, or what it returns."""
+    docstring = ast.get_docstring(function)
+    return docstring.splitlines()[0] if docstring else ast.unparse(function.body[-1]).removeprefix("return ")
 
 
 # -- the expression ----------------------------------------------------------------------------------------------------

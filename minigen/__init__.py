@@ -30,6 +30,8 @@ from minigen.autograd import (
 from minigen.backend import default_dtype, device
 from minigen.checkpoint import save
 from minigen.gradcheck import gradcheck
+from minigen.graph import graph
+from minigen.profile import profile
 from minigen.random import manual_seed
 from minigen.weights import load
 
@@ -52,6 +54,7 @@ __all__ = [
     "full",
     "grad",
     "gradcheck",
+    "graph",
     "load",
     "manual_seed",
     "models",
@@ -63,6 +66,7 @@ __all__ = [
     "ops",
     "optim",
     "plot",
+    "profile",
     "rand",
     "randn",
     "random",

@@ -10,7 +10,7 @@ import ctypes
 import math
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from functools import cache
@@ -175,6 +175,14 @@ def to_numpy(x: Any) -> np.ndarray:
     return np.asarray(x) if module is np else module.asnumpy(x)
 
 
+def waiting() -> Callable[[], None]:
+    """A function that waits until the current GPU has done its work; it does nothing if there is no GPU in use."""
+    cupy = sys.modules.get("cupy")
+    if cupy is None or not cupy.cuda.is_available():
+        return lambda: None
+    return cupy.cuda.Device().synchronize
+
+
 # -- data types ------------------------------------------------------------------------------------------------
 
 _default_dtype: ContextVar[np.dtype] = ContextVar("default dtype", default=np.dtype("float32"))  # noqa: B039
@@ -211,14 +219,6 @@ def floating(x: Any) -> Any:
 
 
 # -- what NumPy and CuPy do differently ---------------------------------------------------------------------------
-
-
-def like(x: Array) -> Array | None:
-    """The argument `out` with which the result of an elementwise function lies in memory as x does.
-
-    NumPy does that by itself; CuPy's results are C-ordered, and lose the channels-last order of a convolution.
-    """
-    return None if on_host(x) else array_module(x).empty_like(x)
 
 
 def add_at(out: Array, index: Any, values: Array) -> None:
@@ -259,7 +259,9 @@ def memory_order(x: Array) -> tuple[int, ...]:
 def ordered(x: Array, order: tuple[int, ...]) -> Array:
     """`x` with its axes in this order in memory, and without gaps; copied if it is not so already."""
     moved = x.transpose(order)
-    return x if moved.flags.c_contiguous else array_module(x).ascontiguousarray(moved).transpose(np.argsort(order))
+    if moved.flags.c_contiguous:
+        return x
+    return array_module(x).ascontiguousarray(moved).transpose([order.index(axis) for axis in range(x.ndim)])
 
 
 def row_major(x: Array) -> Array:

@@ -182,7 +182,7 @@ def test_add_at_adds_every_value(index: Any, device: backend.Device) -> None:
     np.testing.assert_allclose(backend.to_numpy(out), expected, rtol=1e-12)
 
 
-@pytest.mark.parametrize("name", ["tanh", "relu", "leaky_relu"])
+@pytest.mark.parametrize("name", ["relu", "leaky_relu", "sigmoid"])
 def test_an_activation_keeps_the_order_in_memory(name: str, device: backend.Device) -> None:
     """That of a convolution's output, channels last."""
     x = device.asarray(np.random.default_rng(0).normal(size=(2, 4, 5, 3)).astype("float32")).transpose(0, 3, 1, 2)

@@ -55,12 +55,13 @@ class Draw:
 
 CALLS: dict[str, Callable[[Draw], list[Any]]] = {
     "sigmoid": lambda a: [5 * a(2, 3, 4)],
+    "relu": lambda a: [a(2, 3, 4)],
     "softplus": lambda a: [20 * a(4, 5, 6) ** 3],
     "_relu_gradient": lambda a: [a(2, 3), a(2, 3)],
     "_leaky_relu": lambda a: [a(2, 3), 0.2],
     "_leaky_relu_gradient": lambda a: [a(2, 3), a(2, 3), 0.2],
     "_gate": lambda a: [a(2, 3, 4), a(2, 3, 4)],
-    "_gate_gradients": lambda a: [a(2, 3), a(2, 3), a(2, 3)],
+    "_gate_gradients": lambda a: [a(2, 3, 4), a(2, 3, 4), a(2, 3, 4), a(2, 6, 4)],
     "_step": lambda a: [a(2, 12, 5), a(2, 3, 5)],
     "_step_backward": lambda a: [a(2, 3, 5), a(2, 3, 5), a(2, 3, 5), a(2, 12, 5), a(2, 3, 5)],
     "_centred": lambda a: [a(2, 3, 4), a(1, 3, 1), 8],
@@ -155,11 +156,11 @@ LAUNCHES = {  # of the forward pass and of the backward pass, without that which
     "leaky_relu": (lambda x: ops.leaky_relu(x), 1, 1),
     "sigmoid": (lambda x: ops.sigmoid(x), 1, 3),
     "softplus": (lambda x: ops.softplus(x), 1, 2),
-    "gated_activation": (lambda x: ops.gated_activation(x), 1, 2),
+    "gated_activation": (lambda x: ops.gated_activation(x), 1, 1),
     "lstm_cell": (lambda x: ops.lstm_cell(x, x[:, :1])[0], 1, 5),  # and those of the slice; zeros for c'
     "batch_norm": (lambda x: ops.batch_norm(x)[0], 5, 4),
-    "cross_entropy": (lambda x: ops.cross_entropy(x, x.device.asarray(CLASSES)), 2, 1),
-    "binary_cross_entropy": (lambda x: ops.binary_cross_entropy_with_logits(x, x.detach()), 2, 1),
+    "cross_entropy": (lambda x: ops.cross_entropy(x, x.device.asarray(CLASSES)), 3, 1),
+    "binary_cross_entropy": (lambda x: ops.binary_cross_entropy_with_logits(x, x.detach()), 3, 1),
 }
 
 

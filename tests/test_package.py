@@ -33,8 +33,8 @@ LAYERS = [  # the parts in one layer do not know each other
     {"kernels"},
     {"random"},
     {"autograd", "data"},
-    {"gradcheck", "ops"},
-    {"nn", "distributions"},
+    {"gradcheck", "graph", "ops"},
+    {"nn", "distributions", "profile"},
     {"optim", "checkpoint", "testing"},
     {"models"},
     {"evaluate", "train", "plot"},
@@ -138,7 +138,7 @@ def test_the_library_does_not_print() -> None:
 
 NAMES = {
     "minigen": """Tensor tensor no_grad grad gradcheck detect_anomaly manual_seed default_dtype device save load
-        ops nn optim data models train evaluate plot distributions testing autograd backend
+        graph profile ops nn optim data models train evaluate plot distributions testing autograd backend
         zeros ones full arange rand randn zeros_like ones_like one_hot""",
     "minigen.ops": """add subtract multiply divide negative pow abs exp log log1p sqrt square maximum minimum
         clip where tanh sigmoid relu leaky_relu softplus sum mean max min var logsumexp softmax log_softmax

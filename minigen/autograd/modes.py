@@ -1,26 +1,30 @@
-"""Whether operations are recorded, and whether their results are searched for NaN."""
+"""What surrounds an operation: whether it is recorded, searched for NaN or timed, and which module called it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 
 class Mode(NamedTuple):
-    """What operations on tensors do in addition to computing: record, and detect NaN and infinity."""
+    """What operations on tensors do in addition to computing: record, detect NaN and infinity, and take their time."""
 
     recording: bool = True
     detecting: bool = False
+    profile: Any = None  # the `minigen.profile` that runs
 
 
 # a context variable, so that each thread and each task has its own
 MODE: ContextVar[Mode] = ContextVar("mode", default=Mode())  # noqa: B039
 
+# the module whose `forward` runs: a weak reference, so that no record keeps its module alive
+MODULE: ContextVar[Callable[[], Any]] = ContextVar("module", default=lambda: None)
+
 
 @contextmanager
-def changed_mode(**changes: bool) -> Iterator[None]:
+def changed_mode(**changes: Any) -> Iterator[None]:
     """Change the mode inside the block."""
     token = MODE.set(MODE.get()._replace(**changes))
     try:
@@ -41,3 +45,14 @@ def detect_anomaly() -> Any:
     is checked, which is slow.
     """
     return changed_mode(detecting=True)
+
+
+@contextmanager
+def timed(name: str) -> Iterator[None]:
+    """Show what the block does as one line of this name in the table of a `minigen.profile`, if one runs."""
+    profile = MODE.get().profile
+    if profile is None:
+        yield
+    else:
+        with profile.measured(name):
+            yield

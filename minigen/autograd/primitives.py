@@ -27,7 +27,7 @@ from typing import Any, Concatenate, Generic, Literal, NamedTuple, NoReturn, Par
 
 import numpy as np
 
-from minigen.autograd.modes import MODE
+from minigen.autograd.modes import MODE, Mode
 from minigen.autograd.operators import PRIMITIVES
 from minigen.autograd.tape import Edge, Node, Watched, check_finite
 from minigen.autograd.tensors import Tensor, made, raw
@@ -199,7 +199,10 @@ class Primitive(Generic[P, Result]):
             args += self._defaults[len(args) :]
         for arg in args:
             if isinstance(arg, Tensor):
-                return self._on_tensors(args, kwargs)
+                mode = MODE.get()
+                if mode.profile is None:
+                    return self._on_tensors(args, kwargs, mode)
+                return mode.profile.forward(self.name, self._on_tensors, args, kwargs, mode)
         outputs, _ = self._compute(args, kwargs)
         return outputs if self.several else outputs[0]
 
@@ -223,7 +226,7 @@ class Primitive(Generic[P, Result]):
             filled.append(kwargs.pop(name, default))
         return tuple(filled), kwargs
 
-    def _on_tensors(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _on_tensors(self, args: tuple[Any, ...], kwargs: dict[str, Any], mode: Mode) -> Any:
         """Take the arrays out of the tensors, compute, and record."""
         arrays = [arg._data if isinstance(arg, Tensor) else _without_dtype(arg) for arg in args]
         options = {name: _without_dtype(raw(option)) for name, option in kwargs.items()}
@@ -232,7 +235,7 @@ class Primitive(Generic[P, Result]):
             self._refuse_devices(arrays)
         outputs, saved = self._compute(arrays, options)
         outputs = self._in_agreed_dtype(outputs, present)
-        tensors = self._record(args, arrays, options, outputs, saved)
+        tensors = self._record(args, arrays, options, outputs, saved, mode)
         return tensors if self.several else tensors[0]
 
     def _compute(self, arrays: Sequence[Any], options: dict[str, Any]) -> tuple[tuple[Array, ...], tuple[Any, ...]]:
@@ -251,9 +254,10 @@ class Primitive(Generic[P, Result]):
         options: dict[str, Any],
         outputs: tuple[Array, ...],
         saved: tuple[Any, ...],
+        mode: Mode,
     ) -> tuple[Tensor, ...]:
         """The outputs as tensors, which remember the call if one of its arguments needs a gradient."""
-        recording, detecting = MODE.get()
+        recording, detecting, _ = mode
         if detecting:
             check_finite(outputs, f"{self.name}: its output")
         recorded = outputs[: -self.byproducts] if self.byproducts else outputs

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from minigen.autograd.modes import MODE, changed_mode
+from minigen.autograd.modes import MODE, MODULE, changed_mode
 from minigen.autograd.operators import PRIMITIVES
 from minigen.autograd.tensors import Tensor
 from minigen.backend import Array, Shape, array_module, as_array, device_of, is_array
@@ -55,7 +55,7 @@ _counter = itertools.count()
 class Node:
     """One recorded operation. The only tensors it refers to are leaves, so no node is part of a reference cycle."""
 
-    __slots__ = ("edges", "order", "outputs", "primitive", "saved", "watched", "where")
+    __slots__ = ("edges", "module", "order", "outputs", "primitive", "saved", "watched", "where")
 
     def __init__(
         self,
@@ -70,6 +70,7 @@ class Node:
         self.saved: dict[str, Any] | None = saved  # None once a backward pass has freed it
         self.watched = watched
         self.order = next(_counter)  # arguments are made before results, so this is a topological order
+        self.module = MODULE.get()
         self.where = ""
 
     def backward(self, output: Tensor, gradient: Any, retain_graph: bool) -> None:
@@ -225,6 +226,7 @@ def _backpropagate(
     for tensor, g in roots:
         send(tensor if tensor._node is None else tensor._node, tensor._output, g)
     useful = _leading_to(targets, [node for _, node in waiting], oldest) if targets else set()
+    profile = MODE.get().profile
     with changed_mode(recording=create_graph):
         while waiting:
             _, node = heapq.heappop(waiting)
@@ -235,7 +237,8 @@ def _backpropagate(
                     if g is not None and (id(node), i) in targets:
                         found[id(node), i] = g if create_graph else g.copy()
                 edges = [edge for edge in edges if edge.place in targets or id(edge.source) in useful]
-            for edge, g in _argument_gradients(node, gs, edges, create_graph):
+            results = _argument_gradients(node, gs, edges, create_graph)
+            for edge, g in results if profile is None else profile.backward(node, results):
                 send(edge.source, edge.output, g)
             if not retain_graph:
                 node.saved = None

@@ -11,10 +11,12 @@ import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Self
+from weakref import ref
 
 import numpy as np
 
 from minigen.autograd import Tensor, no_grad, raw
+from minigen.autograd.modes import MODULE
 from minigen.backend import Array, Device, device, is_array, memory_order, ordered, row_major, to_numpy
 
 
@@ -54,7 +56,11 @@ class Module:
         raise NotImplementedError(f"{type(self).__name__} has no forward")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self.forward(*args, **kwargs)
+        token = MODULE.set(ref(self))  # the operations inside remember whose they are
+        try:
+            return self.forward(*args, **kwargs)
+        finally:
+            MODULE.reset(token)
 
     # -- what it is made of ------------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from minigen.autograd import primitive
-from minigen.backend import Array, Device, array_module, floating, like
+from minigen.backend import Array, Device, array_module, floating
 from minigen.kernels import kernel
 from minigen.ops.comparisons import equal, greater
 
@@ -267,8 +267,7 @@ clip.derivatives(x=lambda g, x, out: where(equal(x, out), g, 0.0))
 @primitive
 def tanh(x: Array) -> Array:
     """Hyperbolic tangent."""
-    x = floating(x)
-    return array_module(x).tanh(x, out=like(x))
+    return array_module(x).tanh(floating(x))
 
 
 tanh.derivatives(x=lambda g, out: g * (1.0 - out * out))
@@ -288,6 +287,7 @@ sigmoid.derivatives(x=lambda g, out: g * (out * (1.0 - out)))
 
 
 @primitive
+@kernel("T x", "T out", "out = x <= 0 ? T(0) : x")
 def relu(x: Array) -> Array:
     """max(x, 0)"""
     zeros = array_module(x).zeros_like(x)

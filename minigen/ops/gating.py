@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from minigen.autograd import primitive
-from minigen.backend import Array
+from minigen.backend import Array, array_module
 from minigen.kernels import kernel
 from minigen.ops.elementwise import sigmoid, tanh
-from minigen.ops.shaping import concat, split
+from minigen.ops.shaping import split
 
 __all__ = ["gated_activation"]
 
@@ -34,9 +34,23 @@ def _gate(f: Array, g: Array) -> tuple[Array, Array, Array]:
     return t * s, t, s
 
 
-@kernel("T g, T t, T s", "T of_f, T of_g", "of_f = g * s * (1 - t * t); of_g = g * t * (s * (1 - s))")
-def _gate_gradients(g: Array, t: Array, s: Array) -> tuple[Array, Array]:
-    return g * s * (1 - t * t), g * t * (s * (1 - s))
+@kernel(
+    "T g, T t, T s",
+    "raw T of_x",
+    """
+    const ptrdiff_t half = of_x.size() / of_x.shape()[0] / 2, at = i + i / half * half;  // of f; g is a half further
+    of_x[at] = g * s * (1 - t * t);
+    of_x[at + half] = g * t * (s * (1 - s));
+    """,
+)
+def _gate_gradients(g: Array, t: Array, s: Array, of_x: Array) -> None:
+    of_f, of_g = split(of_x, 2, axis=1)
+    of_f[...] = g * s * (1 - t * t)
+    of_g[...] = g * t * (s * (1 - s))
 
 
-gated_activation.derivatives(x=lambda g, tanh_f, sigmoid_g: concat(_gate_gradients(g, tanh_f, sigmoid_g), axis=1))
+@gated_activation.derivatives_together("x")
+def _(g: Array, tanh_f: Array, sigmoid_g: Array) -> dict[str, Array]:
+    of_x = array_module(g).empty_like(g, shape=(len(g), 2 * g.shape[1], *g.shape[2:]))
+    _gate_gradients(g, tanh_f, sigmoid_g, of_x)
+    return {"x": of_x}

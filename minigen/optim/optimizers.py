@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from minigen.autograd import Tensor
+from minigen.autograd.modes import timed
 from minigen.backend import Array, array_module, blocks, flattened, memory_order, ordered, row_major
 from minigen.kernels import kernel
 from minigen.nn.module import Parameter, load_arrays
@@ -82,9 +83,10 @@ class Optimizer:
         """Update every parameter that has a gradient; the others and their state do not change."""
         self.steps += 1
         states = iter(self.state)
-        for group in self.groups:
-            for parameter in group["params"]:
-                self._move(parameter, next(states), self._lr_of(group), group["weight_decay"])
+        with timed("optimizer"):
+            for group in self.groups:
+                for parameter in group["params"]:
+                    self._move(parameter, next(states), self._lr_of(group), group["weight_decay"])
 
     def _lr_of(self, group: dict[str, Any]) -> float:
         return self.lr * (group["lr"] / self._initial_lr)
@@ -315,5 +317,5 @@ def clip_grad_norm(parameters: Iterable[Parameter], max_norm: float) -> float:
 def grad_norm(parameters: Iterable[Parameter]) -> Array:
     """The norm of all gradients together, in float64: a 0-d array on their device, for which nothing waits."""
     gradients = (p.grad.data for p in parameters if p.grad is not None)
-    total = sum((g.astype(np.float64) ** 2).sum() for g in gradients)
+    total = sum(array_module(g).square(g, dtype=np.float64).sum() for g in gradients)
     return array_module(total).sqrt(total)

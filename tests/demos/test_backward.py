@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections.abc import Callable
 
 import numpy as np
@@ -79,6 +80,7 @@ def test_what_a_helper_of_a_derivative_does(page: Page) -> None:
     lines = page("a ** 3")
     assert "for a x=lambda g, x, y: _power_rule(g, x, y) x = 0.5000, y = 3.0000 0.7500" in lines
     assert "_power_rule: g y x^(y - 1), which is 0 for y = 0 also at x = 0." in lines
+    assert "_relu_gradient: g * greater(out, 0)" in page("relu(a)")
 
 
 @pytest.mark.parametrize("name", [*backward.FUNCTIONS, "negative", *backward.SIGNS])
@@ -86,7 +88,8 @@ def test_every_operation(name: str, page: Page) -> None:
     """The derivatives that it shows are those that run, and the gradients are near the central differences."""
     operation = getattr(ops, name)
     for argument, rule in operation.rules.items():
-        shown = eval(f"dict({backward.source(operation, argument)})", rule.function.__globals__)[argument].__code__
+        text, _ = backward.source(operation, argument)
+        shown = eval(f"dict({text})", vars(sys.modules[operation.forward.__module__]))[argument].__code__
         runs = rule.function.__code__
         assert (shown.co_code, shown.co_names, shown.co_consts) == (runs.co_code, runs.co_names, runs.co_consts)
     names = ["w", "a"][: len(operation.rules)]

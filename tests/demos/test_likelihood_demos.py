@@ -22,7 +22,7 @@ from minigen.nn import convolution
 
 def test_the_vae_learns_the_digits(tmp_path: Path, run_demo: Callable, capsys: pytest.CaptureFixture) -> None:
     """Two small epochs on the data that come with minigen: well below the 206 nats of a model with one grey for all."""
-    small = ["--epochs", 2, "--hidden", 32, "--latent-dim", 4, "--lr", 0.005, "--importance-samples", 5]
+    small = ["--epochs", 2, "--hidden", 32, "--latent-dim", 4, "--lr", 0.01, "--importance-samples", 5]
     run_demo("vae", *small, "--out", tmp_path)
     text = capsys.readouterr().out
     assert "VAE on digits, 8000 training and 2000 test images; dynamic binarization" in text

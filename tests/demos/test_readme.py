@@ -33,6 +33,7 @@ SMALL = {
     "pixelrnn": PIXELS,
     "mode_collapse": "--iterations 2 --seeds 1",
     "gan_theory": "--steps 2",
+    "graph": "--batch-size 2 --repeat 1",
     "receptive_field": "--size 5 --kernel-size 3 --layers 1",
     "tiny_engine": "",
     "backward": "",

@@ -333,7 +333,7 @@ MISTAKES: dict[str, tuple[str, str, Callable]] = {
     "the link after the gate": ("self.link(v)", "self.link(ops.concat([gate(v), gate(v)], axis=1))", EQUATIONS),
     "no residual": ("h + y if self.residual else y", "y", EQUATIONS),
     "a residual in the vertical stack": ("return gate(v, of_class),", "return gate(v, of_class) + gate(v),", EQUATIONS),
-    "the halves of the gate swapped": ("ops.tanh(f) * ops.sigmoid(g)", "ops.tanh(g) * ops.sigmoid(f)", EQUATIONS),
+    "the halves of the gate swapped": ("ops.gated_activation(x)", "ops.gated_activation(ops.flip(x, 1))", EQUATIONS),
     "a vertical stack without its class": ("return gate(v, of_class),", "return gate(v),", EQUATIONS),
     "a horizontal stack without its class": ("+ link, of_class))", "+ link))", EQUATIONS),
     # the one-pixel form is not the layer

@@ -197,7 +197,7 @@ def test_gradients_in_any_memory_order(kind: type[Optimizer], settings: dict, de
 
 @every_optimizer
 def test_parameters_in_any_memory_order(kind: type[Optimizer], settings: dict, device: Device) -> None:
-    """A weight that someone replaced by a transposed array moves too, as every other does, before and during the run."""
+    """A weight that someone replaced by a transposed array, before or during the run, moves as every other does."""
     start, gradient = random_arrays([(4, 3), (4, 3)], 0)
     plain, transposed, later = parameters_of([start, start, start])
     transposed.data = device.asarray(np.ascontiguousarray(start.T)).T

@@ -1,7 +1,7 @@
 """What a call costs beyond one kernel, read in the sources of CuPy 14: kernels and uploads that its name does not show.
 
-A function that is not in the table is one kernel. Kernels that are not counted: those of `einsum`, `tensordot`, sorting
-and other functions that no training step uses.
+A function that is not in the table is one kernel. Not counted are the further kernels of `einsum`, `tensordot`,
+sorting, masks as indices and other things that no training step uses.
 """
 
 from __future__ import annotations
