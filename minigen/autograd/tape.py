@@ -19,7 +19,7 @@ import numpy as np
 from minigen.autograd.modes import MODE, MODULE, changed_mode
 from minigen.autograd.operators import PRIMITIVES
 from minigen.autograd.tensors import Tensor
-from minigen.backend import Array, Shape, array_module, as_array, device_of, is_array
+from minigen.backend import Array, Shape, array_module, arrays_among, as_array, device_of, is_array
 
 if TYPE_CHECKING:
     from minigen.autograd.primitives import Primitive
@@ -174,7 +174,8 @@ def _seed(output: Tensor, g: Any, caller: str, create_graph: bool) -> Any:
     if g is None:
         if output.size != 1:
             raise ValueError(f"{caller}: the output has shape {output.shape}; only a single number needs no `grad`")
-        g = array_module(output.data).ones(output.shape, dtype=output.dtype)
+        one = array_module(output.data).ones(output.shape, dtype=output.dtype)
+        return Tensor(one) if create_graph else one
     data = g.data if isinstance(g, Tensor) else g
     if not is_array(data) or data.shape != output.shape:
         got = data.shape if is_array(data) else type(data).__name__
@@ -272,13 +273,14 @@ def _argument_gradients(node: Node, gs: list[Any], edges: list[Edge], create_gra
         yield from _through_reference(node, g, edges)
         return
     detecting = MODE.get().detecting
+    values = node.values().values()
     for edge, result in _apply_rules(node, g, edges, create_graph):
         operation, argument = node.primitive.name, node.primitive.argument_at(edge.position)
         result = unbroadcast(result, edge, operation, argument)
         if detecting:
             data = result.data if isinstance(result, Tensor) else result
             check_finite((data,), f"backward of {operation}: the gradient for {argument}", node.where)
-        if isinstance(edge.source, Tensor) and not create_graph and _is_shared(result, gs):
+        if isinstance(edge.source, Tensor) and not create_graph and not _is_own(result, [*gs, *values]):
             result = result.copy(order="K")  # a leaf's gradient is an array of its own
         yield edge, result
 
@@ -301,9 +303,13 @@ def _apply_rules(node: Node, g: Any, edges: list[Edge], create_graph: bool) -> I
         yield edge, result
 
 
-def _is_shared(result: Array, gs: list[Any]) -> bool:
-    """Whether a derivative returned `g` itself, or a view of another array."""
-    return result.base is not None or any(result is g for g in gs)
+def _is_own(result: Array, values: list[Any]) -> bool:
+    """Whether `result` has memory for each of its numbers, and shares it with none of the values it was computed from."""
+    if result.base is None:
+        return not any(result is x for x in values)
+    may_share_memory = array_module(result).may_share_memory
+    is_broadcast = 0 in result.strides or result.size == 0  # NumPy does not let us add to what is broadcast
+    return not is_broadcast and not any(may_share_memory(result, x) for x in arrays_among(values))
 
 
 def _filled(node: Node, gs: list[Any], create_graph: bool) -> Any:
