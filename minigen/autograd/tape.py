@@ -304,7 +304,7 @@ def _apply_rules(node: Node, g: Any, edges: list[Edge], create_graph: bool) -> I
 
 
 def _is_own(result: Array, values: list[Any]) -> bool:
-    """Whether `result` has memory for each of its numbers, and shares it with none of the values it was computed from."""
+    """Whether `result` has memory for each of its numbers, which is not that of the values it comes from."""
     if result.base is None:
         return not any(result is x for x in values)
     may_share_memory = array_module(result).may_share_memory

@@ -44,7 +44,7 @@ def lstm_cell(gates: Array, c: Array) -> Any:
 
 def _by_gate(gates: Array, axis: int) -> Array:
     """The four gates, which stand one after the other along an axis, along a first axis of their own: a view."""
-    shape = gates.shape[:axis] + (4, gates.shape[axis] // 4) + gates.shape[axis + 1 :]
+    shape = (*gates.shape[:axis], 4, gates.shape[axis] // 4, *gates.shape[axis + 1 :])
     return gates.reshape(shape).transpose(axis, *range(axis), *range(axis + 1, len(shape)))
 
 
@@ -196,7 +196,7 @@ def _(g: Any, weight: Array, h_shape: Shape, around: Array, cells: list[Any], st
 def _advance(
     of_input: Array, gates: Array, activated: Array, before: Array, tanh_c: Array, c: Array, h: Array, state: Array
 ) -> None:
-    """Add to the gates (4, D, N, places, H) what the input adds, and go from c to the new h and c; h is written twice."""
+    """Add to the gates (4, D, N, places, H) what the input adds; then from c to the new c and h, written twice."""
     gates += of_input
     by_gate = array_module(gates).ascontiguousarray(gates)  # `_step` is faster if each gate lies in memory by itself
     before[...] = c
