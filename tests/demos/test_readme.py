@@ -37,6 +37,7 @@ SMALL = {
     "receptive_field": "--size 5 --kernel-size 3 --layers 1",
     "tiny_engine": "",
     "backward": "",
+    "gallery": "",
     "benchmark": "--size 8 --repeat 1 --models vae pixelcnn --batch-sizes 2",
 }
 
@@ -67,6 +68,6 @@ def test_every_command_runs_quickly(command: str, tmp_path_factory: pytest.TempP
     folder = tmp_path_factory.getbasetemp() / "readme"
     folder.mkdir(exist_ok=True)
     _, script, *flags = shlex.split(command)
-    quick = [] if Path(script).stem in ("tiny_engine", "backward") else ["--quick"]
+    quick = [] if Path(script).stem in ("tiny_engine", "backward", "gallery") else ["--quick"]
     arguments = [sys.executable, str(ROOT / script), *flags, *quick]
     subprocess.run(arguments, cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True)
