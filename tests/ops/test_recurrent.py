@@ -57,7 +57,7 @@ def recurrences(draw: st.DrawFn) -> tuple[list[np.ndarray], Steps]:
     """gates, weight, h and c, and the steps"""
     places, steps = draw(some_steps())
     total = max(which.stop for which, _ in steps)
-    (lstms, n, hidden), kernel = draw(shapes(min_dims=3, max_dims=3, max_size=4)), draw(st.integers(1, 3))
+    (lstms, n, hidden), kernel = draw(shapes(min_dims=3, max_dims=3, max_size=2)), draw(st.integers(1, 3))
     of = [(lstms, n, total, 4 * hidden), (lstms, 4 * hidden, kernel * hidden)]
     of += [(lstms, n, places + kernel - 1, hidden), (lstms, n, places, hidden)]
     return [draw(uniform(shape)) for shape in of], steps
