@@ -68,6 +68,7 @@ CALLS: dict[str, Callable[[Draw], list[Any]]] = {
     "_statistics": lambda a: [a(3), a.positive(3), 8, 1e-5],
     "_scaled": lambda a: [a(2, 3, 4), a(1, 3, 1), a(1, 3, 1), a(1, 3, 1)],
     "_batch_norm_gradient": lambda a: [a(2, 3, 4), a(2, 3, 4), a(1, 3, 1), a(1, 3, 1), a(1, 3, 1), 1 / 8],
+    "_dropped": lambda a: [a(2, 3, 4), a.positive(2, 3, 4), 0.3],
     "_binary_cross_entropies": lambda a: [20 * a(4, 5, 6) ** 3, a.positive(4, 5, 6)],
     "_binary_cross_entropy_gradient": lambda a: [20 * a(2, 3), a.positive(2, 3), a(), 1 / 6],
     "_cross_entropies": lambda a: [1000 * a(2, 3, 4, 5), a.classes(2, 4, 5)],
@@ -151,7 +152,8 @@ def test_outputs_may_be_given(gpu_standin: Device) -> None:
 
 IMAGES = np.random.default_rng(0).normal(size=(2, 4, 3, 3)).astype("float32")
 CLASSES = np.random.default_rng(1).integers(4, size=(2, 3, 3))
-LAUNCHES = {  # of the forward pass and of the backward pass, without that which copies the gradient it starts with
+# Of the forward pass, where a mean is two launches, and of the backward pass, without the copy of what it starts with.
+LAUNCHES = {
     "relu": (lambda x: ops.relu(x), 1, 1),
     "leaky_relu": (lambda x: ops.leaky_relu(x), 1, 1),
     "sigmoid": (lambda x: ops.sigmoid(x), 1, 3),
