@@ -1,7 +1,8 @@
 """What a computation records, and where the time of a training step goes: minigen.graph and minigen.profile.
 
 The graph of a model's loss is drawn in --out: its operations, what each has saved for its derivative, and the
-parameters by name, folded where there are many; of the PixelRNN also one of its Row LSTMs, whose rows are shown as one.
+parameters by name, folded where there are many; of the PixelRNN also one of its Row LSTMs. Then an LSTM cell that reads
+an image row by row: 28 steps, which are drawn as one; dashed arrows lead to the next step.
 A .png needs Graphviz; without it there is a .mmd file, which GitHub shows. Then the profile of a step is printed, the
 fastest of --repeat, with its sum and the time of the fastest step without a profile.
 
@@ -39,6 +40,10 @@ def run(args: argparse.Namespace) -> None:
             h = minigen.randn(args.batch_size, 2 * layer.hidden, *model.image_shape[1:])
             draw(minigen.graph(layer(h), layer), args.out / "row_lstm")
         report(name, training_step(model), images, args)
+    cell, state = nn.LSTMCell(28, 16), None
+    for row in minigen.randn(28, args.batch_size, 28):
+        state = cell(row, state)
+    draw(minigen.graph(state, cell), args.out / "loop")
 
 
 def training_step(model: nn.Module) -> Callable[..., Any]:

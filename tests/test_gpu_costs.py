@@ -9,8 +9,8 @@ from benchmarks import launches
 from benchmarks.models import AUTOREGRESSIVE, example, training_step
 from minigen.backend import Device
 
-LAUNCHES = {"vae": 80, "gan": 270, "dcgan": 950, "pixelcnn": 580, "gated": 810, "row": 2_130, "diagonal": 8_450}
-LAUNCHES_A_PIXEL = {"pixelcnn": 137, "gated": 103, "row": 61, "diagonal": 94}
+LAUNCHES = {"vae": 80, "gan": 245, "dcgan": 940, "pixelcnn": 550, "gated": 760, "row": 1_870, "diagonal": 3_700}
+LAUNCHES_A_PIXEL = {"pixelcnn": 112, "gated": 100, "row": 58, "diagonal": 91}
 
 
 @pytest.mark.parametrize("name", LAUNCHES)

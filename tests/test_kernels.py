@@ -61,17 +61,18 @@ CALLS: dict[str, Callable[[Draw], list[Any]]] = {
     "_leaky_relu": lambda a: [a(2, 3), 0.2],
     "_leaky_relu_gradient": lambda a: [a(2, 3), a(2, 3), 0.2],
     "_gate": lambda a: [a(2, 3, 4), a(2, 3, 4)],
-    "_gate_gradients": lambda a: [a(2, 3, 4), a(2, 3, 4), a(2, 3, 4), a(2, 6, 4)],
+    "_gate_gradients": lambda a: [a(2, 3, 4), a(2, 3, 4), a(2, 3, 4), a(2, 3, 4), a(2, 6, 4)],
     "_step": lambda a: [a(2, 12, 5), a(2, 3, 5)],
     "_step_backward": lambda a: [a(2, 3, 5), a(2, 3, 5), a(2, 3, 5), a(2, 12, 5), a(2, 3, 5)],
     "_centred": lambda a: [a(2, 3, 4), a(1, 3, 1), 8],
     "_statistics": lambda a: [a(3), a.positive(3), 8, 1e-5],
     "_scaled": lambda a: [a(2, 3, 4), a(1, 3, 1), a(1, 3, 1), a(1, 3, 1)],
     "_batch_norm_gradient": lambda a: [a(2, 3, 4), a(2, 3, 4), a(1, 3, 1), a(1, 3, 1), a(1, 3, 1), 1 / 8],
+    "_dropped": lambda a: [a(2, 3, 4), a.positive(2, 3, 4), 0.3],
     "_binary_cross_entropies": lambda a: [20 * a(4, 5, 6) ** 3, a.positive(4, 5, 6)],
     "_binary_cross_entropy_gradient": lambda a: [20 * a(2, 3), a.positive(2, 3), a(), 1 / 6],
     "_cross_entropies": lambda a: [1000 * a(2, 3, 4, 5), a.classes(2, 4, 5)],
-    "_cross_entropy_gradient": lambda a: [-a.positive(2, 3, 4, 5), a.classes(2, 4, 5), a(2, 4, 5), 1 / 40],
+    "_cross_entropy_gradient": lambda a: [a.positive(2, 3, 4, 5), a.classes(2, 4, 5), a(2, 4, 5), 1 / 40],
     "_penalized": lambda a: [a(6), a(6), 0.1],
     "_sgd": lambda a: [a(6), 0.1, a(6)],
     "_sgd_with_momentum": lambda a: [a(6), 0.1, 0.9, a(6), a(6)],
@@ -151,7 +152,8 @@ def test_outputs_may_be_given(gpu_standin: Device) -> None:
 
 IMAGES = np.random.default_rng(0).normal(size=(2, 4, 3, 3)).astype("float32")
 CLASSES = np.random.default_rng(1).integers(4, size=(2, 3, 3))
-LAUNCHES = {  # of the forward pass and of the backward pass, without that which copies the gradient it starts with
+# Of the forward pass, where a mean is two launches, and of the backward pass, without the copy of what it starts with.
+LAUNCHES = {
     "relu": (lambda x: ops.relu(x), 1, 1),
     "leaky_relu": (lambda x: ops.leaky_relu(x), 1, 1),
     "sigmoid": (lambda x: ops.sigmoid(x), 1, 3),

@@ -145,7 +145,7 @@ NAMES = {
         argmax argmin all any prod cumsum std sin cos floor round flatten swapaxes repeat take_along_axis einsum tril
         copy logical_and logical_or logical_not max_pool2d avg_pool2d layer_norm instance_norm
         reshape permute_dims squeeze expand_dims broadcast_to concat stack split pad flip getitem matmul linear
-        conv2d conv_transpose2d masked_conv2d batch_norm lstm_cell dropout
+        conv2d conv_transpose2d masked_conv2d batch_norm lstm_cell lstm dropout
         cross_entropy binary_cross_entropy_with_logits mse_loss""",
     "minigen.nn": """Module Parameter Sequential ModuleList Linear Conv2d MaskedConv2d ConvTranspose2d
         BatchNorm1d BatchNorm2d LSTM LSTMCell RowLSTM DiagonalBiLSTM ReLU LeakyReLU Tanh Sigmoid Flatten Unflatten

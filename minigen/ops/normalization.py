@@ -174,7 +174,12 @@ def instance_norm(x: Any, weight: Any = None, bias: Any = None, *, eps: float = 
 @primitive(name="dropout", saves=("mask",))
 def _drop(x: Array, *, p: float) -> Any:
     """Dropout in training."""
-    mask = (uniform(x.shape, dtype=x.dtype, device=device_of(x)) >= p).astype(x.dtype)
+    return _dropped(x, uniform(x.shape, dtype=x.dtype, device=device_of(x)), p)
+
+
+@kernel("T x, T u, T p", "T out, T mask", "mask = T(u >= p) / (1 - p); out = x * mask")
+def _dropped(x: Array, u: Array, p: float) -> tuple[Array, Array]:
+    mask = (u >= p).astype(x.dtype)
     mask *= 1.0 / (1.0 - p)
     return x * mask, mask
 
