@@ -198,8 +198,8 @@ class RowLSTMAtPixel(nn.Module):
         self.row, width = self.cursor.row, self.cursor.width
         margin = self.layer.kernel_size // 2
         padded = ops.pad(self.h, ((margin, margin), (0, 0), (0, 0)))
-        taps = [padded[tap : tap + width] for tap in range(self.layer.kernel_size)]
-        self.from_above = ops.linear(ops.concat(taps, axis=2), self.weight)
+        taps = ops.concat([padded[tap : tap + width] for tap in range(self.layer.kernel_size)], axis=2)
+        self.from_above = ops.linear(taps, self.weight)
         self.above_c = self.c.copy()
 
 

@@ -35,22 +35,23 @@ def _gate(f: Array, g: Array) -> tuple[Array, Array, Array]:
 
 
 @kernel(
-    "T g, T t, T s",
+    "T g, T out, T t, T s",
     "raw T of_x",
     """
     const ptrdiff_t half = of_x.size() / of_x.shape()[0] / 2, at = i + i / half * half;  // of f; g is a half further
-    of_x[at] = g * s * (1 - t * t);
-    of_x[at + half] = g * t * (s * (1 - s));
+    of_x[at] = g * (s - out * t);
+    of_x[at + half] = g * (out - out * s);
     """,
 )
-def _gate_gradients(g: Array, t: Array, s: Array, of_x: Array) -> None:
+def _gate_gradients(g: Array, out: Array, t: Array, s: Array, of_x: Array) -> None:
+    """g s (1 - t^2) and g t s (1 - s), where t s is the output."""
     of_f, of_g = split(of_x, 2, axis=1)
-    of_f[...] = g * s * (1 - t * t)
-    of_g[...] = g * t * (s * (1 - s))
+    array_module(g).multiply(g, s - out * t, out=of_f)
+    array_module(g).multiply(g, out - out * s, out=of_g)
 
 
 @gated_activation.derivatives_together("x")
-def _(g: Array, tanh_f: Array, sigmoid_g: Array) -> dict[str, Array]:
+def _(g: Array, out: Array, tanh_f: Array, sigmoid_g: Array) -> dict[str, Array]:
     of_x = array_module(g).empty_like(g, shape=(len(g), 2 * g.shape[1], *g.shape[2:]))
-    _gate_gradients(g, tanh_f, sigmoid_g, of_x)
+    _gate_gradients(g, out, tanh_f, sigmoid_g, of_x)
     return {"x": of_x}

@@ -109,7 +109,7 @@ def _reference_cross_entropy(logits: Any, target: Any, *, reduction: str = "mean
     return _reduced(negative(_at_target(log_softmax(logits, 1), target)), reduction)
 
 
-@primitive(reference=_reference_cross_entropy, saves=("log_probabilities",))
+@primitive(reference=_reference_cross_entropy, saves=("probabilities",))
 def cross_entropy(logits: Array, target: Array, *, reduction: str = "mean") -> Any:
     """-log softmax(logits)[target] in nats: logits (N, classes, ...), integer targets (N, ...) in 0 ... classes - 1."""
     _check_array(target)
@@ -119,8 +119,8 @@ def cross_entropy(logits: Array, target: Array, *, reduction: str = "mean") -> A
         raise ValueError(f"logits (N, classes, ...) are {logits.shape} but target (N, ...) is {target.shape}")
     if on_host(target) and target.size and not 0 <= target.min() <= target.max() < logits.shape[1]:
         raise ValueError(f"target holds classes {target.min()} ... {target.max()} but logits have {logits.shape[1]}")
-    log_probabilities, out = _cross_entropies(logits, target)
-    return _reduced(out, reduction), log_probabilities
+    probabilities, out = _cross_entropies(logits, target)
+    return _reduced(out, reduction), probabilities
 
 
 # In a kernel, the logits of element i of the target are at the places first, first + inner, first + 2 inner, ...
@@ -132,43 +132,49 @@ _PLACES = """
 
 @kernel(
     "raw T logits, S target",
-    "raw T log_probabilities, T out",
+    "raw T probabilities, T out",
     _PLACES
     + """
     T largest = logits[first], total = 0;
     for (ptrdiff_t k = 1; k < classes; ++k) largest = max(largest, logits[first + k * inner]);
-    for (ptrdiff_t k = 0; k < classes; ++k) total += exp(logits[first + k * inner] - largest);
     for (ptrdiff_t k = 0; k < classes; ++k)
-        log_probabilities[first + k * inner] = logits[first + k * inner] - largest - log(total);
+        total += probabilities[first + k * inner] = exp(logits[first + k * inner] - largest);
+    for (ptrdiff_t k = 0; k < classes; ++k) probabilities[first + k * inner] /= total;
     const bool exists = target >= 0 && target < classes;  // NaN for a class that does not exist
-    out = exists ? -log_probabilities[first + target * inner] : T(0) / T(0);
+    out = exists ? log(total) - (logits[first + target * inner] - largest) : T(0) / T(0);
     """,
 )
 def _cross_entropies(logits: Array, target: Array) -> tuple[Array, Array]:
-    log_probabilities = log_softmax(logits, 1)
-    return log_probabilities, -_at_target(log_probabilities, target)
+    """softmax(logits), and log(sum of e^l) - l[target] where the l are the logits less the largest."""
+    xp, logits = array_module(logits), floating(logits)
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    at_target = _at_target(shifted, target)
+    probabilities = xp.exp(shifted, out=shifted)
+    total = probabilities.sum(axis=1, keepdims=True)
+    probabilities *= 1 / total
+    return probabilities, xp.log(total[:, 0]) - at_target
 
 
 @kernel(
-    "raw T logits, S target, T g, T share",
+    "raw T probabilities, S target, T g, T share",
     "raw T of_logits",
-    _PLACES
+    _PLACES.replace("logits", "probabilities")
     + """
     for (ptrdiff_t k = 0; k < classes; ++k)
-        of_logits[first + k * inner] = g * share * (exp(logits[first + k * inner]) - (k == target));
+        of_logits[first + k * inner] = g * share * (probabilities[first + k * inner] - (k == target));
     """,
 )
-def _cross_entropy_gradient(log_probabilities: Array, target: Array, g: Array, share: float) -> Array:
+def _cross_entropy_gradient(probabilities: Array, target: Array, g: Array, share: float) -> Array:
     """softmax(logits) - one_hot(target), each place weighted with its share of g"""
     xp = array_module(g)
-    out = xp.exp(log_probabilities)
-    out[along_axis(expand_dims(target, 1), 1, out.shape)] -= 1
-    out *= xp.expand_dims(g * share, 1) if g.ndim else g * share
+    weight = xp.expand_dims(g * share, 1) if g.ndim else g * share
+    out = xp.multiply(probabilities, weight, out=xp.empty_like(probabilities))  # in the memory order of the logits
+    out[along_axis(expand_dims(target, 1), 1, out.shape)] -= weight
     return out
 
 
 cross_entropy.derivatives(
-    logits=lambda g, log_probabilities, target, reduction: _cross_entropy_gradient(
-        log_probabilities, target, g, _share(target.size, reduction)
+    logits=lambda g, probabilities, target, reduction: _cross_entropy_gradient(
+        probabilities, target, g, _share(target.size, reduction)
     )
 )

@@ -215,7 +215,7 @@ MISTAKES: dict[str, tuple[str, str, str]] = {
     ),
     "the vertical stack forgets the wrong row": ("rows[:, :, 1:]", "rows[:, :, :-1]", "GatedPixelCNN"),
     "a Row LSTM whose c is overwritten": ("self.above_c = self.c.copy()", "self.above_c = self.c", "PixelRNN-row"),
-    "a Row LSTM that reads no row above": ("= ops.linear(ops.concat", "= 0 * ops.linear(ops.concat", "PixelRNN-row"),
+    "a Row LSTM that reads no row above": ("= ops.linear(taps", "= 0 * ops.linear(taps", "PixelRNN-row"),
     "a diagonal whose h is overwritten": ("self.above = self.h.copy()", "self.above = self.h", "PixelRNN-diagonal"),
     "the wrong state outside": ("cursor.width + 1, cursor.n", "cursor.width, cursor.n", "PixelRNN-diagonal"),
     "from the right in the wrong order": ("reversed(self.features)", "self.features", "PixelRNN-diagonal"),
