@@ -307,9 +307,10 @@ def _is_own(result: Array, values: list[Any]) -> bool:
     """Whether `result` has memory for each of its numbers, which is not that of the values it comes from."""
     if result.base is None:
         return not any(result is x for x in values)
+    if 0 in result.strides or not getattr(result.flags, "writeable", True):  # a broadcast array; CuPy has no such flag
+        return False
     may_share_memory = array_module(result).may_share_memory
-    is_broadcast = 0 in result.strides or result.size == 0  # NumPy does not let us add to what is broadcast
-    return not is_broadcast and not any(may_share_memory(result, x) for x in arrays_among(values))
+    return not any(may_share_memory(result, x) for x in arrays_among(values))
 
 
 def _filled(node: Node, gs: list[Any], create_graph: bool) -> Any:

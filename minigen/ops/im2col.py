@@ -149,20 +149,21 @@ def _windows(padded: Array, geometry: Geometry, size: Pair) -> Array:
 
 def col2im(columns: Array, images: Array, geometry: Geometry, live: LiveTaps) -> None:
     """Add columns (N * H' * W', taps * C) to the pixels of the images (N, H, W, C) that they stand for."""
-    n, *size, channels = images.shape
-    columns = columns.reshape(n, *geometry.output_size(size), live.count, channels)
+    n, height, width, channels = images.shape
+    columns = columns.reshape(n, *geometry.output_size((height, width)), live.count, channels)
     for numbers, taps in live.stretches:
-        _add_taps(columns[:, :, :, numbers], taps.start, *size, *_numbers(geometry), images)
+        _add_taps(columns[:, :, :, numbers], taps.start, height, width, *_numbers(geometry), images)
 
 
 def _copy_stretches(x: Array, columns: Array, geometry: Geometry, live: LiveTaps) -> None:
     """The same as `_copy_runs`, in one launch for each stretch."""
     for numbers, taps in live.stretches:
         part = columns[:, :, :, numbers]
-        _copy_taps(x, taps.start, *part.shape[1:4], *_numbers(geometry), part)
+        _, height, width, count, _ = part.shape
+        _copy_taps(x, taps.start, height, width, count, *_numbers(geometry), part)
 
 
-def _numbers(geometry: Geometry) -> tuple[int, ...]:
+def _numbers(geometry: Geometry) -> tuple[int, int, int, int, int, int, int]:
     """What the kernels below need to know of the geometry."""
     (top, _), (left, _) = geometry.padding
     return geometry.kernel[1], *geometry.stride, *geometry.dilation, top, left

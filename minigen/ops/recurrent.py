@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from minigen.autograd import primitive
 from minigen.backend import Array, Shape, array_module
 from minigen.kernels import kernel
@@ -64,17 +66,26 @@ _CELL = """
 )
 def _step(gates: Array, c: Array) -> tuple[Array, Array, Array, Array]:
     """From gates (4, ...) and c (...): the sigmoids and tanhs of the gates, tanh(c'), h and c'."""
-    activated = 0.5 * gates  # sigmoid(x) = (1 + tanh(x/2)) / 2, so that one tanh computes all four
-    activated[2] *= 2
-    array_module(gates).tanh(activated, out=activated)
-    for sigmoids in (activated[:2], activated[3:]):
+    activated = np.empty_like(gates)
+    _activate(gates, activated)
+    return activated, *_states(activated, c)
+
+
+def _activate(gates: Array, out: Array) -> None:
+    np.multiply(gates, 0.5, out=out)  # sigmoid(x) = (1 + tanh(x/2)) / 2, so that one tanh computes all four
+    out[2] *= 2
+    np.tanh(out, out=out)
+    for sigmoids in (out[:2], out[3:]):
         sigmoids *= 0.5
         sigmoids += 0.5
+
+
+def _states(activated: Array, c: Array) -> tuple[Array, Array, Array]:
     i, f, g, o = activated
     c_next = f * c
     c_next += i * g
-    tanh_c = tanh(c_next)
-    return activated, tanh_c, o * tanh_c, c_next
+    tanh_c = np.tanh(c_next)
+    return tanh_c, o * tanh_c, c_next
 
 
 @lstm_cell.derivatives_together("gates", "c")
@@ -157,10 +168,8 @@ def lstm(gates: Array, weight: Array, h: Array, c: Array, *, steps: Steps) -> An
         sums = xp.matmul(around[:, rows], matrix).reshape(of_input.shape)
         activated = xp.empty((4, *state.shape), gates.dtype)
         before, tanh_c = xp.empty_like(activated[:2])
-        centre = taps[kernel // 2]
-        _advance(
-            _by_gate(of_input, 3), _by_gate(sums, 3), activated, before, tanh_c, c[:, :, here], h[:, :, centre], state
-        )
+        new_h, new_c = h[:, :, taps[kernel // 2]], c[:, :, here]
+        _advance(_by_gate(of_input, 3), _by_gate(sums, 3), activated, before, tanh_c, new_c, new_h, state)
         cells.append((before, activated, tanh_c))
     return (states, c), around, cells
 
@@ -176,12 +185,12 @@ def _(g: Any, weight: Array, h_shape: Shape, around: Array, cells: list[Any], st
     g_gates = xp.empty((lstms, n, total, 4 * hidden), g_c.dtype)
     g_rows = xp.empty((lstms, n * total, 4 * hidden), g_c.dtype)
     spans = _spans(steps, n, total, kernel)
-    for (which, here, taps, rows), cell in zip(reversed(spans), reversed(cells), strict=True):
-        of_gates = g_gates[:, :, which]
-        of_rows = g_rows[:, rows].reshape(of_gates.shape)
-        g_new = g_h[:, :, taps[kernel // 2]]
-        _go_back(g_states[:, :, which], *cell, _by_gate(of_gates, 3), _by_gate(of_rows, 3), g_new, g_c[:, :, here])
-        g_around = xp.matmul(g_rows[:, rows], weight).reshape(*g_new.shape[:3], kernel, hidden)
+    for (which, here, taps, rows), (before, activated, tanh_c) in zip(reversed(spans), reversed(cells), strict=True):
+        of_gates, of_state = g_gates[:, :, which], g_states[:, :, which]
+        by_gate, by_row = _by_gate(of_gates, 3), _by_gate(g_rows[:, rows].reshape(of_gates.shape), 3)
+        of_h, of_c = g_h[:, :, taps[kernel // 2]], g_c[:, :, here]
+        _go_back(of_state, before, activated, tanh_c, by_gate, by_row, of_h, of_c)
+        g_around = xp.matmul(g_rows[:, rows], weight).reshape(*of_h.shape[:3], kernel, hidden)
         _add_around(g_around, g_h[:, :, taps[0].start : taps[-1].stop])
     return {"gates": g_gates, "weight": g_rows.swapaxes(1, 2) @ around, "h": g_h, "c": g_c}
 
@@ -198,10 +207,10 @@ def _advance(
 ) -> None:
     """Add to the gates (4, D, N, places, H) what the input adds; then from c to the new c and h, written twice."""
     gates += of_input
-    by_gate = array_module(gates).ascontiguousarray(gates)  # `_step` is faster if each gate lies in memory by itself
     before[...] = c
-    activated[...], tanh_c[...], new_h, c[...] = _step(by_gate, before)
-    h[...] = state[...] = new_h
+    _activate(gates, activated)
+    tanh_c[...], h[...], c[...] = _states(activated, before)
+    state[...] = h
 
 
 @kernel(
