@@ -168,6 +168,8 @@ CLASSES = np.random.default_rng(1).integers(4, size=(2, 3, 3))
 # Of the forward pass, where a mean is two launches, and of the backward pass, without the copy of what it starts with.
 LAUNCHES = {
     "relu": (lambda x: ops.relu(x), 1, 1),
+    "max": (lambda x: ops.max(x, axis=1), 1, 1),
+    "conv2d": (lambda x: ops.conv2d(x, x.detach(), padding=1), 3, 3),  # one copies the weights, which are row-major
     "leaky_relu": (lambda x: ops.leaky_relu(x), 1, 1),
     "sigmoid": (lambda x: ops.sigmoid(x), 1, 3),
     "softplus": (lambda x: ops.softplus(x), 1, 1),

@@ -307,7 +307,7 @@ def _is_own(result: Array, values: list[Any]) -> bool:
     """Whether `result` has memory for each of its numbers, which is not that of the values it comes from."""
     if result.base is None:
         return not any(result is x for x in values)
-    if 0 in result.strides or not getattr(result.flags, "writeable", True):  # a broadcast array; CuPy has no such flag
+    if 0 in result.strides or not getattr(result.flags, "writeable", True):  # broadcast; CuPy has no such flag
         return False
     may_share_memory = array_module(result).may_share_memory
     return not any(may_share_memory(result, x) for x in arrays_among(values))

@@ -150,7 +150,7 @@ def _product(columns: Array, rows: Array) -> Array:
     """columns (M, K) transposed times rows (M, O): (K, O)"""
     work = columns.shape[1] * rows.shape[1]
     blocks = in_blocks(columns, work)
-    if len(blocks) == 1:
+    if blocks is columns:
         return columns.T @ rows
     return (blocks.swapaxes(1, 2) @ in_blocks(rows, work)).sum(axis=0)
 

@@ -229,13 +229,13 @@ def _add_taps(
 
 
 def in_blocks(x: Array, work: int) -> Array:
-    """The rows of x (M, K) as blocks (B, M / B, K), with a view; each row is multiplied `work` times.
+    """The rows of x (M, K) as blocks (B, M / B, K), a view, or x itself; each row is multiplied `work` times.
 
     On a CPU, OpenBLAS multiplies matrices with up to a million multiplications as they are, and copies parts of larger
     ones first. For columns of few numbers times few weights, the copies take as long as the product.
     """
     blocks = _blocks(len(x), work) if isinstance(x, np.ndarray) else 1
-    return x.reshape(blocks, len(x) // blocks, x.shape[1])
+    return x if blocks == 1 else x.reshape(blocks, len(x) // blocks, x.shape[1])
 
 
 @cache
