@@ -253,7 +253,7 @@ from minigen.testing import check_derivatives, check_module, check_mutants, chec
 from minigen import ops, testing
 check_derivatives(ops.tanh, 0.5)
 try:
-    from minigen.testing import shapes
+    from minigen.testing.strategies import shapes
 except ModuleNotFoundError as error:
     print(error)
 """
