@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minigen.autograd import Node, Tensor, detect_anomaly, grad, tensor
+from minigen.autograd.tape import nodes_behind
 from minigen.backend import Device, array_module, as_array, device_of, is_array, to_numpy
 
 
@@ -251,24 +252,12 @@ def _off_record(outputs: tuple[Tensor, ...], precision: Precision) -> str:
     lines = {
         f"\n  {node.primitive.name}: the derivative for {argument} leaves the record: its gradient for {name} "
         "is wrong; it may use operations, but neither `.data` nor NumPy"
-        for node in _nodes(outputs)
+        for node in nodes_behind(outputs)
         for argument in {node.primitive.argument_at(edge.position) for edge in node.edges}
         if node.primitive.reference is None
         for name in _wrong_gradients(*_rule(node, argument, outputs[0].device), precision)
     }
     return "".join(sorted(lines))
-
-
-def _nodes(outputs: tuple[Tensor, ...]) -> list[Node]:
-    """Every node of the record from which the outputs were computed."""
-    found: dict[int, Node] = {}
-    pending: list[Any] = [y._node for y in outputs]
-    while pending:
-        node = pending.pop()
-        if isinstance(node, Node) and node.order not in found:
-            found[node.order] = node
-            pending += [edge.source for edge in node.edges]
-    return list(found.values())
 
 
 def _rule(node: Node, argument: str, on: Device) -> tuple[Callable[..., Any], list[Tensor], list[str]]:
