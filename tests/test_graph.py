@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import gc
 import shutil
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -404,14 +403,6 @@ def test_errors() -> None:
         minigen.graph(ops.exp(x), depth=0)
     with pytest.raises(ValueError, match="expects an output"):
         minigen.graph([])
-
-
-@pytest.fixture
-def no_garbage_collector() -> Iterator[None]:
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
 
 
 def test_it_keeps_nothing_alive(no_garbage_collector: None) -> None:

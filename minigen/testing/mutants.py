@@ -119,7 +119,7 @@ def _derivatives_changed(change: Callable[[Place, Any], Any]) -> Iterator[None]:
 
 
 def changed_derivative(operation: Operation, argument: str, change: Function) -> AbstractContextManager[None]:
-    """Inside the block, the operation's derivative for the argument is `change` of what is right."""
+    """Inside the block, the derivative for an argument, summed to its shape, is `change` of what is right."""
     place = _found(operation).name, argument
     return _derivatives_changed(lambda here, right: as_array(change(right)) if here == place else right)
 
