@@ -120,7 +120,11 @@ def _derivatives_changed(change: Callable[[Place, Any], Any]) -> Iterator[None]:
 
 def changed_derivative(operation: Operation, argument: str, change: Function) -> AbstractContextManager[None]:
     """Inside the block, the derivative for an argument, summed to its shape, is `change` of what is right."""
-    place = _found(operation).name, argument
+    primitive = _found(operation)
+    if argument not in primitive.rules:
+        expected = ", ".join(primitive.rules)
+        raise ValueError(f"{primitive.name}: expects an argument with a derivative ({expected}), got {argument!r}")
+    place = primitive.name, argument
     return _derivatives_changed(lambda here, right: as_array(change(right)) if here == place else right)
 
 
