@@ -112,6 +112,18 @@ class Node:
         return {name: Tensor(x) if is_array(x) and x.dtype.kind == "f" else x for name, x in values.items()}
 
 
+def nodes_behind(tensors: Iterable[Tensor]) -> list[Node]:
+    """Every node of the record from which these tensors were computed, in the order in which they were made."""
+    found: dict[int, Node] = {}
+    pending: list[Any] = [x._node for x in tensors]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, Node) and node.order not in found:
+            found[node.order] = node
+            pending += [edge.source for edge in node.edges]
+    return [found[order] for order in sorted(found)]
+
+
 def _attached(data: Array, source: Node | Tensor, output: int) -> Tensor:
     """The leaf `source`, or a tensor for an output of the node `source`."""
     if isinstance(source, Tensor):
