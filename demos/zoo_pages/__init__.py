@@ -1,0 +1,54 @@
+"""The pages of the zoo: how each model of `minigen.models.zoo` is trained and measured; `zoo.py` runs them.
+
+Each page has ITERATIONS, the rounds of one training, and `measure(args, out)`, which trains with every seed, draws into
+the folder `out` and returns its claims.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minigen import data, optim, train
+
+
+class Claim(NamedTuple):
+    """What is claimed, and what was measured beside a baseline."""
+
+    text: str
+    aim: str
+    measured: str
+    baseline: str
+    holds: bool
+
+
+def spread(values: Sequence[float], form: str = ".3f") -> str:
+    """The median, and the range if there are several values."""
+    low, middle, high = (format(float(x), form) for x in (min(values), np.median(values), max(values)))
+    return f"{middle} ({low} to {high})" if len(values) > 1 else middle
+
+
+def seeds(args: argparse.Namespace) -> range:
+    return range(args.seed, args.seed + args.seeds)
+
+
+def play(
+    gan: Any, density: Any, args: argparse.Namespace, out: Path, *, batch_size: int, lr: float, seed: int
+) -> train.Game:
+    """Train a GAN on draws of a density, for --iterations rounds; the game has the average of G's weights."""
+    draws = data.toy.Draws(density, batch_size * gan.k, args.iterations, seed)
+    adam = lambda player: optim.Adam(player.module.parameters(), lr, betas=(0.5, 0.999))
+    game = train.Game(
+        gan,
+        {name: adam(player) for name, player in gan.players().items()},
+        average=optim.WeightEMA(gan.generator, 0.995),
+        schedule=optim.linear_decay(args.iterations),
+    )
+    settings = {"iterations": args.iterations, "seed": seed}
+    resume = args.resume and (out / "checkpoint.safetensors").exists()
+    train.train(game, draws, epochs=1, out=out, resume=resume, settings=settings)
+    return game
