@@ -22,6 +22,7 @@ from zoo_pages import Claim
 
 PAGES = {  # the minutes on one core of a CPU, with three seeds
     "f_gan": 4,
+    "bs_gan": 2,
 }
 
 

@@ -37,18 +37,24 @@ def seeds(args: argparse.Namespace) -> range:
 
 
 def play(
-    gan: Any, density: Any, args: argparse.Namespace, out: Path, *, batch_size: int, lr: float, seed: int
-) -> train.Game:
-    """Train a GAN on draws of a density, for --iterations rounds; the game has the average of G's weights."""
+    gan: Any, density: Any, args: argparse.Namespace, out: Path, *, batch_size: int, lr: tuple[float, float], seed: int
+) -> Any:
+    """Train a GAN on draws of a density, for --iterations rounds; returns it with the average of its weights.
+
+    `lr` are the rates of discriminator and generator, which fall to 0.
+    """
     draws = data.toy.Draws(density, batch_size * gan.k, args.iterations, seed)
-    adam = lambda player: optim.Adam(player.module.parameters(), lr, betas=(0.5, 0.999))
+    adam = lambda network, rate: optim.Adam(network.parameters(), rate, betas=(0.5, 0.999))
     game = train.Game(
         gan,
-        {name: adam(player) for name, player in gan.players().items()},
+        {"discriminator": adam(gan.discriminator, lr[0]), "generator": adam(gan.generator, lr[1])},
         average=optim.WeightEMA(gan.generator, 0.995),
         schedule=optim.linear_decay(args.iterations),
     )
     settings = {"iterations": args.iterations, "seed": seed}
     resume = args.resume and (out / "checkpoint.safetensors").exists()
     train.train(game, draws, epochs=1, out=out, resume=resume, settings=settings)
-    return game
+    with game.averaged():
+        weights = {name: x.copy() for name, x in gan.state_dict().items()}
+    gan.load_state_dict(weights)
+    return gan

@@ -80,9 +80,9 @@ def learn(divergence: str, seed: int, args: argparse.Namespace, out: Path) -> Fi
     minigen.manual_seed(seed)
     hidden = [nn.Linear(1, 64), nn.Tanh(), nn.Linear(64, 64), nn.Tanh()]
     gan = FGAN(Normal(), nn.Sequential(*hidden, nn.Linear(64, 1), nn.Unflatten(())), divergence, k=3)
-    game = play(gan, MIXTURE, args, out / f"{divergence}-{seed}", batch_size=512, lr=5e-3, seed=seed)
-    with game.averaged(), no_grad():
-        mu, sigma = gan.generator.fit
+    play(gan, MIXTURE, args, out / f"{divergence}-{seed}", batch_size=512, lr=(5e-3, 5e-3), seed=seed)
+    mu, sigma = gan.generator.fit
+    with no_grad():
         v = to_numpy(gan.discriminator(Tensor(gan.device.asarray(GRID.astype(np.float32)))).data).astype(np.float64)
     q, row = density(X, mu, np.log(sigma)), DIVERGENCES[divergence]
     bound = float((P * row.activation(v) - q * row.conjugate(v)).sum() * CELL)

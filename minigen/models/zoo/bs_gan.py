@@ -8,7 +8,8 @@ independent bits for each z. M of its samples, weighted with e^s, stand for the 
     w_m = softmax over m of s(x_m),   x_1 ... x_M ~ g(x | z)
     G minimises   -E_z sum_m w_m log g(x_m | z),   with the w_m as constants
 
-The weights seek the decision boundary: they are equal, and their gradient is 0 on average, where D cannot tell.
+The weights seek the decision boundary: they are equal, and their gradient is 0 on average, where D cannot tell. The
+same holds where all M samples of a z are one pattern, however bad: D has to learn faster than G gets that sure.
 
 What differs from a plain GAN: the generator's loss, and that the generator draws bits. The paper's second form, for
 continuous data, has the loss (s - log Z)^2 in the generator's place; it is not here.
@@ -55,7 +56,7 @@ class BoundarySeekingGAN(GAN):
         x = draw(ops.broadcast_to(logits.detach(), (self.draws, *logits.shape)))  # (M, N, ...)
         with no_grad():
             s = self.discriminator(ops.reshape(x, (-1, *logits.shape[1:])))
-        w = ops.softmax(ops.reshape(raw(s), x.shape[:2]), axis=0)  # (M, N)
+        w = ops.softmax(raw(s).reshape(x.shape[:2]), axis=0)  # (M, N)
         loss = -ops.mean(ops.sum(w * log_prob(x, logits), axis=0))
         return loss, {"effective": (1 / (w * w).sum(axis=0)).mean()}
 
