@@ -22,6 +22,8 @@ from zoo_pages import Claim
 
 PAGES = {  # the minutes on one core of a CPU, with three seeds
     "f_gan": 4,
+    "adagan": 5,
+    "improved_gan": 3,
     "bs_gan": 2,
 }
 
@@ -38,7 +40,8 @@ def show(name: str, args: argparse.Namespace) -> None:
     """Train a page and print its claims."""
     page, out = page_of(name), args.out / name
     given = argparse.Namespace(**vars(args) | {"iterations": args.iterations or page.ITERATIONS})
-    print(f"{title(page)}\n{args.seeds} seeds of {given.iterations} rounds: median (range)", flush=True)
+    settings = f"--seeds {args.seeds} --iterations {given.iterations}"
+    print(f"{title(page)}\n{settings}; the median, and the range over seeds", flush=True)
     out.mkdir(parents=True, exist_ok=True)
     start = time.monotonic()
     claims = page.measure(given, out)
@@ -46,9 +49,10 @@ def show(name: str, args: argparse.Namespace) -> None:
     for claim in claims:
         print(line(claim))
     kept = sum(claim.holds for claim in claims)
-    result = f"{kept} of {len(claims)} claims hold ({args.seeds} seeds of {given.iterations} rounds)"
+    result = f"{kept} of {len(claims)} claims hold with {settings}"
+    record = {"result": result, "claims": [claim._asdict() for claim in claims]}
     with atomic_write(out / "result.json") as temporary:
-        temporary.write_text(json.dumps({"result": result, "claims": [claim._asdict() for claim in claims]}, indent=1, default=bool))
+        temporary.write_text(json.dumps(record, indent=1))
     print(f"{result}, after {duration(time.monotonic() - start)}. The figure is in {out}/\n", flush=True)
 
 
@@ -76,12 +80,19 @@ def page_of(name: str) -> ModuleType:
 
 def title(page: ModuleType) -> str:
     """The first line of the model's file: its name and its paper."""
-    return str(importlib.import_module(f"minigen.models.zoo.{page.__name__.rpartition('.')[2]}").__doc__).splitlines()[0]
+    model = importlib.import_module(f"minigen.models.zoo.{page.__name__.removeprefix('zoo_pages.')}")
+    return str(model.__doc__).splitlines()[0]
+
+
+def known(name: str) -> str:
+    if name not in PAGES:
+        raise argparse.ArgumentTypeError(f"expects one of {', '.join(PAGES)}, got {name}")
+    return name
 
 
 def parser() -> flags.Parser:
     result = flags.Parser(__doc__, quick={"iterations": 100, "seeds": 1})
-    result.add_argument("names", nargs="*", choices=[[], *PAGES], metavar="NAME", help=f"any of: {', '.join(PAGES)}")
+    result.add_argument("names", nargs="*", type=known, metavar="NAME", help=f"any of: {', '.join(PAGES)}")
     result.add_argument("--all", action="store_true", help="every page, one after the other")
     result.add_argument("--device", default="cpu", help='"cpu", "gpu" or "gpu:N"')
     result.add_argument("--seeds", type=flags.positive, default=3, help="trainings of each model")

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minigen import data, optim, train
+from minigen import data, evaluate, optim, train
+from minigen.backend import to_numpy
 
 
 class Claim(NamedTuple):
@@ -58,3 +59,19 @@ def play(
         weights = {name: x.copy() for name, x in gan.state_dict().items()}
     gan.load_state_dict(weights)
     return gan
+
+
+class Samples(NamedTuple):
+    """What `figures.save_modes` draws."""
+
+    objective: str
+    seed: int
+    samples: np.ndarray  # (4000, 2)
+    near: float  # share of the samples that are near a mode
+    covered: int  # modes
+
+
+def covered(name: str, seed: int, model: Any, mixture: data.toy.GaussianMixture, at_least: int = 50) -> Samples:
+    """4,000 samples of a model of points in the plane, and the modes that at least so many of them are near."""
+    samples = to_numpy(model.sample(4000).data)
+    return Samples(name, seed, samples, *evaluate.modes_covered(samples, mixture, at_least))

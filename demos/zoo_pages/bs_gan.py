@@ -15,11 +15,11 @@ import numpy as np
 
 import minigen
 from common.figures import new_figure
-from minigen import nn, ops, plot
+from minigen import ops, plot
 from minigen.autograd import Tensor, no_grad
 from minigen.backend import to_numpy
 from minigen.data.toy import WeightedPoints
-from minigen.models import GAN, MLPDiscriminator, MLPGenerator
+from minigen.models import GAN, MLPDiscriminator
 from minigen.models.zoo.bs_gan import BitGenerator, BoundarySeekingGAN, log_prob
 from minigen.random import uniform
 from zoo_pages import Claim, play, seeds, spread
@@ -94,16 +94,16 @@ def measure(args: argparse.Namespace, out: Path) -> list[Claim]:
     mine, plain = ([kl(gan) for gan in gans[kind]] for kind in gans)
     independent = SIDE**2 * np.log(2) - np.log(len(bars_and_stripes()))  # each bit is 1 in half of the patterns
     text = "KL(data || G) in nats, beside independent bits"
-    claims = [Claim(text, "<= 0.2", spread(mine), f"{independent:.3f}", np.median(mine) <= 0.2)]
+    claims = [Claim(text, "<= 0.2", spread(mine), f"{independent:.3f}", bool(np.median(mine) <= 0.2))]
     text = "the same, beside a plain GAN with soft bits"
-    return [*claims, Claim(text, "less", spread(mine), spread(plain), np.median(mine) < np.median(plain))]
+    return [*claims, Claim(text, "less", spread(mine), spread(plain), bool(np.median(mine) < np.median(plain)))]
 
 
 def draw(gans: dict[str, list[GAN]], path: Path) -> None:
     """The probabilities of the patterns and of all others, for each training."""
     figure = new_figure(8, 3.2)
     shown = bars_and_stripes()
-    index = [int(np.flatnonzero((EVERY == pattern).all(axis=1))[0]) for pattern in shown]
+    index = [int(np.flatnonzero((pattern == EVERY).all(axis=1))[0]) for pattern in shown]
     for axes, (kind, trained) in zip(figure.subplots(1, len(gans), sharey=True), gans.items(), strict=True):
         for i, gan in enumerate(trained):
             g = probabilities(gan)

@@ -47,7 +47,8 @@ class AdaGAN(nn.Module):
     def sample(self, n: int) -> Tensor:
         """`n` samples (n, ...), component by component."""
         counts = random_generator().multinomial(n, self.shares)
-        return ops.concat([part.sample(int(m)) for part, m in zip(self.components, counts, strict=True) if m])
+        components: Any = self.components
+        return ops.concat([part.sample(int(m)) for part, m in zip(components, counts, strict=True) if m])
 
 
 def water_filling(ratios: Any, beta: float) -> np.ndarray:

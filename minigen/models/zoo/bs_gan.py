@@ -2,8 +2,9 @@ r"""Boundary-seeking GAN, for discrete data (Hjelm et al. 2017, arXiv 1702.08431
 
 Idea: bits have no gradient for G, but D says how much likelier than now each sample should be, and that is enough.
 
-For the best D the logit is s(x) = log p_data(x) / g(x), so that g(x) e^s(x) is the data's density. G gives the logits of
-independent bits for each z. M of its samples, weighted with e^s, stand for the data, and G maximises their likelihood:
+For the best D the logit is s(x) = log p_data(x) / g(x), so that g(x) e^s(x) is the data's density. G gives the logits
+of independent bits for each z. M of its samples, weighted with e^s, stand for the data, and G maximises their
+likelihood:
 
     w_m = softmax over m of s(x_m),   x_1 ... x_M ~ g(x | z)
     G minimises   -E_z sum_m w_m log g(x_m | z),   with the w_m as constants
@@ -22,8 +23,8 @@ from typing import Any
 from minigen import nn, ops
 from minigen.autograd import Tensor, no_grad, raw
 from minigen.backend import Array
-from minigen.models.gan import GAN
 from minigen.models.game import Batch
+from minigen.models.gan import GAN
 from minigen.models.mlp_gan import MLPGenerator
 from minigen.random import uniform
 
@@ -45,6 +46,8 @@ class BitGenerator(MLPGenerator):
 
 class BoundarySeekingGAN(GAN):
     """A GAN of bits (N, ...). `draws` is M, the number of samples for each z in the generator's loss."""
+
+    generator: BitGenerator
 
     def __init__(self, generator: BitGenerator, discriminator: nn.Module, draws: int = 20, k: int = 1) -> None:
         super().__init__(generator, discriminator, k=k)

@@ -1,8 +1,8 @@
 """The 48 GANs of the lecture's slide, "The GAN Zoo", in its order, and the state of each here.
 
-    works    a page of `minigen.models.zoo`, or a model of `minigen.models`; `where` says how to train it
-    option   an option of another model; `where` says which
-    not yet  what it needs
+works    a page of `minigen.models.zoo`, or a model of `minigen.models`; `where` says how to train it
+option   an option of another model; `where` says which
+not yet  what it needs
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@ Idea: D's loss is a lower bound of a divergence of data p and samples q, and the
 
     D_f(p || q) = \int q f(p / q),   f convex, f(1) = 0
 
-A convex f is the largest of its tangents, f(u) = sup_t (u t - f*(t)), with the conjugate f*. A function T(x) in place of
-t at each x therefore gives a bound, which is tight for T = f'(p / q):
+A convex f is the largest of its tangents, f(u) = sup_t (u t - f*(t)), with the conjugate f*. A function T(x) in place
+of t at each x therefore gives a bound, which is tight for T = f'(p / q):
 
     D_f(p || q)  >=  E_p T(x) - E_q f*(T(x)),   T(x) = g(v(x))
 
@@ -56,10 +56,7 @@ DIVERGENCES = {
         0.0,
     ),
     "gan": Divergence(
-        lambda u: u * ops.log(u) - (u + 1.0) * ops.log(u + 1.0),
-        lambda v: -ops.softplus(-v),
-        ops.softplus,
-        -math.log(2),
+        lambda u: u * ops.log(u) - (u + 1.0) * ops.log(u + 1.0), lambda v: -ops.softplus(-v), ops.softplus, -math.log(2)
     ),
 }
 
@@ -71,7 +68,13 @@ class FGAN(GAN):
     """
 
     def __init__(
-        self, generator: nn.Module, discriminator: nn.Module, divergence: str = "kl", k: int = 1, *, tricky: bool = False
+        self,
+        generator: nn.Module,
+        discriminator: nn.Module,
+        divergence: str = "kl",
+        k: int = 1,
+        *,
+        tricky: bool = False,
     ) -> None:
         if divergence not in DIVERGENCES:
             raise ValueError(f"FGAN: expects divergence to be one of {tuple(DIVERGENCES)}, got {divergence!r}")

@@ -49,6 +49,4 @@ class MinibatchDiscriminator(MLPDiscriminator):
     ) -> None:
         super().__init__(shape, hidden, layers, pieces, dropout=0.0)
         *trunk, _ = self.net
-        self.net = nn.Sequential(
-            *trunk, MinibatchDiscrimination(hidden, kernels, size), nn.Linear(hidden + kernels, 1)
-        )
+        self.net = nn.Sequential(*trunk, MinibatchDiscrimination(hidden, kernels, size), nn.Linear(hidden + kernels, 1))

@@ -51,7 +51,7 @@ def test_with_the_best_discriminator_the_gradient_is_that_of_the_divergence() ->
 
 
 def test_the_loss_is_the_papers(device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In a loop over z and samples; the weights are constants, and the logits have their gradient through log g alone."""
+    """In a loop over z and samples; the weights are constants."""
     gan = BoundarySeekingGAN(BitGenerator((2, 2), 3, 4, 1), MLPDiscriminator((2, 2), 4, 1, 2, dropout=0.0), draws=5)
     z, drawn = gan.noise(3), []
     draw = bs_gan.draw
