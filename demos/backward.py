@@ -24,17 +24,11 @@ import numpy as np
 
 import minigen
 from common import flags
-from minigen import Tensor, ops
+from common.expressions import TAKES, evaluate, names_in, parse, written
+from minigen import Tensor
 from minigen.autograd import Primitive
 from minigen.autograd.tape import Node, unbroadcast
 
-OPERATORS = {ast.Add: "add", ast.Sub: "subtract", ast.Mult: "multiply", ast.Div: "divide", ast.Pow: "pow"}
-SIGNS = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/", "pow": "**"}
-FUNCTIONS = (
-    *("abs", "cos", "exp", "leaky_relu", "log", "log1p", "logsumexp", "matmul", "max", "maximum", "mean"),
-    *("min", "minimum", "prod", "relu", "sigmoid", "sin", "softplus", "sqrt", "square", "sum", "tanh", "var"),
-)
-TAKES = f"numbers, variables, + - * / **, and the functions {', '.join(FUNCTIONS)}"
 DEFAULTS = (0.5, 2.0, -0.8, 1.2)  # of the variables, in the order in which they come
 
 Rows = list[tuple[str, ...]]
@@ -86,13 +80,7 @@ class Record:
         if node := result._node:
             parts = [self.names.get(id(x._node or x)) or f"{x.item():.4g}" for x in arguments]
             name = self.names[id(node)] = f"v{len(self.steps) + 1}"
-            self.steps.append(Step(name, formula(operation, parts), node, result.data))
-
-
-def formula(operation: str, parts: list[str]) -> str:
-    if operation == "negative":
-        return f"-{parts[0]}"
-    return f" {SIGNS[operation]} ".join(parts) if operation in SIGNS else f"{operation}({', '.join(parts)})"
+            self.steps.append(Step(name, written(operation, parts), node, result.data))
 
 
 def backward(record: Record) -> tuple[Rows, dict[str, list[np.ndarray]]]:
@@ -140,23 +128,6 @@ def in_short(function: ast.FunctionDef) -> str:
     return docstring.splitlines()[0] if docstring else ast.unparse(function.body[-1]).removeprefix("return ")
 
 
-# -- the expression ----------------------------------------------------------------------------------------------------
-
-
-def parse(expression: str) -> ast.expr:
-    try:
-        return ast.parse(expression.strip(), mode="eval").body
-    except SyntaxError as error:
-        raise ValueError(f"expects an expression, got {expression!r}: {error.msg}") from None
-
-
-def names_in(tree: ast.expr) -> list[str]:
-    """The names of the variables, in the order in which they come."""
-    functions = {node.func for node in ast.walk(tree) if isinstance(node, ast.Call)}
-    found = [node for node in ast.walk(tree) if isinstance(node, ast.Name) and node not in functions]
-    return list(dict.fromkeys(node.id for node in sorted(found, key=lambda node: (node.lineno, node.col_offset))))
-
-
 def with_values(names: list[str], at: dict[str, np.ndarray]) -> dict[str, Tensor]:
     """Each variable with the value that is given for it, or one of `DEFAULTS`."""
     for name in names:
@@ -166,31 +137,6 @@ def with_values(names: list[str], at: dict[str, np.ndarray]) -> dict[str, Tensor
         raise ValueError(f"--at expects a variable of the expression ({', '.join(names)}), got {name}")
     values = dict(zip(names, map(np.array, cycle(DEFAULTS)), strict=False)) | at
     return {name: Tensor(value, requires_grad=True) for name, value in values.items()}
-
-
-def evaluate(tree: ast.expr, variables: dict[str, Tensor], seen: Callable[..., Any]) -> Tensor:
-    """The value of an expression; `seen(operation, arguments, result)` is called after each operation."""
-
-    def call(operation: str, *parts: ast.expr) -> Tensor:
-        arguments = [evaluate(part, variables, seen) for part in parts]
-        if len(arguments) != (expected := len(getattr(ops, operation).rules)):
-            raise ValueError(f"{operation}: expects {expected} argument{'s' * (expected > 1)}, got {len(arguments)}")
-        result = getattr(ops, operation)(*arguments)
-        seen(operation, arguments, result)
-        return result
-
-    match tree:
-        case ast.Constant(value=int() | float() as number):
-            return Tensor(np.array(float(number)))
-        case ast.Name(id=name):
-            return variables[name]
-        case ast.UnaryOp(op=ast.USub(), operand=part):
-            return call("negative", part)
-        case ast.BinOp(left=left, op=sign, right=right) if type(sign) in OPERATORS:
-            return call(OPERATORS[type(sign)], left, right)
-        case ast.Call(func=ast.Name(id=name), args=parts, keywords=[]) if name in FUNCTIONS:
-            return call(name, *parts)
-    raise ValueError(f"expects {TAKES}; got {ast.unparse(tree)}")
 
 
 def checked(compute: Callable[[], Tensor]) -> Tensor:

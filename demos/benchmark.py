@@ -23,6 +23,7 @@ import argparse
 import json
 import os
 import platform
+import re
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -69,12 +70,8 @@ def describe(device: str) -> str:
 def processor() -> str:
     """The processor's name, where the system tells it."""
     info = Path("/proc/cpuinfo")
-    names = (
-        [line.partition(":")[2].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
-        if info.exists()
-        else []
-    )
-    return names[0] if names else platform.processor() or platform.machine()
+    found = re.search(r"model name\s*: (.*)", info.read_text()) if info.exists() else None
+    return found[1] if found else platform.processor() or platform.machine()
 
 
 def summary(module: ModuleType) -> str:
@@ -97,7 +94,7 @@ def write(tables: list[Table], machine: str, out: Path) -> None:
 def draw_ratios(rows: list[dict[str, Any]], path: Path) -> None:
     """A bar for each model: how long our step takes beside PyTorch's."""
     rows = [row for row in rows if isinstance(row.get("ratio"), Ratio)][::-1]
-    ratios = [row["ratio"].ours.median / row["ratio"].theirs.median for row in rows]
+    ratios = [row["ratio"].of_medians for row in rows]
     figure = new_figure(7, 0.6 + 0.3 * len(rows))
     axes = figure.subplots()
     bars = axes.barh([row["model"] for row in rows], ratios, color=["#4878a8" if r <= 1 else "#c8884a" for r in ratios])

@@ -1,8 +1,8 @@
 """What a computation records, and where the time of a training step goes: minigen.graph and minigen.profile.
 
 The graph of a model's loss is drawn in --out: its operations, what each has saved for its derivative, and the
-parameters by name, folded where there are many; of the PixelRNN also one of its Row LSTMs. Then an LSTM cell that reads
-an image row by row: 28 steps, which are drawn as one; dashed arrows lead to the next step.
+parameters by name, folded where there are many; of a PixelRNN also one of its layers. Then an LSTM cell that reads an
+image row by row: 28 steps, which are drawn as one; dashed arrows lead to the next step.
 A .png needs Graphviz; without it there is a .mmd file, which GitHub shows. Then the profile of a step is printed, the
 fastest of --repeat, with its sum and the time of the fastest step without a profile.
 
@@ -18,40 +18,26 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 import minigen
+from benchmarks.models import MODELS, example, timed_step
 from common import flags
-from minigen import nn, optim, train
-from minigen.models import DCGAN, GAN, VAE, PixelCNN, PixelRNN
-
-MODELS: dict[str, Callable[[], Any]] = {"vae": VAE, "pixelcnn": PixelCNN, "pixelrnn": PixelRNN, "dcgan": DCGAN}
+from minigen import nn
+from minigen.models import PixelRNN
 
 
 def run(args: argparse.Namespace) -> None:
     for name in args.models:
-        minigen.manual_seed(args.seed)
-        model = MODELS[name]()
-        shape, dtype = (args.batch_size, *model.image_shape), np.float32 if isinstance(model, GAN) else np.uint8
-        images = model.device.asarray(np.random.default_rng(args.seed).integers(0, 2, shape).astype(dtype))
-        draw(minigen.graph(model.loss(images), model), args.out / name)
+        model, images = example(name, n=args.batch_size)
+        draw(minigen.graph(model.loss(model.device.asarray(images)), model), args.out / name)
         if isinstance(model, PixelRNN):
             layer: Any = model.layers[0]
             h = minigen.randn(args.batch_size, 2 * layer.hidden, *model.image_shape[1:])
-            draw(minigen.graph(layer(h), layer), args.out / "row_lstm")
-        report(name, training_step(model), images, args)
+            draw(minigen.graph(layer(h), layer), args.out / f"{name}_layer")
+        report(name, timed_step(model, images), args)
     cell, state = nn.LSTMCell(28, 16), None
     for row in minigen.randn(28, args.batch_size, 28):
         state = cell(row, state)
     draw(minigen.graph(state, cell), args.out / "loop")
-
-
-def training_step(model: nn.Module) -> Callable[..., Any]:
-    """A step of maximum likelihood, or for a GAN a round of the game, with Adam."""
-    adam = lambda module: optim.Adam(module.parameters(), lr=1e-3)
-    if isinstance(model, GAN):
-        return train.Game(model, {name: adam(player.module) for name, player in model.players().items()})
-    return train.MaximumLikelihood(model, adam(model))
 
 
 def draw(graph: minigen.graph.Graph, path: Path) -> None:
@@ -60,16 +46,16 @@ def draw(graph: minigen.graph.Graph, path: Path) -> None:
     print(f"{path}: {graph.summary}")
 
 
-def report(name: str, step: Callable[..., Any], images: Any, args: argparse.Namespace) -> None:
+def report(name: str, step: Callable[[], Any], args: argparse.Namespace) -> None:
     """Profile the step, in turns with steps that are not profiled."""
-    step(images)  # the first one asks the system for memory
+    step()  # the first one asks the system for memory
     plain, profiles = [], []
     for _ in range(args.repeat):
         start = time.perf_counter()
-        step(images)
+        step()
         plain.append(1e3 * (time.perf_counter() - start))
         with minigen.profile() as p:
-            step(images)
+            step()
         profiles.append(p)
     fastest = min(profiles, key=lambda p: p.seconds)
     print(f"\n{name}, a training step of {args.batch_size} images")
@@ -81,15 +67,12 @@ def report(name: str, step: Callable[..., Any], images: Any, args: argparse.Name
 
 def parser() -> flags.Parser:
     result = flags.Parser(__doc__, quick={"repeat": 1})
-    result.add_argument(
-        "--models", nargs="+", choices=MODELS, default=["vae", "pixelrnn"], help="which ones to look at"
-    )
+    result.add_argument("--models", nargs="+", choices=MODELS, default=["vae", "row"], help="those of benchmark.py")
     result.add_argument("--by", choices=["operation", "line"], default="operation", help="what a line of the table is")
     result.add_argument("--batch-size", type=flags.positive, default=16, help="images in a step")
     result.add_argument("--repeat", type=flags.positive, default=9, help="steps with and without a profile")
     result.add_argument("--trace", action="store_true", help="also write the profile for ui.perfetto.dev")
     result.add_argument("--device", default="cpu", help='"cpu", "gpu" or "gpu:N"')
-    result.add_argument("--seed", type=flags.seed, default=0, help="of weights and images")
     result.add_argument("--out", type=Path, default=Path("runs/graph"), help="folder for the drawings")
     return result
 

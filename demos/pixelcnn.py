@@ -9,11 +9,10 @@ of each class look like, and draws the classes one after the other.
 from __future__ import annotations
 
 import argparse
-from typing import Any
 
 import minigen
-from common import figures, flags, tables
-from minigen import data, evaluate, optim, plot, train
+from common import flags, pixels
+from minigen import data, optim, train
 from minigen.models import GatedPixelCNN, PixelCNN
 from minigen.models.autoregressive import Autoregressive
 
@@ -24,45 +23,10 @@ def run(args: argparse.Namespace) -> None:
     minigen.manual_seed(args.seed)
     images, test_images = flags.datasets(args)
     model = flags.new_or_loaded(args, images, Autoregressive, lambda: new_model(args, images))
-    pixels: Any = {"pixels": "binary"} if model.levels == 2 else {"pixels": "levels", "levels": model.levels}
-    loader = data.Loader(images, args.batch_size, seed=args.seed, **pixels)
-    test = data.Loader(test_images, 50, shuffle=False, seed=args.seed, binarization="fixed", **pixels)
-
-    pictures = figures.PixelFigures(model, images.classes, args.temperature, args.out)
-    table = tables.LikelihoodTable(test, model.levels, columns=("nats", "nats"), metric="nats")
-    log_prob = lambda x, labels: model.log_prob(x, labels if model.classes else None)
-    evaluation = lambda: {"nats": -evaluate.mean_over(test, log_prob, model, progress="test images")}
-
-    def draw(epoch: int) -> None:
-        pictures.save_samples()
-        plot.save_curves(args.out / "log.jsonl", args.out / "curves.png", {"nats per image": ["loss", "nats"]})
-
-    if args.weights is None:
-        schedule = optim.linear_decay(args.epochs * len(loader))
-        step = train.MaximumLikelihood(model, optim.Adam(model.parameters(), args.lr), schedule=schedule)
-        table.print_heading(type(model).__name__, images, args.dataset)
-        log = train.train(
-            step,
-            loader,
-            epochs=args.epochs,
-            out=args.out,
-            evaluate=evaluation,
-            draw=draw,
-            report=table.row,
-            resume=args.resume,
-            settings=flags.settings_of(args),
-        )
-    with flags.own_folder(args.out):
-        if args.weights is None:
-            minigen.save(model, args.out / "weights.safetensors")
-            found = log[-1]["test"]
-        else:
-            pictures.save_samples()
-            found = evaluation()
-        table.print_result({"-log p(x | class)" if model.classes else "-log p(x)": found["nats"]})
-        pictures.save_appearance()
-        pictures.save_completions(test)
-    tables.print_place(args)
+    loader, test = pixels.loaders(model, images, test_images, args)
+    schedule = optim.linear_decay(args.epochs * len(loader))
+    step = train.MaximumLikelihood(model, optim.Adam(model.parameters(), args.lr), schedule=schedule)
+    pixels.learn(type(model).__name__, step, loader, test, args)
 
 
 def new_model(args: argparse.Namespace, images: data.Dataset) -> Autoregressive:

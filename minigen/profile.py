@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from minigen.autograd import Node
 from minigen.autograd.modes import changed_mode
@@ -34,27 +34,28 @@ _HOUSE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _ENGINE = (*(f"{_HOUSE}{part}{os.sep}" for part in ("autograd", "nn", "ops", "optim")), __file__, contextlib.__file__)
 
 
-class Event(NamedTuple):
+@dataclass(slots=True)
+class Event:
     """One call of an operation, or what its derivatives did in a backward pass; times are in seconds.
 
     name      of the operation, or of what else is measured, such as "optimizer"
     phase     "forward", "backward", or "" for what is no operation
-    line      the line of code that called the operation, also for its backward pass
     start     on the clock `time.perf_counter`
     length    from its beginning to its end, with the events inside of it
     own       the same without these
-    bytes     the memory that it saved for its derivatives, as `minigen.graph` counts it
     launches  how many kernels it launched, without those of the events inside of it
+    line      the line of code that called the operation, also for its backward pass
+    bytes     the memory that it saved for its derivatives, as `minigen.graph` counts it
     """
 
     name: str
     phase: str
-    line: Line
     start: float
-    length: float
-    own: float
-    bytes: int
-    launches: int
+    length: float = 0.0
+    own: float = 0.0
+    launches: int = 0
+    line: Line = "", 0
+    bytes: int = 0
 
 
 HEADINGS = ["", "calls", "forward ms", "backward ms", "total ms", "share", "saves", "launches"]
@@ -89,23 +90,14 @@ class Row:
         return [self.name, str(self.calls or ""), *times, share, kept, str(self.launches or "")]
 
 
-@dataclass(slots=True)
-class _Running:
-    """An event that has begun, and what the events inside of it took."""
-
-    start: float
-    launched: int  # kernels before it began
-    inside: float = 0.0
-    launches_inside: int = 0
-
-
 class Profile:
     """What ran inside a `minigen.profile` block. `print(p)` shows the table by operation."""
 
     def __init__(self, launched: Callable[[], int] = lambda: 0) -> None:
         self.events: list[Event] = []  # in the order in which they ended
-        self._running: list[_Running] = []
+        self._running: list[Event] = []  # the innermost last
         self._launched, self._wait = launched, waiting()
+        self._since, self._launches = 0.0, 0  # the time and the launches when the last event began or ended
         self._lines: dict[int, Line] = {}  # where nodes were recorded, by their order
         self._memory = Memory()
 
@@ -118,52 +110,42 @@ class Profile:
 
     def forward(self, name: str, compute: Callable[..., T], *arguments: Any) -> T:
         """Measure a call of an operation on tensors: `compute(*arguments)`."""
-        self._begin()
-        result: Any = None
-        try:
+        with self.measured(name, "forward") as event:
             result = compute(*arguments)
-            return result
-        finally:
-            first = result[0] if isinstance(result, tuple) else result
-            self._end(name, "forward", None if first is None else first._node)
+        first: Any = result[0] if isinstance(result, tuple) else result
+        if first._node is not None:
+            self._lines[first._node.order] = event.line
+            event.bytes = self._memory.added_by(first._node)
+        self._since = perf_counter()
+        return result
 
     def backward(self, node: Node, gradients: Iterator[T]) -> Iterator[T]:
         """Measure the derivatives of a node, whose results pass through."""
-        self._begin()
-        try:
+        with self.measured(node.primitive.name, "backward", self._lines.get(node.order)):
             yield from gradients
-        finally:
-            self._end(node.primitive.name, "backward", node)
 
     @contextlib.contextmanager
-    def measured(self, name: str) -> Iterator[None]:
-        """Measure what the block does."""
-        self._begin()
+    def measured(self, name: str, phase: str = "", line: Line | None = None) -> Iterator[Event]:
+        """Measure what the block does, which is called on this line: by default, on the one that calls the engine."""
+        event = Event(name, phase, self._turn_to_next())
+        self._running.append(event)
         try:
-            yield
+            yield event
         finally:
-            self._end(name, "", None)
+            event.length = self._turn_to_next() - event.start
+            event.line = line or _calling_line()
+            self.events.append(self._running.pop())
+            self._since = perf_counter()  # what the profile itself takes is nobody's time
 
-    def _begin(self) -> None:
+    def _turn_to_next(self) -> float:
+        """Count what has passed since the last event began or ended as the running one's own; gives the time."""
         self._wait()
-        self._running.append(_Running(perf_counter(), self._launched()))
-
-    def _end(self, name: str, phase: str, node: Node | None) -> None:
-        self._wait()
-        end, running = perf_counter(), self._running.pop()
-        length, launches = end - running.start, self._launched() - running.launched
-        line, size = None, 0
-        if node is not None and phase == "forward":
-            line = self._lines[node.order] = _calling_line()
-            size = self._memory.added_by(node)
-        elif node is not None:
-            line = self._lines.get(node.order)
-        own, own_launches = length - running.inside, launches - running.launches_inside
-        line = line or _calling_line()
-        self.events.append(Event(name, phase, line, running.start, length, own, size, own_launches))
-        if self._running:  # whose own time is without this event, and without what this function took
-            self._running[-1].launches_inside += launches
-            self._running[-1].inside += perf_counter() - running.start
+        now, launches = perf_counter(), self._launched()
+        if self._running:
+            self._running[-1].own += now - self._since
+            self._running[-1].launches += launches - self._launches
+        self._since, self._launches = now, launches
+        return now
 
     # -- what it shows -------------------------------------------------------------------------------------------------
 

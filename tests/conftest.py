@@ -6,6 +6,7 @@ would fail on a GPU, and on a real card where there is one. Tests that need a ca
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Iterator
@@ -58,6 +59,15 @@ def _registry() -> Iterator[None]:
     yield
     PRIMITIVES.clear()
     PRIMITIVES.update(before)
+
+
+@pytest.fixture
+def no_garbage_collector() -> Iterator[None]:
+    """Reference counting alone frees memory in the test: the garbage collector is off."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from benchmarks import launches
 from benchmarks.models import AUTOREGRESSIVE, example, training_step
 from minigen.backend import Device
 
-LAUNCHES = {"vae": 80, "gan": 245, "dcgan": 940, "pixelcnn": 550, "gated": 760, "row": 1_870, "diagonal": 3_700}
-LAUNCHES_A_PIXEL = {"pixelcnn": 112, "gated": 100, "row": 58, "diagonal": 91}
+LAUNCHES = {"vae": 72, "gan": 174, "dcgan": 370, "pixelcnn": 315, "gated": 432, "row": 683, "diagonal": 1_603}
+LAUNCHES_A_PIXEL = {"pixelcnn": 67, "gated": 67, "row": 39, "diagonal": 71}
 
 
 @pytest.mark.parametrize("name", LAUNCHES)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import gc
 import shutil
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +14,9 @@ import pytest
 
 import minigen
 from minigen import Tensor, backend, models, nn, ops
-from minigen.autograd import Node, Primitive
+from minigen.autograd import Primitive
 from minigen.autograd.modes import MODULE
+from minigen.autograd.tape import nodes_behind
 from minigen.graph import Graph, Leaf, Operation
 from minigen.graph.folding import ENOUGH
 
@@ -73,18 +73,6 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
-def nodes_behind(x: Any) -> list[Any]:
-    """The nodes of the record in their order."""
-    found: dict[int, Any] = {}
-    pending = [x._node]
-    while pending:
-        node = pending.pop()
-        if isinstance(node, Node) and node.order not in found:
-            found[node.order] = node
-            pending += [edge.source for edge in node.edges]
-    return [found[order] for order in sorted(found)]
-
-
 # -- what is in it -----------------------------------------------------------------------------------------------------
 
 
@@ -106,7 +94,7 @@ def test_only_what_leads_to_the_output() -> None:
 def test_sources_are_the_edges_of_the_record(name: str) -> None:
     loss, module = LOSSES[name]()
     graph = minigen.graph(loss, module)
-    for operation, node in zip(graph.operations, nodes_behind(loss), strict=True):
+    for operation, node in zip(graph.operations, nodes_behind([loss]), strict=True):
         names = [s.name if isinstance(s, Operation) else s.shape for s in operation.sources]
         sources = [edge.source for edge in node.edges]
         assert names == [s.shape if isinstance(s, Tensor) else s.primitive.name for s in sources]
@@ -149,7 +137,7 @@ def test_saved_memory_of_everything(name: str) -> None:
             for part in value:
                 enter(part)
 
-    for node in nodes_behind(loss):
+    for node in nodes_behind([loss]):
         for value in node.saved.values():
             enter(value)
         leaves |= {id(owner(edge.source.data)) for edge in node.edges if isinstance(edge.source, Tensor)}
@@ -417,17 +405,9 @@ def test_errors() -> None:
         minigen.graph([])
 
 
-@pytest.fixture
-def no_garbage_collector() -> Iterator[None]:
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
-
-
 def test_it_keeps_nothing_alive(no_garbage_collector: None) -> None:
     loss, module = LOSSES["mlp"]()
-    saved = nodes_behind(loss)[1].saved["out"]
+    saved = nodes_behind([loss])[1].saved["out"]
     refs = [weakref.ref(saved), weakref.ref(loss), weakref.ref(module)]
     graph = minigen.graph(loss, module)
     del saved, loss, module

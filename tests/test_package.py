@@ -156,8 +156,8 @@ NAMES = {
     "minigen.data": "load Loader Dataset NAMES load_folder toy",
     "minigen.evaluate": "bits_per_dim mean_over Classifier trained_classifier report_on frechet_distance latent",
     "minigen.plot": "mosaic titled save_figure save_grid save_pairs save_curves",
-    "minigen.testing": """check_derivatives check_module check_same_on check_mutants shapes broadcastable_to axis_of
-        axes_of uniform well_separated SEEDS Case Cases changed_derivative changed_reference changed_source""",
+    "minigen.testing": "check_derivatives check_module check_same_on check_mutants changed_derivative Case",
+    "minigen.testing.strategies": "shapes broadcastable_to axis_of axes_of uniform well_separated SEEDS Cases",
     "minigen.train": "train MaximumLikelihood Diverged Interrupted",
 }
 

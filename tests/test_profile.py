@@ -5,14 +5,12 @@ Time is that of a clock which only the tests move, so sums are exact.
 
 from __future__ import annotations
 
-import gc
 import inspect
 import json
 import sys
 import threading
 import weakref
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -335,14 +333,6 @@ def test_of_two_profiles_the_inner_one_gets_the_operations(clock: Clock, slow: P
             slow(leaf(1.0))
     assert own_times(inner) == {("slow", "forward"): 2, (OUTSIDE, ""): 0}
     assert own_times(outer) == {("slow", "forward"): 2, (OUTSIDE, ""): 2}
-
-
-@pytest.fixture
-def no_garbage_collector() -> Iterator[None]:
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
 
 
 def test_it_keeps_no_array_alive(no_garbage_collector: None) -> None:

@@ -236,6 +236,11 @@ def test_a_check_that_fails_already_says_nothing_about_mutants() -> None:
         check_mutants(lambda: check_derivatives(WRONG["the first derivative"][0], X), "tanh")
 
 
+def test_a_fault_needs_a_derivative() -> None:
+    with pytest.raises(ValueError, match=r"linear: expects an argument with a derivative \(x, weight, bias\), got 'w'"):
+        mutants.changed_derivative("linear", "w", lambda g: 7 * g)
+
+
 def test_the_derivatives_are_right_again() -> None:
     with pytest.raises(AssertionError):
         check_mutants(softmax_slope, "softmax")
@@ -253,7 +258,7 @@ from minigen.testing import check_derivatives, check_module, check_mutants, chec
 from minigen import ops, testing
 check_derivatives(ops.tanh, 0.5)
 try:
-    from minigen.testing import shapes
+    from minigen.testing.strategies import shapes
 except ModuleNotFoundError as error:
     print(error)
 """

@@ -31,7 +31,11 @@ class Ratio(NamedTuple):
     theirs: Times
 
     def __str__(self) -> str:
-        return f"{min(self.ours.values) / min(self.theirs.values):.2f} / {self.ours.median / self.theirs.median:.2f}"
+        return f"{min(self.ours.values) / min(self.theirs.values):.2f} / {self.of_medians:.2f}"
+
+    @property
+    def of_medians(self) -> float:
+        return self.ours.median / self.theirs.median
 
 
 class Table:
@@ -88,7 +92,7 @@ def cell(value: Any) -> str:
 def plain(value: Any) -> Any:
     """A value in JSON's types."""
     if isinstance(value, Ratio):
-        return value.ours.median / value.theirs.median
+        return value.of_medians
     return list(value.values) if isinstance(value, Times) else value
 
 

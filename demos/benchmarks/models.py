@@ -8,9 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import minigen
-from benchmarks import torch_twins
 from minigen import nn, optim, train
-from minigen.backend import Array, Shape
+from minigen.backend import Array, Shape, waiting
 from minigen.models import DCGAN, GAN, VAE, GatedPixelCNN, MLPDiscriminator, MLPGenerator, PixelCNN, PixelRNN
 
 
@@ -37,37 +36,33 @@ MODELS = {
     "diagonal": Model(lambda shape: PixelRNN(shape, cell="diagonal"), 16),
 }
 AUTOREGRESSIVE = ("pixelcnn", "gated", "row", "diagonal")
-LR = torch_twins.LR
+LR = 5e-4  # of Adam, in all steps
 
 
 def example(name: str, side: int | None = None, n: int | None = None) -> tuple[Any, np.ndarray]:
-    """A model, by default for its own images, and n random images of that side."""
+    """A model, by default for its own images, and n random images of that side as it is trained on."""
     kind = MODELS[name]
     colours, height, width = kind.image_shape
     shape = (colours, side or height, side or width)
     minigen.manual_seed(0)
+    model: Any = kind.make(shape)
     images = np.random.default_rng(0).integers(0, kind.levels, (n or kind.batch_size, *shape), np.uint8)
-    return kind.make(shape), images
+    return model, images.astype(np.float32) if isinstance(model, GAN) else images
 
 
 def training_step(model: Any, x: np.ndarray) -> Callable[[], Any]:
     """The step that the demos train the model with, on the images x."""
     images: Array = model.device.asarray(x)
     adam = lambda module: optim.Adam(module.parameters(), LR)
+    step: Any
     if isinstance(model, GAN):
-        images = images.astype(np.float32)
-        step: Any = train.Game(model, {name: adam(player.module) for name, player in model.players().items()})
+        step = train.Game(model, {name: adam(player.module) for name, player in model.players().items()})
     else:
         step = train.MaximumLikelihood(model, adam(model))
-    return lambda: step(images, None)
+    return lambda: step(images)
 
 
 def timed_step(model: Any, x: np.ndarray) -> Callable[[], Any]:
     """A training step that waits for a GPU to finish."""
-    step = training_step(model, x)
-
-    def run_and_wait() -> None:
-        step()
-        next(model.parameters()).numpy()
-
-    return run_and_wait
+    step, wait = training_step(model, x), waiting()
+    return lambda: (step(), wait())

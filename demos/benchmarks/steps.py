@@ -17,7 +17,7 @@ def measure(args: argparse.Namespace, table: Table) -> None:
         row = compared(in_turns([f for f in (timed_step(model, x), theirs) if f], args.repeat))
         table.add(model=name, images=len(x), **row)
         if isinstance(ratio := row.get("ratio"), Ratio):
-            ratios.append(ratio.ours.median / ratio.theirs.median)
+            ratios.append(ratio.of_medians)
     if ratios:
         mean = math.exp(sum(map(math.log, ratios)) / len(ratios))
         table.remark(f"geometric mean of the {len(ratios)} ratios of medians: {mean:.2f}")

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.models import LR
 from minigen import nn
 from minigen.models import DCGAN, GAN, VAE, GatedPixelCNN, Maxout, PixelCNN, PixelRNN
 
@@ -18,8 +19,6 @@ try:
     from torch.nn import functional
 except ImportError:
     torch = None  # type: ignore[assignment]
-
-LR = 5e-4  # of Adam, in all steps
 
 
 def usable(device: str) -> bool:

@@ -19,7 +19,7 @@ import numpy as np
 from minigen.autograd.modes import MODE, MODULE, changed_mode
 from minigen.autograd.operators import PRIMITIVES
 from minigen.autograd.tensors import Tensor
-from minigen.backend import Array, Shape, array_module, as_array, device_of, is_array
+from minigen.backend import Array, Shape, array_module, arrays_among, as_array, device_of, is_array
 
 if TYPE_CHECKING:
     from minigen.autograd.primitives import Primitive
@@ -112,6 +112,18 @@ class Node:
         return {name: Tensor(x) if is_array(x) and x.dtype.kind == "f" else x for name, x in values.items()}
 
 
+def nodes_behind(tensors: Iterable[Tensor]) -> list[Node]:
+    """Every node of the record from which these tensors were computed, in the order in which they were made."""
+    found: dict[int, Node] = {}
+    pending: list[Any] = [x._node for x in tensors]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, Node) and node.order not in found:
+            found[node.order] = node
+            pending += [edge.source for edge in node.edges]
+    return [found[order] for order in sorted(found)]
+
+
 def _attached(data: Array, source: Node | Tensor, output: int) -> Tensor:
     """The leaf `source`, or a tensor for an output of the node `source`."""
     if isinstance(source, Tensor):
@@ -174,7 +186,8 @@ def _seed(output: Tensor, g: Any, caller: str, create_graph: bool) -> Any:
     if g is None:
         if output.size != 1:
             raise ValueError(f"{caller}: the output has shape {output.shape}; only a single number needs no `grad`")
-        g = array_module(output.data).ones(output.shape, dtype=output.dtype)
+        one = array_module(output.data).ones(output.shape, dtype=output.dtype)
+        return Tensor(one) if create_graph else one
     data = g.data if isinstance(g, Tensor) else g
     if not is_array(data) or data.shape != output.shape:
         got = data.shape if is_array(data) else type(data).__name__
@@ -272,13 +285,14 @@ def _argument_gradients(node: Node, gs: list[Any], edges: list[Edge], create_gra
         yield from _through_reference(node, g, edges)
         return
     detecting = MODE.get().detecting
+    values = node.values().values()
     for edge, result in _apply_rules(node, g, edges, create_graph):
         operation, argument = node.primitive.name, node.primitive.argument_at(edge.position)
         result = unbroadcast(result, edge, operation, argument)
         if detecting:
             data = result.data if isinstance(result, Tensor) else result
             check_finite((data,), f"backward of {operation}: the gradient for {argument}", node.where)
-        if isinstance(edge.source, Tensor) and not create_graph and _is_shared(result, gs):
+        if isinstance(edge.source, Tensor) and not create_graph and not _is_own(result, [*gs, *values]):
             result = result.copy(order="K")  # a leaf's gradient is an array of its own
         yield edge, result
 
@@ -301,9 +315,14 @@ def _apply_rules(node: Node, g: Any, edges: list[Edge], create_graph: bool) -> I
         yield edge, result
 
 
-def _is_shared(result: Array, gs: list[Any]) -> bool:
-    """Whether a derivative returned `g` itself, or a view of another array."""
-    return result.base is not None or any(result is g for g in gs)
+def _is_own(result: Array, values: list[Any]) -> bool:
+    """Whether `result` has memory for each of its numbers, which is not that of the values it comes from."""
+    if result.base is None:
+        return not any(result is x for x in values)
+    if 0 in result.strides or not getattr(result.flags, "writeable", True):  # broadcast; CuPy has no such flag
+        return False
+    may_share_memory = array_module(result).may_share_memory
+    return not any(may_share_memory(result, x) for x in arrays_among(values))
 
 
 def _filled(node: Node, gs: list[Any], create_graph: bool) -> Any:

@@ -15,8 +15,6 @@ from minigen.graph.folding import Box
 if TYPE_CHECKING:
     from minigen.graph.graph import Graph
 
-GRAPHVIZ_HELP = "install it with `apt install graphviz` or `brew install graphviz`, or save a .dot or .mmd file"
-
 
 def save(graph: Graph, path: Path) -> None:
     """Write a drawing in the format that the ending of `path` names."""
@@ -35,7 +33,10 @@ def save(graph: Graph, path: Path) -> None:
 def _graphviz(graph: Graph, kind: str) -> bytes:
     program = shutil.which("dot")
     if program is None:
-        raise RuntimeError(f"graph: an image needs Graphviz's program `dot`, which is not installed; {GRAPHVIZ_HELP}")
+        raise RuntimeError(
+            "graph: an image needs Graphviz's program `dot`, which is not installed; install it with "
+            "`apt install graphviz` or `brew install graphviz`, or save a .dot or .mmd file"
+        )
     return subprocess.run([program, f"-T{kind}"], input=drawn(graph, GRAPHVIZ).encode(), check=True, stdout=-1).stdout
 
 

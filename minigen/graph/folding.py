@@ -7,7 +7,7 @@ enough, modules become single boxes: first the innermost, then those around them
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from minigen.graph.record import Leaf, Operation, Path
 
@@ -36,63 +36,61 @@ class Box:
         return sum(operation.bytes for operation in self.operations)
 
 
-@dataclass
-class Turn:
-    """Where an operation is in a loop: the loop, the number of the step, and the operation's place in the first."""
+class Turn(NamedTuple):
+    """Where an operation is in a loop: the loop, the number of the step, and the same operation in the first step."""
 
     loop: str
     step: int
-    place: int
+    first: Operation
 
 
 def boxes(operations: list[Operation], depth: int | None) -> list[Box]:
     """The boxes in the order in which their first operations ran, each leaf before the first box that needs it."""
-    if depth is not None:
-        return _drawn(operations, _turns(operations), depth)
-    all_open = 1 + max(len(operation.module) for operation in operations)
-    if len(operations) <= ENOUGH:
-        return _drawn(operations, {}, all_open)
+    deepest = 1 + max(len(operation.module) for operation in operations)
+    if depth is None and len(operations) <= ENOUGH:
+        return _drawn(operations, {}, deepest)
     turns = _turns(operations)
-    for level in range(all_open, 0, -1):
+    for level in [depth] if depth else range(deepest, 0, -1):
         result = _drawn(operations, turns, level)
         if len(result) <= ENOUGH:
             break
     return result
 
 
-def _drawn(operations: list[Operation], turns: dict[int, Turn], depth: int) -> list[Box]:
+def _drawn(operations: list[Operation], turns: dict[Operation | Leaf, Turn], depth: int) -> list[Box]:
     """The boxes if the modules at this depth, and the steps of loops, are single ones."""
     found: dict[Any, Box] = {}  # by what they stand for
     box_of: dict[Operation | Leaf, Box] = {}
-    turn_of: dict[Operation | Leaf, Turn] = {}
-    for i, operation in enumerate(operations):
-        path, turn = operation.module, turns.get(i)
+    for operation in operations:
+        path, turn = operation.module, turns.get(operation)
         if len(path) >= depth:
             box = found.setdefault(path[:depth], Box(path[: depth - 1], path[:depth]))
-        elif turn is None:
-            box = found[i] = Box(path)
+        elif turn:
+            box = found.setdefault(turn.first, Box((*path, turn.loop)))
         else:
-            box = found.setdefault(turn.place, Box((*path, turn.loop)))
-            turn_of[operation] = turn
+            box = found[operation] = Box(path)
         box.operations.append(operation)
         box_of[operation] = box
     result: list[Box] = []
     for box in found.values():
-        for operation in box.operations:
-            for source in operation.sources:
-                if isinstance(source, Leaf) and source not in box_of and box.module is None:
-                    result.append(box_of.setdefault(source, Box(operation.module, leaf=source)))
+        for operation in box.operations if box.module is None else ():
+            for leaf in operation.sources:
+                if isinstance(leaf, Leaf) and leaf not in box_of:
+                    box_of[leaf] = Box(operation.module, leaf=leaf)
+                    result.append(box_of[leaf])
         result.append(box)
     for operation in operations:
         for source in operation.sources:
             if source in box_of:
-                _connect(box_of[source], box_of[operation], turn_of.get(source), turn_of.get(operation))
+                _connect(box_of[source], box_of[operation], turns.get(source), turns.get(operation))
     return result
 
 
 def _connect(start: Box, end: Box, before: Turn | None, now: Turn | None) -> None:
     """Draw an arrow; inside of a module's box there are none."""
-    earlier = before is not None and now is not None and before.loop == now.loop and before.step != now.step
+    earlier = False
+    if before and now and start.module is None and end.module is None:
+        earlier = before.loop == now.loop and before.step != now.step
     if start is not end or earlier:
         end.sources[start] = earlier and end.sources.get(start, True)
 
@@ -100,18 +98,19 @@ def _connect(start: Box, end: Box, before: Turn | None, now: Turn | None) -> Non
 # -- loops -------------------------------------------------------------------------------------------------------------
 
 
-def _turns(operations: list[Operation]) -> dict[int, Turn]:
-    """What is repeated at least three times in a row: the turn of an operation, by its place."""
+def _turns(operations: list[Operation]) -> dict[Operation | Leaf, Turn]:
+    """Where the operations are that are repeated at least three times in a row."""
     kinds: dict[Any, int] = {}
     sequence = [kinds.setdefault(_kind(operation), len(kinds)) for operation in operations]
-    turns: dict[int, Turn] = {}
+    turns: dict[Operation | Leaf, Turn] = {}
     start = number = 0
     while start < len(sequence):
         length, times = _repetition(sequence, start)
         if times > 1:
             number += 1
             for i in range(length * times):
-                turns[start + i] = Turn(f"loop {number}: {times} times", i // length, start + i % length)
+                first = operations[start + i % length]
+                turns[operations[start + i]] = Turn(f"loop {number}: {times} times", i // length, first)
         start += length * times
     return turns
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from minigen.autograd import Node, Tensor
+from minigen.autograd.tape import nodes_behind
 from minigen.backend import Shape
 from minigen.graph.memory import Memory, arrays_in
 
@@ -59,7 +60,7 @@ def read(outputs: Sequence[Tensor], names: Names) -> tuple[list[Operation], list
     memory = Memory()
     operations: dict[int, Operation] = {}  # by the id of the node
     leaves: dict[int, Leaf] = {}  # by the id of the tensor
-    for node in _nodes(outputs):
+    for node in nodes_behind(outputs):
         path = names.path_of(node.module())
         for edge in node.edges:
             if isinstance(edge.source, Tensor) and id(edge.source) not in leaves:
@@ -69,18 +70,6 @@ def read(outputs: Sequence[Tensor], names: Names) -> tuple[list[Operation], list
             node.primitive.name, path, sources, node.outputs, _saved_names(node), memory.added_by(node)
         )
     return list(operations.values()), list(leaves.values())
-
-
-def _nodes(outputs: Sequence[Tensor]) -> list[Node]:
-    """Every node behind these tensors, in the order in which they were made."""
-    found: dict[int, Node] = {}
-    pending = [x._node for x in outputs if x._node is not None]
-    while pending:
-        node = pending.pop()
-        if node.order not in found:
-            found[node.order] = node
-            pending += [edge.source for edge in node.edges if isinstance(edge.source, Node)]
-    return [found[order] for order in sorted(found)]
 
 
 def _leaf(x: Tensor, names: Names) -> Leaf:

@@ -20,6 +20,7 @@ from minigen import nn, ops
 from minigen.autograd import Tensor, no_grad, raw
 from minigen.backend import Array, Shape, array_module, is_array, on_host
 from minigen.distributions import bits_per_dim
+from minigen.kernels import kernel
 from minigen.models.one_pixel import Cursor, at_one_pixel, margin_for
 from minigen.nn.module import evaluating
 from minigen.random import uniform
@@ -226,9 +227,34 @@ def sample_from_logits(logits: Array, noise: Array) -> Array:
 
     The value is the number of levels whose cumulative probability is at most the noise.
     """
-    xp = array_module(logits)
+    values = array_module(logits).empty(len(logits), np.uint8)
+    _draw(logits, noise, values)
+    return values
+
+
+@kernel(
+    "raw T logits, float64 noise",
+    "uint8 value",
+    """
+    const ptrdiff_t levels = logits.shape()[1], first = i * levels;
+    value = 0;
+    if (levels == 1) {
+        value = noise < sigmoid(double(logits[first]));
+    } else {
+        double largest = logits[first], total = 0, cumulative = 0;
+        for (ptrdiff_t k = 1; k < levels; ++k) largest = max(largest, double(logits[first + k]));
+        for (ptrdiff_t k = 0; k < levels; ++k) total += exp(logits[first + k] - largest);
+        for (ptrdiff_t k = 0; k + 1 < levels; ++k) {
+            cumulative += exp(logits[first + k] - largest) / total;
+            value += noise >= cumulative;
+        }
+    }
+    """,
+)
+def _draw(logits: Array, noise: Array, values: Array) -> None:
     logits = logits.astype(np.float64)
     if logits.shape[1] == 1:
-        return (noise < ops.sigmoid(logits[:, 0])).astype(np.uint8)
-    cumulative = xp.cumsum(ops.softmax(logits, axis=1), axis=1)[:, :-1]
-    return (noise[:, None] >= cumulative).sum(axis=1).astype(np.uint8)
+        values[...] = noise < ops.sigmoid(logits[:, 0])
+    else:
+        cumulative = np.cumsum(ops.softmax(logits, axis=1), axis=1)[:, :-1]
+        values[...] = (noise[:, None] >= cumulative).sum(axis=1)

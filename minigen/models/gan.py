@@ -16,7 +16,8 @@ from typing import Any
 
 from minigen import nn, ops
 from minigen.autograd import Tensor, checked_labels, no_grad, raw
-from minigen.backend import Array
+from minigen.backend import Array, array_module
+from minigen.kernels import kernel
 from minigen.models.game import Batch, Player
 from minigen.models.objectives import OBJECTIVES, gradient_penalty
 from minigen.models.tricks import Tricks
@@ -162,4 +163,20 @@ class GAN(nn.Module):
 
 def _spread(x: Array) -> Array:
     """The standard deviation over a batch (N, ...) of each value, averaged over values: a 0-d array."""
-    return x.std(axis=0).mean()
+    return _std(x, array_module(x).empty(x.shape[1:], x.dtype)).mean()
+
+
+@kernel(
+    "raw T x",
+    "T std",
+    """
+    const ptrdiff_t n = x.shape()[0], each = x.size() / n;
+    T mean = 0, squares = 0;
+    for (ptrdiff_t k = 0; k < n; ++k) mean += x[i + k * each] / n;
+    for (ptrdiff_t k = 0; k < n; ++k) squares += (x[i + k * each] - mean) * (x[i + k * each] - mean);
+    std = sqrt(squares / n);
+    """,
+)
+def _std(x: Array, out: Array) -> Array:
+    """The standard deviation over the first axis."""
+    return x.std(axis=0, out=out)

@@ -57,9 +57,9 @@ class Objective:
 
 def _cross_entropy(data: Tensor, samples: Tensor, real: float = 1.0) -> Tensor:
     """-E [real log D(x) + (1 - real) log(1 - D(x))] - E log(1 - D(G(z)))"""
-    on_data = real * ops.mean(ops.softplus(-data))
+    on_data = ops.mean(ops.softplus(-data))
     if real != 1.0:
-        on_data = on_data + (1.0 - real) * ops.mean(ops.softplus(data))
+        on_data = real * on_data + (1.0 - real) * ops.mean(ops.softplus(data))
     return on_data + ops.mean(ops.softplus(samples))
 
 

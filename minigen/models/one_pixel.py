@@ -20,11 +20,13 @@ from collections.abc import Callable
 from copy import copy
 from typing import Any
 
+import numpy as np
+
 from minigen import nn, ops
 from minigen.autograd import Tensor
 from minigen.backend import Array, Shape, array_module, device_of
+from minigen.kernels import kernel
 from minigen.nn.pixel_recurrent import DiagonalLSTM, matrix
-from minigen.ops.im2col import LiveTaps
 
 
 class Cursor:
@@ -93,33 +95,53 @@ class MaskedConv2dAtPixel(nn.Module):
     """
 
     def __init__(self, layer: nn.MaskedConv2d, cursor: Cursor) -> None:
-        out_channels, in_channels, height, width = layer.weight.shape
-        self.cursor, self.bias, self.reads_image = cursor, layer.bias, layer.mask_type == "A"
-        self.pointwise = (height, width) == (1, 1)
-        live: Any = layer.mask.reshape(-1, height, width).any(axis=0) | self.pointwise  # a 1 x 1 kernel keeps its tap
-        runs = [(run.row, run.columns) for run in LiveTaps(live).runs]
+        out_channels, in_channels, height, self.width = layer.weight.shape
+        self.cursor, self.reads_image = cursor, layer.mask_type == "A"
+        self.pointwise = (height, self.width) == (1, 1)
+        live: Any = layer.mask.reshape(-1, height, self.width).any(axis=0) | self.pointwise  # which keeps its tap
         by_tap = (layer.weight * device_of(layer.weight).asarray(layer.mask)).transpose(2, 3, 1, 0)  # (kh, kw, in, out)
-        self.matrix = cursor.module.concatenate([by_tap[run].reshape(-1, out_channels) for run in runs])
+        self.matrix = by_tap.reshape(-1, out_channels)[: live.sum() * in_channels]  # the live taps are the first ones
+        self.bias = cursor.module.zeros(out_channels, by_tap.dtype) if layer.bias is None else layer.bias
         if not self.pointwise:
             self.seen = cursor.image if self.reads_image else cursor.zeros(in_channels)
-            top, left = cursor.margin - height // 2, cursor.margin - width // 2
-            self.windows = [(top + row, left + across.start, left + across.stop) for row, across in runs]
+            self.top, self.left = cursor.margin - height // 2, cursor.margin - self.width // 2
 
     def forward(self, x: Array) -> Array:
-        out = (x[:, :, 0, 0] if self.pointwise else self.under_the_taps(x)) @ self.matrix
-        if self.bias is not None:
-            out += self.bias
-        return out[:, :, None, None]
-
-    def under_the_taps(self, x: Array) -> Array:
-        """The features of all live taps side by side, (n, taps * in)."""
         i, j, margin = self.cursor.row, self.cursor.column, self.cursor.margin
+        out = self.cursor.module.empty((len(x), self.matrix.shape[1]), x.dtype)
+        if self.pointwise:
+            _under_taps(x.transpose(0, 2, 3, 1), self.matrix, self.bias, 0, 0, 1, out)
+            return out[:, :, None, None]
         if self.reads_image:
             self.cursor.check(x, "MaskedConv2d with mask A")
         else:
             self.seen[:, i + margin, j + margin] = x[:, :, 0, 0]
-        parts = [self.seen[:, i + row, j + start : j + end].reshape(len(x), -1) for row, start, end in self.windows]
-        return self.cursor.module.concatenate(parts, axis=1)
+        _under_taps(self.seen, self.matrix, self.bias, i + self.top, j + self.left, self.width, out)
+        return out[:, :, None, None]
+
+
+@kernel(
+    "raw T seen, raw T matrix, raw T bias, int64 row, int64 column, int64 width",
+    "T out",
+    """
+    const ptrdiff_t height = seen.shape()[1], across = seen.shape()[2], channels = seen.shape()[3];
+    const ptrdiff_t outputs = matrix.shape()[1], example = i / outputs, output = i % outputs;
+    T sum = 0;
+    for (ptrdiff_t tap = 0; tap < matrix.shape()[0] / channels; ++tap) {
+        const ptrdiff_t place = (example * height + row + tap / width) * across + column + tap % width;
+        for (ptrdiff_t k = 0; k < channels; ++k)
+            sum += seen[place * channels + k] * matrix[(tap * channels + k) * outputs + output];
+    }
+    out = sum + bias[output];
+    """,
+)
+def _under_taps(seen: Array, matrix: Array, bias: Array, row: int, column: int, width: int, out: Array) -> None:
+    """Features (n, H, W, in) under the taps, `width` in a row and from this place on, times the matrix, plus bias."""
+    taps = len(matrix) // seen.shape[3]
+    lengths = [min(width, taps - start) for start in range(0, taps, width)]
+    parts = [seen[:, row + i, column : column + n].reshape(len(seen), -1) for i, n in enumerate(lengths)]
+    np.matmul(parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1), matrix, out=out)
+    out += bias
 
 
 class Conv2dAtRow(nn.Module):

@@ -9,6 +9,7 @@ import numpy as np
 from minigen import ops
 from minigen.autograd import Tensor
 from minigen.backend import Array, Shape, current_dtype, device
+from minigen.kernels import kernel
 from minigen.nn.init import check_sizes, constant
 from minigen.nn.module import Module
 
@@ -59,20 +60,31 @@ class _BatchNorm(Module):
         y, mean, var = ops.batch_norm(x, self.weight, self.bias, eps=self.eps)
         if self.track_running_stats and not self.frozen:
             n = x.size // x.shape[1]
-            self._track(mean.data, var.data * (n / (n - 1)))  # the running variance averages unbiased estimates
+            self._track(mean.data, var.data, n / (n - 1))  # the running variance averages unbiased estimates
         return y
 
-    def _track(self, mean: Array, var: Array) -> None:
+    def _track(self, mean: Array, var: Array, factor: float) -> None:
         """running = (1 - momentum) running + momentum batch; a momentum of 1 / number of batches gives their mean."""
         self.num_batches_tracked.data += 1
         momentum = self.momentum
         if momentum is None:
             momentum = (1.0 / self.num_batches_tracked.data).astype(mean.dtype)
-        self.running_mean.data += momentum * (mean - self.running_mean.data)
-        self.running_var.data += momentum * (var - self.running_var.data)
+        running_mean, running_var = self.running_mean.data, self.running_var.data
+        _average(mean, var, momentum, factor, running_mean, running_var)
+        self.running_mean.data, self.running_var.data = running_mean, running_var  # tells the tape that they changed
 
     def extra_repr(self) -> str:
         return f"{self.num_features}"
+
+
+@kernel(
+    "T mean, T var, T momentum, T factor",
+    "T running_mean, T running_var",
+    "running_mean += momentum * (mean - running_mean); running_var += momentum * (var * factor - running_var)",
+)
+def _average(mean: Array, var: Array, momentum: Any, factor: float, running_mean: Array, running_var: Array) -> None:
+    running_mean += momentum * (mean - running_mean)
+    running_var += momentum * (var * factor - running_var)
 
 
 class BatchNorm1d(_BatchNorm):

@@ -31,7 +31,7 @@ from minigen.autograd import primitive, raw
 from minigen.backend import Array, Device, Shape, array_module, device_of, on_host
 from minigen.ops.convolution_arguments import checked_mask, conv2d_geometry, conv_transpose2d_geometry
 from minigen.ops.convolution_geometry import Geometry, Pair
-from minigen.ops.im2col import LiveTaps, col2im, im2col, images_at_once, in_blocks, set_weight_matrix, weight_matrix
+from minigen.ops.im2col import LiveTaps, col2im, im2col, images_at_once, in_blocks, weight_matrix, weights_of
 from minigen.ops.reductions import sum_per_channel
 
 __all__ = ["conv2d", "masked_conv2d", "conv_transpose2d"]
@@ -113,15 +113,16 @@ def _conv_transpose2d(
 @primitive(name="conv2d_weight_gradient")
 def _weight_gradient(x: Array, y: Array, *, geometry: Geometry, live: LiveTaps) -> Array:
     """weight[o, c, a, b] = sum over n, i, j of y[n, o, i, j] x[n, c, s i + d a - p, s j + d b - p]; 0 at dead taps."""
-    taps = array_module(x).zeros((*geometry.kernel, x.shape[1] // geometry.groups, y.shape[1]), x.dtype)
-    weight = taps.transpose(3, 2, 0, 1)  # (O, C, kh, kw)
+    if not len(x):
+        return array_module(x).zeros((y.shape[1], x.shape[1] // geometry.groups, *geometry.kernel), x.dtype)
+    matrices = []
     for inputs, outputs in geometry.channel_groups(x.shape[1], y.shape[1]):
         products = (
             _product(columns, _rows(y[some, outputs])) for some, columns in im2col(x[:, inputs], geometry, live)
         )
-        if len(x):
-            set_weight_matrix(weight[outputs], reduce(operator.iadd, products), live)
-    return weight
+        matrices.append(reduce(operator.iadd, products))
+    matrix = matrices[0] if geometry.groups == 1 else array_module(x).concatenate(matrices, axis=1)
+    return weights_of(matrix, geometry.kernel, x.shape[1] // geometry.groups, live)
 
 
 _conv2d.derivatives(
@@ -148,7 +149,10 @@ def _rows(y: Array) -> Array:
 def _product(columns: Array, rows: Array) -> Array:
     """columns (M, K) transposed times rows (M, O): (K, O)"""
     work = columns.shape[1] * rows.shape[1]
-    return (in_blocks(columns, work).swapaxes(1, 2) @ in_blocks(rows, work)).sum(axis=0)
+    blocks = in_blocks(columns, work)
+    if blocks is columns:
+        return columns.T @ rows
+    return (blocks.swapaxes(1, 2) @ in_blocks(rows, work)).sum(axis=0)
 
 
 def _is_faster_flipped(y: Array, weight: Array, geometry: Geometry) -> bool:

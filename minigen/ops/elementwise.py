@@ -332,4 +332,9 @@ def softplus(x: Array) -> Array:
     return xp.maximum(x, 0) + xp.log1p(xp.exp(-xp.abs(x)))
 
 
-softplus.derivatives(x=lambda g, x: g * sigmoid(x))
+@kernel("T g, T x", "T of_x", "of_x = g * sigmoid(x)")
+def _softplus_gradient(g: Any, x: Any) -> Any:
+    return g * sigmoid(x)
+
+
+softplus.derivatives(x=lambda g, x: _softplus_gradient(g, x))

@@ -22,6 +22,8 @@ How the numbers lie in memory decides how fast this is:
 - Channels last, (N, H, W, C). The C numbers of a pixel are then one piece of memory, and the taps side by side in a
   row of the kernel are one longer piece, copied at once: `Run`.
 - The taps outermost, (kh, kw, C, O), for the weights: their matrix is then a view of them.
+- On a GPU, where each operation costs the launch of a kernel: taps that follow each other in raster order, `Stretch`,
+  are copied or added in one launch.
 - A few images at a time. The columns need kh * kw times the memory of the images. On a CPU, they are made for as many
   images as stay in the cache, where writing and reading them costs little compared to the product.
 
@@ -33,12 +35,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cache, cached_property
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from minigen.backend import Array, array_module, working_memory
+from minigen.backend import Array, array_module, on_host, working_memory
+from minigen.kernels import kernel
 from minigen.ops.convolution_geometry import Geometry, Pair, overlap
 
 # -- the live taps: what a mask leaves of the kernel -----------------------------------------------------------------
@@ -52,11 +55,15 @@ class Run(NamedTuple):
     columns: slice
 
 
-class LiveTaps:
-    """The taps of a kernel that a mask (kh, kw) leaves: how many they are (`count`), and their `runs`.
+class Stretch(NamedTuple):
+    """Live taps that follow each other in raster order. A causal mask leaves a single stretch."""
 
-    `first` says whether they are the first ones in raster order, as a causal mask leaves them.
-    """
+    numbers: slice  # which of all live taps they are
+    taps: slice  # which of all taps
+
+
+class LiveTaps:
+    """The taps of a kernel that a mask (kh, kw) leaves: how many they are (`count`), their `runs` and `stretches`."""
 
     def __init__(self, mask: Any) -> None:
         self.mask, self.count = mask, 0
@@ -68,7 +75,11 @@ class LiveTaps:
                     numbers = slice(self.count, self.count + len(columns))
                     self.runs.append(Run(numbers, row, slice(columns[0], columns[-1] + 1)))
                     self.count = numbers.stop
-        self.first = bool(mask.ravel()[: self.count].all())
+        places = np.flatnonzero(mask)
+        starts = [0, *(np.flatnonzero(np.diff(places) > 1) + 1).tolist(), self.count]
+        self.stretches = [
+            Stretch(slice(a, b), slice(int(places[a]), int(places[b - 1]) + 1)) for a, b in pairwise(starts) if a < b
+        ]
 
     @cached_property
     def flipped(self) -> LiveTaps:
@@ -97,16 +108,23 @@ def im2col(x: Array, geometry: Geometry, live: LiveTaps) -> Iterator[tuple[slice
         return
     height, width = geometry.output_size(size)
     step = images_at_once(x, height * width * live.count * channels)
-    padded = xp.zeros((step, *geometry.padded_size(size), channels), x.dtype)
-    windows = _windows(padded, geometry, (height, width))
     columns = xp.empty((step, height, width, live.count, channels), x.dtype)
+    copy = _copy_runs if on_host(x) else _copy_stretches
     for start in range(0, images, step):
         some = slice(start, min(start + step, images))
         n = some.stop - start
-        _pad(x[some], padded[:n], geometry)
-        for run in live.runs:
-            columns[:n, :, :, run.numbers] = windows[:n, :, :, run.row, run.columns]
+        copy(x[some], columns[:n], geometry, live)
         yield some, columns[:n].reshape(n * height * width, live.count * channels)
+
+
+def _copy_runs(x: Array, columns: Array, geometry: Geometry, live: LiveTaps) -> None:
+    """Fill columns (N, H', W', taps, C) with the pixels of images x (N, H, W, C) that they stand for."""
+    n, height, width, channels = x.shape
+    padded = array_module(x).zeros((n, *geometry.padded_size((height, width)), channels), x.dtype)
+    _pad(x, padded, geometry)
+    windows = _windows(padded, geometry, columns.shape[1:3])
+    for run in live.runs:
+        columns[:, :, :, run.numbers] = windows[:, :, :, run.row, run.columns]
 
 
 def _pad(x: Array, padded: Array, geometry: Geometry) -> None:
@@ -131,13 +149,79 @@ def _windows(padded: Array, geometry: Geometry, size: Pair) -> Array:
 
 def col2im(columns: Array, images: Array, geometry: Geometry, live: LiveTaps) -> None:
     """Add columns (N * H' * W', taps * C) to the pixels of the images (N, H, W, C) that they stand for."""
-    n, *size, channels = images.shape
-    height, width = geometry.output_size(size)
-    columns = columns.reshape(n, height, width, live.count, channels)
-    (sy, sx), (dy, dx), ((top, _), (left, _)) = geometry.stride, geometry.dilation, geometry.padding
-    for number, (a, b) in enumerate(np.argwhere(live.mask).tolist()):
-        i, rows = overlap(dy * a - top, sy, height, size[0])
-        j, across = overlap(dx * b - left, sx, width, size[1])
+    n, height, width, channels = images.shape
+    columns = columns.reshape(n, *geometry.output_size((height, width)), live.count, channels)
+    for numbers, taps in live.stretches:
+        _add_taps(columns[:, :, :, numbers], taps.start, height, width, *_numbers(geometry), images)
+
+
+def _copy_stretches(x: Array, columns: Array, geometry: Geometry, live: LiveTaps) -> None:
+    """The same as `_copy_runs`, in one launch for each stretch."""
+    for numbers, taps in live.stretches:
+        part = columns[:, :, :, numbers]
+        _, height, width, count, _ = part.shape
+        _copy_taps(x, taps.start, height, width, count, *_numbers(geometry), part)
+
+
+def _numbers(geometry: Geometry) -> tuple[int, int, int, int, int, int, int]:
+    """What the kernels below need to know of the geometry."""
+    (top, _), (left, _) = geometry.padding
+    return geometry.kernel[1], *geometry.stride, *geometry.dilation, top, left
+
+
+_GEOMETRY = "int64 kw, int64 sy, int64 sx, int64 dy, int64 dx, int64 top, int64 left"
+
+
+@kernel(
+    f"raw T x, int64 first, int64 height, int64 width, int64 taps, {_GEOMETRY}",
+    "T column",
+    """
+    const ptrdiff_t rows = x.shape()[1], across = x.shape()[2], channels = x.shape()[3];
+    const ptrdiff_t tap = first + i / channels % taps, output = i / channels / taps;
+    const ptrdiff_t row = sy * (output / width % height) + dy * (tap / kw) - top;
+    const ptrdiff_t at = sx * (output % width) + dx * (tap % kw) - left;
+    const bool inside = row >= 0 && row < rows && at >= 0 && at < across;
+    column = inside ? x[((output / width / height * rows + row) * across + at) * channels + i % channels] : T(0);
+    """,
+)
+def _copy_taps(
+    x: Array, first: int, height: int, width: int, taps: int,
+    kw: int, sy: int, sx: int, dy: int, dx: int, top: int, left: int, columns: Array,
+) -> None:  # fmt: skip
+    """Fill columns (N, H', W', taps, C) for the taps from number `first` on; a pixel in the padding is 0."""
+    columns[...] = 0
+    for number in range(taps):
+        a, b = divmod(first + number, kw)
+        i, rows = overlap(dy * a - top, sy, height, x.shape[1])
+        j, across = overlap(dx * b - left, sx, width, x.shape[2])
+        columns[:, i, j, number] = x[:, rows, across]
+
+
+@kernel(
+    f"raw T columns, int64 first, int64 height, int64 width, {_GEOMETRY}",
+    "T pixel",
+    """
+    const ptrdiff_t rows = columns.shape()[1], across = columns.shape()[2];
+    const ptrdiff_t taps = columns.shape()[3], channels = columns.shape()[4], at = i / channels;
+    for (ptrdiff_t k = 0; k < taps; ++k) {
+        const ptrdiff_t y = at / width % height + top - dy * ((first + k) / kw), row = y / sy;
+        const ptrdiff_t x = at % width + left - dx * ((first + k) % kw), column = x / sx;
+        if (y >= 0 && y % sy == 0 && row < rows && x >= 0 && x % sx == 0 && column < across) {
+            const ptrdiff_t output = (at / width / height * rows + row) * across + column;
+            pixel += columns[(output * taps + k) * channels + i % channels];
+        }
+    }
+    """,
+)
+def _add_taps(
+    columns: Array, first: int, height: int, width: int,
+    kw: int, sy: int, sx: int, dy: int, dx: int, top: int, left: int, images: Array,
+) -> None:  # fmt: skip
+    """Add columns (N, H', W', taps, C) for the taps from number `first` on to the images (N, H, W, C)."""
+    for number in range(columns.shape[3]):
+        a, b = divmod(first + number, kw)
+        i, rows = overlap(dy * a - top, sy, columns.shape[1], height)
+        j, across = overlap(dx * b - left, sx, columns.shape[2], width)
         images[:, rows, across] += columns[:, i, j, number]
 
 
@@ -145,13 +229,13 @@ def col2im(columns: Array, images: Array, geometry: Geometry, live: LiveTaps) ->
 
 
 def in_blocks(x: Array, work: int) -> Array:
-    """The rows of x (M, K) as blocks (B, M / B, K), with a view; each row is multiplied `work` times.
+    """The rows of x (M, K) as blocks (B, M / B, K), a view, or x itself; each row is multiplied `work` times.
 
     On a CPU, OpenBLAS multiplies matrices with up to a million multiplications as they are, and copies parts of larger
     ones first. For columns of few numbers times few weights, the copies take as long as the product.
     """
     blocks = _blocks(len(x), work) if isinstance(x, np.ndarray) else 1
-    return x.reshape(blocks, len(x) // blocks, x.shape[1])
+    return x if blocks == 1 else x.reshape(blocks, len(x) // blocks, x.shape[1])
 
 
 @cache
@@ -171,14 +255,20 @@ def taps_outermost(weight: Array) -> Array:
 
 def weight_matrix(weight: Array, live: LiveTaps) -> Array:
     """The live taps of weights (O, C, kh, kw) as the matrix that columns are multiplied by: (taps * C, O)."""
-    taps = weight.transpose(2, 3, 1, 0)  # (kh, kw, C, O)
-    if live.first:
-        return taps.reshape(-1, len(weight))[: live.count * weight.shape[1]]
-    return array_module(weight).concatenate([taps[run.row, run.columns] for run in live.runs]).reshape(-1, len(weight))
+    outputs, channels, kh, kw = weight.shape
+    taps = weight.transpose(2, 3, 1, 0).reshape(kh * kw, channels, outputs)
+    parts = [taps[stretch.taps] for stretch in live.stretches] or [taps[:0]]
+    matrices = parts[0] if len(parts) == 1 else array_module(weight).concatenate(parts)
+    return matrices.reshape(-1, outputs)
 
 
-def set_weight_matrix(weight: Array, matrix: Array, live: LiveTaps) -> None:
-    """The inverse of `weight_matrix`: write a matrix (taps * C, O) into the live taps of weights (O, C, kh, kw)."""
-    taps = weight.transpose(2, 3, 1, 0)
-    for run in live.runs:
-        taps[run.row, run.columns] = matrix.reshape(live.count, *taps.shape[2:])[run.numbers]
+def weights_of(matrix: Array, kernel_size: Pair, channels: int, live: LiveTaps) -> Array:
+    """The inverse of `weight_matrix`: (taps * C, O) as weights (O, C, kh, kw), which are 0 at dead taps."""
+    kh, kw = kernel_size
+    taps = matrix.reshape(live.count, channels, matrix.shape[1])
+    if live.count < kh * kw:
+        every = array_module(matrix).zeros((kh * kw, *taps.shape[1:]), matrix.dtype)
+        for stretch in live.stretches:
+            every[stretch.taps] = taps[stretch.numbers]
+        taps = every
+    return taps.reshape(kh, kw, *taps.shape[1:]).transpose(3, 2, 0, 1)

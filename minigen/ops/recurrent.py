@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from minigen.autograd import primitive
 from minigen.backend import Array, Shape, array_module
 from minigen.kernels import kernel
@@ -38,77 +40,79 @@ def lstm_cell(gates: Array, c: Array) -> Any:
     """
     if gates.ndim != c.ndim or gates.shape != (c.shape[0], 4 * c.shape[1], *c.shape[2:]):
         raise ValueError(f"gates (N, 4H, ...) are {gates.shape} but c (N, H, ...) is {c.shape}")
-    activated, tanh_c, h, c_next = _step(gates, c)
+    activated, tanh_c, h, c_next = _step(_by_gate(gates, 1), c)
     return (h, c_next), activated, tanh_c
 
 
-# In a kernel, element i of the gate i is number `at` of the gates, and that of the next gate is a `quarter` further.
-_PLACES = "const ptrdiff_t quarter = gates.size() / gates.shape()[0] / 4, at = i + i / quarter * 3 * quarter;"
+def _by_gate(gates: Array, axis: int) -> Array:
+    """The four gates, which stand one after the other along an axis, along a first axis of their own: a view."""
+    shape = (*gates.shape[:axis], 4, gates.shape[axis] // 4, *gates.shape[axis + 1 :])
+    return gates.reshape(shape).transpose(axis, *range(axis), *range(axis + 1, len(shape)))
+
+
+_CELL = """
+    const ptrdiff_t n = gates.size() / 4;  // element i of gate k is number i + k n
+    const T in = activated[i] = sigmoid(gates[i]);
+    const T forget = activated[i + n] = sigmoid(gates[i + n]);
+    const T candidate = activated[i + 2 * n] = tanh(gates[i + 2 * n]);
+    const T out = activated[i + 3 * n] = sigmoid(gates[i + 3 * n]);
+"""
 
 
 @kernel(
     "raw T gates, T c",
     "raw T activated, T tanh_c, T h, T c_next",
-    _PLACES
-    + """
-    const T in = activated[at] = sigmoid(gates[at]);
-    const T forget = activated[at + quarter] = sigmoid(gates[at + quarter]);
-    const T candidate = activated[at + 2 * quarter] = tanh(gates[at + 2 * quarter]);
-    const T out = activated[at + 3 * quarter] = sigmoid(gates[at + 3 * quarter]);
-    c_next = forget * c + in * candidate;
-    tanh_c = tanh(c_next);
-    h = out * tanh_c;
-    """,
+    _CELL + "c_next = forget * c + in * candidate; tanh_c = tanh(c_next); h = out * tanh_c",
 )
 def _step(gates: Array, c: Array) -> tuple[Array, Array, Array, Array]:
-    """The sigmoids and tanhs of the gates, tanh(c'), h and c'."""
-    hidden = c.shape[1]
-    activated = 0.5 * gates  # sigmoid(x) = (1 + tanh(x/2)) / 2, so that one tanh computes all four
-    activated[:, 2 * hidden : 3 * hidden] *= 2
-    array_module(gates).tanh(activated, out=activated)
-    for sigmoids in (activated[:, : 2 * hidden], activated[:, 3 * hidden :]):
+    """From gates (4, ...) and c (...): the sigmoids and tanhs of the gates, tanh(c'), h and c'."""
+    activated = np.empty_like(gates)
+    _activate(gates, activated)
+    return activated, *_states(activated, c)
+
+
+def _activate(gates: Array, out: Array) -> None:
+    np.multiply(gates, 0.5, out=out)  # sigmoid(x) = (1 + tanh(x/2)) / 2, so that one tanh computes all four
+    out[2] *= 2
+    np.tanh(out, out=out)
+    for sigmoids in (out[:2], out[3:]):
         sigmoids *= 0.5
         sigmoids += 0.5
-    i, f, g, o = _quarters(activated)
+
+
+def _states(activated: Array, c: Array) -> tuple[Array, Array, Array]:
+    i, f, g, o = activated
     c_next = f * c
     c_next += i * g
-    tanh_c = tanh(c_next)
-    return activated, tanh_c, o * tanh_c, c_next
-
-
-def _quarters(gates: Array) -> list[Array]:
-    hidden = gates.shape[1] // 4
-    return [gates[:, k * hidden : (k + 1) * hidden] for k in range(4)]
+    tanh_c = np.tanh(c_next)
+    return tanh_c, o * tanh_c, c_next
 
 
 @lstm_cell.derivatives_together("gates", "c")
-def _(g: Any, c: Array, activated: Array, tanh_c: Array) -> dict[str, Array]:
+def _(g: Any, gates_shape: Shape, c: Array, activated: Array, tanh_c: Array) -> dict[str, Array]:
     g_h, g_c = g
-    gates, of_c = _step_backward(g_h, g_c, c, activated, tanh_c)
-    return {"gates": gates, "c": of_c}
+    of_gates, of_c = _step_backward(g_h, g_c, c, activated, tanh_c)
+    return {"gates": of_gates.swapaxes(0, 1).reshape(gates_shape), "c": of_c}
 
 
-@kernel(
-    "T g_h, T g_c, T c, raw T gates, T tanh_c",
-    "raw T of_gates, T of_c",
-    _PLACES
-    + """
-    const T in = gates[at], forget = gates[at + quarter];
-    const T candidate = gates[at + 2 * quarter], out = gates[at + 3 * quarter];
+_CELL_BACKWARD = """
+    const ptrdiff_t n = gates.size() / 4;
+    const T in = gates[i], forget = gates[i + n], candidate = gates[i + 2 * n], out = gates[i + 3 * n];
     const T g = g_c + g_h * out * (1 - tanh_c * tanh_c);
-    of_gates[at] = in * (1 - in) * (g * candidate);
-    of_gates[at + quarter] = forget * (1 - forget) * (g * c);
-    of_gates[at + 2 * quarter] = g * in * (1 - candidate * candidate);
-    of_gates[at + 3 * quarter] = out * (1 - out) * (g_h * tanh_c);
-    of_c = g * forget;
-    """,
-)
+    of_gates[i] = in * (1 - in) * (g * candidate);
+    of_gates[i + n] = forget * (1 - forget) * (g * c);
+    of_gates[i + 2 * n] = g * in * (1 - candidate * candidate);
+    of_gates[i + 3 * n] = out * (1 - out) * (g_h * tanh_c);
+"""
+
+
+@kernel("T g_h, T g_c, T c, raw T gates, T tanh_c", "raw T of_gates, T of_c", _CELL_BACKWARD + "of_c = g * forget")
 def _step_backward(g_h: Array, g_c: Array, c: Array, activated: Array, tanh_c: Array) -> tuple[Array, Array]:
-    """The gradients for the gates and for c."""
-    i, f, candidate, o = _quarters(activated)
+    """The gradients for the gates (4, ...) and for c (...)."""
+    i, f, candidate, o = activated
     g_c = g_c + g_h * o * (1 - tanh_c * tanh_c)  # c' reaches the loss by itself and through h = o tanh(c')
     gates = activated * (1 - activated)  # the derivative of a sigmoid
-    of_i, of_f, of_candidate, of_o = _quarters(gates)
+    of_i, of_f, of_candidate, of_o = gates
     of_i *= g_c * candidate
     of_f *= g_c * c
     of_candidate[...] = g_c * i * (1 - candidate * candidate)
@@ -159,14 +163,14 @@ def lstm(gates: Array, weight: Array, h: Array, c: Array, *, steps: Steps) -> An
     strides = (*h.strides[:3], *h.strides[2:])
     windows = xp.lib.stride_tricks.as_strided(h, (lstms, n, places, kernel, hidden), strides)  # a view
     for which, here, taps, rows in spans:
-        before, seen = c[:, :, here].copy(), windows[:, :, here]
+        seen, of_input, state = windows[:, :, here], gates[:, :, which], states[:, :, which]
         around[:, rows].reshape(seen.shape)[...] = seen
-        sums = xp.matmul(around[:, rows], matrix).reshape(*before.shape[:3], 4 * hidden)
-        sums += gates[:, :, which]
-        activated, tanh_c, new_h, new_c = _step(_gates_first(sums), before[None])
-        h[:, :, taps[kernel // 2]] = states[:, :, which] = new_h[0]
-        c[:, :, here] = new_c[0]
-        cells.append((before[None], activated, tanh_c))
+        sums = xp.matmul(around[:, rows], matrix).reshape(of_input.shape)
+        activated = xp.empty((4, *state.shape), gates.dtype)
+        before, tanh_c = xp.empty_like(activated[:2])
+        new_h, new_c = h[:, :, taps[kernel // 2]], c[:, :, here]
+        _advance(_by_gate(of_input, 3), _by_gate(sums, 3), activated, before, tanh_c, new_c, new_h, state)
+        cells.append((before, activated, tanh_c))
     return (states, c), around, cells
 
 
@@ -182,29 +186,67 @@ def _(g: Any, weight: Array, h_shape: Shape, around: Array, cells: list[Any], st
     g_rows = xp.empty((lstms, n * total, 4 * hidden), g_c.dtype)
     spans = _spans(steps, n, total, kernel)
     for (which, here, taps, rows), (before, activated, tanh_c) in zip(reversed(spans), reversed(cells), strict=True):
-        centre = taps[kernel // 2]
-        g_new = g_states[:, :, which] + g_h[:, :, centre]
-        of_gates, of_c = _step_backward(g_new[None], g_c[None, :, :, here], before, activated, tanh_c)
-        g_c[:, :, here] = of_c[0]
-        g_rows[:, rows].reshape(*g_new.shape[:3], 4, hidden)[...] = _gates_last(of_gates)
-        g_gates[:, :, which] = g_rows[:, rows].reshape(*g_new.shape[:3], 4 * hidden)
-        g_around = xp.matmul(g_rows[:, rows], weight).reshape(*g_new.shape[:3], kernel, hidden)
-        g_h[:, :, centre] = 0
-        for i, tap in enumerate(taps):
-            g_h[:, :, tap] += g_around[:, :, :, i]
+        of_gates, of_state = g_gates[:, :, which], g_states[:, :, which]
+        by_gate, by_row = _by_gate(of_gates, 3), _by_gate(g_rows[:, rows].reshape(of_gates.shape), 3)
+        of_h, of_c = g_h[:, :, taps[kernel // 2]], g_c[:, :, here]
+        _go_back(of_state, before, activated, tanh_c, by_gate, by_row, of_h, of_c)
+        g_around = xp.matmul(g_rows[:, rows], weight).reshape(*of_h.shape[:3], kernel, hidden)
+        _add_around(g_around, g_h[:, :, taps[0].start : taps[-1].stop])
     return {"gates": g_gates, "weight": g_rows.swapaxes(1, 2) @ around, "h": g_h, "c": g_c}
 
 
-def _gates_first(gates: Array) -> Array:
-    """(D, N, places, 4H) -> (1, 4 D, N, places, H): on a CPU, `_step` is fast if each gate lies in memory by itself."""
-    lstms, n, places, width = gates.shape
-    first = gates.reshape(lstms, n, places, 4, width // 4).transpose(3, 0, 1, 2, 4)
-    return array_module(gates).ascontiguousarray(first).reshape(1, 4 * lstms, n, places, width // 4)
+@kernel(
+    "raw T of_input",
+    "raw T gates, raw T activated, T before, T tanh_c, T c, T h, T state",
+    "for (ptrdiff_t k = i; k < gates.size(); k += gates.size() / 4) gates[k] += of_input[k];"
+    + _CELL
+    + "before = c; c = forget * before + in * candidate; tanh_c = tanh(c); h = state = out * tanh_c",
+)
+def _advance(
+    of_input: Array, gates: Array, activated: Array, before: Array, tanh_c: Array, c: Array, h: Array, state: Array
+) -> None:
+    """Add to the gates (4, D, N, places, H) what the input adds; then from c to the new c and h, written twice."""
+    gates += of_input
+    before[...] = c
+    _activate(gates, activated)
+    tanh_c[...], h[...], c[...] = _states(activated, before)
+    state[...] = h
 
 
-def _gates_last(gates: Array) -> Array:
-    """(1, 4 D, N, places, H) -> (D, N, places, 4, H)"""
-    return gates.reshape(4, gates.shape[1] // 4, *gates.shape[2:]).transpose(1, 2, 3, 0, 4)
+@kernel(
+    "T g_state, T c, raw T gates, T tanh_c",
+    "raw T of_gates, raw T of_rows, T g_h, T g_c",
+    "g_h += g_state;"
+    + _CELL_BACKWARD
+    + "g_h = 0; g_c = g * forget; for (ptrdiff_t k = i; k < gates.size(); k += n) of_rows[k] = of_gates[k]",
+)
+def _go_back(
+    g_state: Array, c: Array, activated: Array, tanh_c: Array, of_gates: Array, of_rows: Array, g_h: Array, g_c: Array
+) -> None:
+    """From the gradients of a step's h (in two parts) and c to those of its gates, written twice, and of c before."""
+    of_rows[...], g_c[...] = _step_backward(g_state + g_h, g_c, c, activated, tanh_c)
+    of_gates[...] = of_rows
+    g_h[...] = 0
+
+
+@kernel(
+    "raw T g_around",
+    "T g_h",
+    """
+    const ptrdiff_t count = g_around.shape()[2], taps = g_around.shape()[3], hidden = g_around.shape()[4];
+    const ptrdiff_t places = count + taps - 1, example = i / hidden / places;
+    for (ptrdiff_t tap = 0; tap < taps; ++tap) {
+        const ptrdiff_t at = i / hidden % places - tap;  // what reads this place through the tap
+        if (at >= 0 && at < count)
+            g_h += g_around[((example * count + at) * taps + tap) * hidden + i % hidden];
+    }
+    """,
+)
+def _add_around(g_around: Array, g_h: Array) -> None:
+    """Add the gradients (D, N, count, k, H) of what `count` places saw to those of h (D, N, count + k - 1, H)."""
+    count, kernel = g_around.shape[2:4]
+    for tap in range(kernel):
+        g_h[:, :, tap : tap + count] += g_around[:, :, :, tap]
 
 
 class Span(NamedTuple):

@@ -8,8 +8,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from minigen.autograd import primitive
-from minigen.backend import Array, Shape, array_module, floating
+from minigen.backend import Array, Shape, array_module, floating, on_host
+from minigen.kernels import kernel
 from minigen.ops.comparisons import equal
 from minigen.ops.elementwise import exp, where
 from minigen.ops.shaping import broadcast_to, flip, getitem, inverse_order, pad, permute_dims, reshape
@@ -60,12 +63,12 @@ sum.derivatives(x=lambda g, x_shape, axis: broadcast_to(_keepdims(g, x_shape, ax
 
 @primitive
 def sum_per_channel(x: Array) -> Array:
-    """The sum over all axes but the second, (N, C, ...) -> (C,); faster than `sum` if channels are last in memory."""
+    """The sum over all axes but the second, (N, C, ...) -> (C,); on a CPU faster than `sum` if channels are last."""
     last = x.transpose((0, *range(2, x.ndim), 1))
-    if not last.flags.c_contiguous:
+    if not (on_host(x) and last.flags.c_contiguous):
         return x.sum(axis=(0, *range(2, x.ndim)))
     rows = last.reshape(-1, x.shape[1])
-    return array_module(x).ones(len(rows), dtype=x.dtype) @ rows
+    return np.ones(len(rows), dtype=x.dtype) @ rows
 
 
 sum_per_channel.derivatives(x=lambda g, x_shape: broadcast_to(g.reshape((1, -1) + (1,) * (len(x_shape) - 2)), x_shape))
@@ -158,8 +161,32 @@ def min(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
 
 
 def _shared_by_extremes(g: Any, x: Any, out: Any, x_shape: Shape, axis: Axis) -> Any:
-    is_extreme = equal(x, _keepdims(out, x_shape, axis)).astype(x.dtype)
-    return _keepdims(g, x_shape, axis) * (is_extreme / sum(is_extreme, axis, True))
+    g, out = _keepdims(g, x_shape, axis), _keepdims(out, x_shape, axis)
+    axes = _axes(x_shape, axis)
+    if len(axes) != 1:
+        return _shares(x, out, g, axes)
+    return _shares_along(x, out, g, axes[0], x_shape[axes[0]], math.prod(x_shape[axes[0] + 1 :]))
+
+
+def _shares(x: Any, out: Any, g: Any, axis: Axis) -> Any:
+    is_extreme = equal(x, out).astype(x.dtype)
+    return g * (is_extreme / sum(is_extreme, axis, True))
+
+
+@kernel(
+    "raw T x, T out, T g, int64 axis, int64 count, int64 inner",
+    "raw T of_x",
+    """
+    const ptrdiff_t first = i + i / inner * (count - 1) * inner;  // of the values reduced to element i
+    ptrdiff_t extremes = 0;
+    for (ptrdiff_t k = 0; k < count; ++k) extremes += x[first + k * inner] == out;
+    for (ptrdiff_t k = 0; k < count; ++k)
+        of_x[first + k * inner] = x[first + k * inner] == out ? g / extremes : T(0);
+    """,
+)
+def _shares_along(x: Any, out: Any, g: Any, axis: int, count: int, inner: int) -> Any:
+    """`_shares` along one axis, of `count` values; from each to the next it is `inner` places in row-major order."""
+    return _shares(x, out, g, axis)
 
 
 max.derivatives(x=_shared_by_extremes)

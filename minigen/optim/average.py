@@ -10,7 +10,13 @@ import numpy as np
 
 from minigen.autograd import Tensor
 from minigen.backend import Array, blocks, flattened, memory_order, row_major
+from minigen.kernels import kernel
 from minigen.nn.module import Module, load_arrays
+
+
+@kernel("T current, T share", "T average", "average += share * (current - average)")
+def _move(current: Array, share: float, average: Array) -> None:
+    average += share * (current - average)
 
 
 class WeightEMA:
@@ -44,7 +50,7 @@ class WeightEMA:
             order = memory_order(p.data)
             average, current = (flattened(x, order) for x in (self.average[name], p.data))
             for block in blocks(p.data):
-                average[block] += (1 - decay) * (current[block] - average[block])
+                _move(current[block], 1 - decay, average[block])
 
     @contextmanager
     def applied(self) -> Iterator[None]:

@@ -316,6 +316,18 @@ def clip_grad_norm(parameters: Iterable[Parameter], max_norm: float) -> float:
 
 def grad_norm(parameters: Iterable[Parameter]) -> Array:
     """The norm of all gradients together, in float64: a 0-d array on their device, for which nothing waits."""
-    gradients = (p.grad.data for p in parameters if p.grad is not None)
-    total = sum(array_module(g).square(g, dtype=np.float64).sum() for g in gradients)
-    return array_module(total).sqrt(total)
+    gradients = [p.grad.data for p in parameters if p.grad is not None]
+    xp = array_module(*gradients)
+    sums = xp.zeros(1 if xp is np else 4096)  # on a GPU, as many threads add squares
+    for g in gradients:
+        _add_squares(g, len(sums), sums)
+    return xp.sqrt(sums.sum())
+
+
+@kernel(
+    "raw T g, int64 threads",
+    "float64 sum",
+    "for (ptrdiff_t k = i; k < g.size(); k += threads) sum += double(g[k]) * double(g[k])",
+)
+def _add_squares(g: Array, threads: int, sums: Array) -> None:
+    sums += np.square(g, dtype=np.float64).sum()

@@ -17,6 +17,7 @@ from minigen.autograd import Tensor, grad
 from minigen.autograd.primitives import identity
 from minigen.backend import Array, Device, array_module, as_array, default_dtype, device
 from minigen.gradcheck import as_leaves, gradcheck
+from minigen.gradcheck.projection import as_tuple
 from minigen.nn import Module, Parameter
 from minigen.random import separate_random
 
@@ -55,8 +56,7 @@ class Case(NamedTuple):
         return leaves
 
     def __call__(self, tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        result = self.fn(*tensors)
-        return result if isinstance(result, tuple) else (result,)
+        return as_tuple(self.fn(*tensors))
 
 
 def cotangents(outputs: Sequence[Tensor], seed: int = 0) -> list[Tensor]:

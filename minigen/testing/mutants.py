@@ -3,14 +3,8 @@
 A test that has never failed may be unable to fail. So the tests that matter most are themselves tested: the code under
 test is changed in one place, and the test must fail. Such a changed program is called a mutant, and one that no test
 notices survives (DeMillo, Lipton and Sayward 1978, "Hints on test data selection"). `check_mutants` plants the usual
-faults in derivatives. A fault of one's own is planted by
-
-    changed_derivative     in what an operation's derivative for one argument returns
-    changed_reference      in what the reference formula of a fused operation returns
-    changed_source         in a piece of a module's source text
-
-The first two (and `replaced_derivative`, which puts a whole other rule in place) hold inside a `with` block; the last
-returns a changed copy of the module.
+faults in derivatives. A fault of one's own is planted by `changed_derivative`, or by `replaced_derivative`, which puts
+a whole other rule in place, inside a `with` block:
 
     with mutants.changed_derivative(ops.tanh, "x", lambda g: 1.001 * g), pytest.raises(GradcheckError):
         gradcheck(ops.tanh, x)
@@ -18,11 +12,8 @@ returns a changed copy of the module.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import wraps
-from types import ModuleType
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import numpy as np
@@ -127,13 +118,14 @@ def _derivatives_changed(change: Callable[[Place, Any], Any]) -> Iterator[None]:
 # -- one fault ---------------------------------------------------------------------------------------------------------
 
 
-def changed_derivative(operation: Operation, argument: str, change: Function) -> Any:
-    """Inside the block, the operation's derivative for the argument is `change` of what is right."""
-
-    def changed(result: Any) -> Any:  # a function that gives the derivatives for several arguments returns a dict
-        return change(result[argument] if isinstance(result, dict) else result)
-
-    return replaced_derivative(operation, argument, _changed(_found(operation).rules[argument].function, changed))
+def changed_derivative(operation: Operation, argument: str, change: Function) -> AbstractContextManager[None]:
+    """Inside the block, the derivative for an argument, summed to its shape, is `change` of what is right."""
+    primitive = _found(operation)
+    if argument not in primitive.rules:
+        expected = ", ".join(primitive.rules)
+        raise ValueError(f"{primitive.name}: expects an argument with a derivative ({expected}), got {argument!r}")
+    place = primitive.name, argument
+    return _derivatives_changed(lambda here, right: as_array(change(right)) if here == place else right)
 
 
 @contextmanager
@@ -148,32 +140,5 @@ def replaced_derivative(operation: Operation, argument: str, wrong: Function) ->
         primitive.rules[argument] = right
 
 
-@contextmanager
-def changed_reference(operation: Operation, change: Function) -> Iterator[None]:
-    """Inside the block, the reference formula of a fused operation gives `change` of what is right."""
-    primitive = _found(operation)
-    right = primitive.reference
-    assert right is not None, f"{primitive.name} has no reference formula"
-    primitive.reference = _changed(right, change)
-    try:
-        yield
-    finally:
-        primitive.reference = right
-
-
-def changed_source(module: ModuleType, right: str, wrong: str) -> ModuleType:
-    """A copy of the module with one piece of its source text, which is there exactly once, replaced."""
-    text = inspect.getsource(module)
-    assert text.count(right) == 1, f"{right!r} is {text.count(right)} times in {module.__name__}"
-    mutant = ModuleType(f"{module.__name__}_mutant")
-    exec(text.replace(right, wrong), vars(mutant))
-    return mutant
-
-
 def _found(operation: Operation) -> Primitive[..., Any]:
     return PRIMITIVES[operation] if isinstance(operation, str) else operation
-
-
-def _changed(function: Function, change: Function) -> Function:
-    """`change` of what `function` returns, with the signature of `function`: by its names the engine saves values."""
-    return wraps(function)(lambda *args, **kwargs: change(function(*args, **kwargs)))

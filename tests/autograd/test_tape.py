@@ -22,15 +22,6 @@ from minigen.gradcheck import gradcheck
 
 
 @pytest.fixture
-def no_collector() -> Iterator[None]:
-    """Reference counting alone: the garbage collector is off."""
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
-
-
-@pytest.fixture
 def traced() -> Iterator[None]:
     """tracemalloc, which NumPy tells of its arrays, is on."""
     tracemalloc.start()
@@ -262,7 +253,7 @@ def test_gradients_with_respect_to_one_of_several_outputs() -> None:
 # -- depth and memory ------------------------------------------------------------------------------------------------
 
 
-def test_a_chain_of_ten_thousand_operations(no_collector: None) -> None:
+def test_a_chain_of_ten_thousand_operations(no_garbage_collector: None) -> None:
     x = leaf(1.0)
     y = x
     for _ in range(10_000):
@@ -280,7 +271,7 @@ def _chain(x: Tensor, length: int) -> Tensor:
     return x
 
 
-def test_a_chain_of_a_hundred_thousand_operations_is_freed(no_collector: None) -> None:
+def test_a_chain_of_a_hundred_thousand_operations_is_freed(no_garbage_collector: None) -> None:
     x = leaf(1.0)
     y = x * 1.0
     first = weakref.ref(y.data)
@@ -300,7 +291,7 @@ def training_step(weight: Tensor, bias: Tensor, x: Tensor) -> Tensor:
     return loss
 
 
-def test_a_graph_is_freed_as_soon_as_its_last_name_is_gone(no_collector: None) -> None:
+def test_a_graph_is_freed_as_soon_as_its_last_name_is_gone(no_garbage_collector: None) -> None:
     x = leaf(1.0, 2.0)
     for backward in (False, True):
         middle = ops.tanh(x * 2.0)
@@ -317,7 +308,7 @@ def test_a_graph_is_freed_as_soon_as_its_last_name_is_gone(no_collector: None) -
     assert [reference() for reference in alive] == [None] * 4
 
 
-def test_the_garbage_collector_finds_nothing(no_collector: None) -> None:
+def test_the_garbage_collector_finds_nothing(no_garbage_collector: None) -> None:
     weight, bias = tensor(np.eye(2), requires_grad=True), leaf(0.0, 0.0)
     x = tensor(np.ones((3, 2)))
     for _ in range(3):
@@ -333,7 +324,7 @@ def test_the_garbage_collector_finds_nothing(no_collector: None) -> None:
     assert gc.collect() == 0
 
 
-def test_memory_is_constant_over_ten_thousand_steps(no_collector: None) -> None:
+def test_memory_is_constant_over_ten_thousand_steps(no_garbage_collector: None) -> None:
     weight, bias = tensor(np.eye(2), requires_grad=True), leaf(0.0, 0.0)
     x = tensor(np.ones((3, 2)))
     blocks = {}

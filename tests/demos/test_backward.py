@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import backward
+from common.expressions import FUNCTIONS, SIGNS, written
 from minigen import ops
 
 Page = Callable[..., list[str]]
@@ -83,7 +84,7 @@ def test_what_a_helper_of_a_derivative_does(page: Page) -> None:
     assert "_relu_gradient: g * greater(out, 0)" in page("relu(a)")
 
 
-@pytest.mark.parametrize("name", [*backward.FUNCTIONS, "negative", *backward.SIGNS])
+@pytest.mark.parametrize("name", [*FUNCTIONS, "negative", *SIGNS])
 def test_every_operation(name: str, page: Page) -> None:
     """The derivatives that it shows are those that run, and the gradients are near the central differences."""
     operation = getattr(ops, name)
@@ -94,7 +95,7 @@ def test_every_operation(name: str, page: Page) -> None:
         assert (shown.co_code, shown.co_names, shown.co_consts) == (runs.co_code, runs.co_names, runs.co_consts)
     names = ["w", "a"][: len(operation.rules)]
     values = ["w=0.7,1.9,0.4", "a=0.3,2.2,1.4"][: len(names)]
-    lines = page(f"sum({backward.formula(name, names)})", "--at", *values)
+    lines = page(f"sum({written(name, names)})", "--at", *values)
     for line in lines[-len(names) :]:
         gradient, difference = re.findall(r"\[.*?\]", line)[-2:]
         np.testing.assert_allclose(eval(gradient), eval(difference), atol=2e-4)

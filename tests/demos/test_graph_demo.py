@@ -19,9 +19,9 @@ def test_it_draws_and_prints(
         monkeypatch.setattr(shutil, "which", lambda name: None)
     elif shutil.which("dot") is None:
         pytest.skip("Graphviz is not installed")
-    models = ["vae", "pixelcnn", "pixelrnn", "dcgan"]
+    models = ["vae", "pixelcnn", "row", "dcgan"]
     run_demo("graph", "--models", *models, "--batch-size", 2, "--repeat", 1, "--trace", "--out", tmp_path)
-    drawings = {f"{name}.{'png' if graphviz else 'mmd'}" for name in (*models, "row_lstm", "loop")}
+    drawings = {f"{name}.{'png' if graphviz else 'mmd'}" for name in (*models, "row_layer", "loop")}
     assert {path.name for path in tmp_path.iterdir()} == drawings | {f"{name}.json" for name in models}
     tables = capsys.readouterr().out.split("a training step of 2 images\n")[1:]
     for name, table in zip(models, tables, strict=True):

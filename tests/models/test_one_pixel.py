@@ -206,8 +206,8 @@ MISTAKES: dict[str, tuple[str, str, str]] = {
     "the image is not written": ("self.pixel[:, :, 0, 0] = self.levels[values]", "pass", "PixelCNN"),
     "features are kept one column further": ("j + margin] = x", "j + margin - 1] = x", "PixelCNN"),
     "a larger kernel begins too low": ("cursor.margin - height // 2", "cursor.margin - 1", "PixelCNN"),
-    "a larger kernel begins too far right": ("cursor.margin - width // 2", "cursor.margin - 1", "PixelRNN-row"),
-    "no bias": ("if self.bias is not None:", "if False:", "PixelCNN"),
+    "a larger kernel begins too far right": ("cursor.margin - self.width // 2", "cursor.margin - 1", "PixelRNN-row"),
+    "no bias": ("out += bias", "pass", "PixelCNN"),
     "the row of the pixel in place of the one above": (
         "cursor.margin - 1, self",
         "cursor.margin, self",

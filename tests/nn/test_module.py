@@ -43,7 +43,8 @@ from minigen.backend import Device, default_dtype, device_of, to_numpy
 from minigen.gradcheck import gradcheck
 from minigen.nn.module import frozen
 from minigen.optim import SGD, Adam, RMSprop
-from minigen.testing import SEEDS, Case, check_module, check_same_on, shapes, uniform, well_separated
+from minigen.testing import Case, check_module, check_same_on
+from minigen.testing.strategies import SEEDS, shapes, uniform, well_separated
 
 # -- every layer: its derivatives by its parameters and its inputs -----------------------------------------------------
 

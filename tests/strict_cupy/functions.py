@@ -129,6 +129,13 @@ def _is_view(result: Any, inputs: list[ndarray]) -> bool:
 # -- where NumPy's function of the same name would not do --------------------------------------------------------------
 
 
+def _broadcast_to(array: Any, shape: Any) -> Any:
+    """CuPy's results can be written to; here those in which nothing is repeated."""
+    result = np.broadcast_to(array, shape)
+    result.flags.writeable = array.flags.writeable and result.size == array.size
+    return result
+
+
 def _where(condition: Any, x: Any = None, y: Any = None) -> Any:
     return np.where(condition) if x is None and y is None else np.where(condition, x, y)
 
@@ -157,6 +164,7 @@ def _take_along_axis(a: Any, indices: Any, axis: int | None) -> Any:
 
 
 COMPUTE: dict[str, Callable[..., Any]] = {
+    "broadcast_to": _broadcast_to,
     "array_split": _split(np.array_split),
     "ascontiguousarray": lambda a, dtype=None: np.asarray(a, dtype=dtype, order="C"),
     "astype": lambda x, dtype, copy=True: x.astype(dtype, copy=copy),
