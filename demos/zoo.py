@@ -21,10 +21,10 @@ from minigen.train.forecast import duration
 from zoo_pages import Claim
 
 PAGES = {  # the minutes on one core of a CPU, with three seeds
-    "f_gan": 4,
-    "adagan": 5,
-    "improved_gan": 3,
-    "bs_gan": 2,
+    "f_gan": 3,
+    "adagan": 2,
+    "improved_gan": 1,
+    "bs_gan": 1,
 }
 
 
