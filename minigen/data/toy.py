@@ -51,13 +51,33 @@ class GaussianMixture:
         return (self.means[k] + self.std[k, None] * noise).astype(current_dtype())
 
 
+class WeightedPoints:
+    """The distribution of given points (N, D), each drawn with its own probability.
+
+    `weights` (N,) are normalised here, and equal if not given. Raises `ValueError` if they do not fit.
+    """
+
+    def __init__(self, points: Any, weights: Any = None) -> None:
+        self.points = to_numpy(points)
+        self.weights = np.ones(len(self.points)) if weights is None else np.asarray(weights, np.float64)
+        fits = self.weights.shape == self.points.shape[:1] and (self.weights >= 0).all() and self.weights.sum() > 0
+        if not fits:
+            raise ValueError(f"WeightedPoints: expects weights >= 0, one for each point, got {self.weights}")
+        self.weights = self.weights / self.weights.sum()
+
+    def sample(self, n: int) -> np.ndarray:
+        """`n` of the points (n, D), with replacement, of the default dtype."""
+        index = random_generator().choice(len(self.points), size=n, p=self.weights)
+        return self.points[index].astype(current_dtype())
+
+
 class Draws:
     """New samples from a density, in the form of a `Loader`: an epoch has `batches` batches (x (batch_size, D), zeros).
 
     All random numbers of batch b of epoch e depend on (seed, e, b) alone.
     """
 
-    def __init__(self, density: GaussianMixture, batch_size: int, batches: int, seed: int = 0) -> None:
+    def __init__(self, density: GaussianMixture | WeightedPoints, batch_size: int, batches: int, seed: int = 0) -> None:
         if min(batch_size, batches) < 1 or seed < 0:
             raise ValueError(
                 f"Draws: expects batch_size and batches >= 1 and seed >= 0, got {batch_size}, {batches}, {seed}"

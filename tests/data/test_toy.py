@@ -178,3 +178,18 @@ def test_training_takes_draws_as_it_takes_a_loader(tmp_path: Path) -> None:
         train(first, draws, epochs=2, out=tmp_path / "broken")
     train(second, draws, epochs=2, out=tmp_path / "broken", resume=True)
     assert first.seen + second.seen == whole.seen and len(second.seen) == 2
+
+
+# -- weighted points ---------------------------------------------------------------------------------------------------
+
+
+def test_weighted_points_are_drawn_as_often_as_their_weights_say() -> None:
+    points = np.arange(6.0).reshape(3, 2)
+    manual_seed(0)
+    for weights, shares in (([0.0, 1.0, 3.0], [0, 0.25, 0.75]), (None, [1 / 3] * 3)):
+        x = toy.WeightedPoints(points, weights).sample(40_000)
+        assert x.shape == (40_000, 2) and x.dtype == np.float32
+        np.testing.assert_allclose([(x == point).all(axis=1).mean() for point in points], shares, atol=0.015)
+    for wrong in ([1.0], [1.0, -1.0, 1.0], [0.0, 0.0, 0.0], [math.nan, 1.0, 1.0]):
+        with pytest.raises(ValueError, match="WeightedPoints: expects weights >= 0, one for each point"):
+            toy.WeightedPoints(points, wrong)

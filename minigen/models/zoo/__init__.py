@@ -1,0 +1,23 @@
+"""The GAN zoo: GANs of the lecture's slide, one file a paper; `catalogue` says what became of all 48.
+
+Each page has the idea of its paper, the equation, and what differs from a plain `GAN`. `demos/zoo.py` trains them.
+"""
+
+from minigen.models.zoo.adagan import AdaGAN, water_filling
+from minigen.models.zoo.bs_gan import BitGenerator, BoundarySeekingGAN
+from minigen.models.zoo.catalogue import CATALOGUE
+from minigen.models.zoo.f_gan import DIVERGENCES, FGAN, f_divergence
+from minigen.models.zoo.improved_gan import MinibatchDiscrimination, MinibatchDiscriminator
+
+__all__ = [
+    "CATALOGUE",
+    "DIVERGENCES",
+    "FGAN",
+    "AdaGAN",
+    "BitGenerator",
+    "BoundarySeekingGAN",
+    "MinibatchDiscrimination",
+    "MinibatchDiscriminator",
+    "f_divergence",
+    "water_filling",
+]

@@ -1,0 +1,149 @@
+"""The zoo's list and pages: every page runs, what it measures is right where that is known, and it goes on."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import minigen
+import zoo
+from minigen import train
+from minigen.data import toy
+from minigen.models import MLPDiscriminator
+from minigen.models.zoo.adagan import AdaGAN, water_filling
+from minigen.models.zoo.bs_gan import BitGenerator
+from minigen.models.zoo.catalogue import CATALOGUE
+from minigen.models.zoo.f_gan import f_divergence
+from zoo_pages import adagan, bs_gan, f_gan, spread
+
+DEMOS = Path(__file__).parents[2] / "demos"
+pytestmark = pytest.mark.filterwarnings("ignore::minigen.train.diagnostics.GANWarning")  # they are trained for a moment
+each_page = pytest.mark.parametrize("name", zoo.PAGES)
+
+
+@each_page
+def test_a_page_prints_its_claims_draws_and_goes_on(
+    name: str, tmp_path: Path, run_demo: Callable, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With --resume nothing is trained again, and all numbers are the same."""
+    flags = (name, "--seeds", 1, "--iterations", 3, "--out", tmp_path)
+    run_demo("zoo", *flags)
+    text = capsys.readouterr().out
+    record = json.loads((tmp_path / name / "result.json").read_text())
+    for claim in record["claims"]:
+        row = next(line for line in text.splitlines() if line.startswith(claim["text"]))
+        assert claim["measured"] in row and row.endswith("holds" if claim["holds"] else "NOT MET")
+    assert record["result"] in text and record["result"].endswith("with --seeds 1 --iterations 3")
+    (figure,) = (tmp_path / name).glob("*.png")
+    with Image.open(figure) as image:
+        assert len(np.unique(np.asarray(image.convert("L")))) > 50
+    run_demo("zoo", "--out", tmp_path)
+    assert f"last result: {record['result']}" in capsys.readouterr().out
+    monkeypatch.setattr(train.Game, "__call__", lambda *arguments: pytest.fail("trained again"))
+    run_demo("zoo", *flags, "--resume")
+    assert json.loads((tmp_path / name / "result.json").read_text()) == record
+
+
+def test_the_list(tmp_path: Path, run_demo: Callable, capsys: pytest.CaptureFixture) -> None:
+    """48 rows, each with a paper; what works is trained by a demo that is there."""
+    run_demo("zoo", "--out", tmp_path)
+    text = capsys.readouterr().out
+    assert text.count("not run yet") == len(zoo.PAGES) == text.count("claim: ")
+    assert len({entry.name for entry in CATALOGUE}) == len({entry.paper for entry in CATALOGUE}) == 48
+    pages = set()
+    for entry in CATALOGUE:
+        assert f"{entry.name} " in text and entry.where in text
+        assert entry.state in ("works", "option", "not yet")
+        if entry.state != "not yet":
+            demo, *flags = entry.where.split()
+            assert (DEMOS / demo).exists()
+            pages |= {flags[0]} if demo == "zoo.py" else set()
+    assert pages == set(zoo.PAGES)
+
+
+def test_a_page_that_is_not_there(run_demo: Callable, capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit, match=r"^2$"):
+        run_demo("zoo", "wgan")
+    assert "argument NAME: expects one of f_gan, adagan, improved_gan, bs_gan, got wgan" in capsys.readouterr().err
+
+
+def test_spread() -> None:
+    assert spread([0.5]) == "0.500"
+    assert spread([3, 1, 2], ".0f") == "2 (1 to 3)"
+
+
+def given(iterations: int) -> argparse.Namespace:
+    return argparse.Namespace(iterations=iterations, resume=False)
+
+
+# -- f-GAN -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "divergence", "mu", "sigma"),
+    [  # the paper's table 4, reproduced with this mixture
+        ("kl", 0.2831, 1.0100, 1.8308),
+        ("reverse-kl", 0.2480, 1.5782, 1.6319),
+        ("jensen-shannon", 0.1280, 1.3070, 1.7542),
+        ("pearson", 0.6457, 0.5737, 1.9274),
+    ],
+)
+def test_the_best_fits(name: str, divergence: float, mu: float, sigma: float) -> None:
+    best = f_gan.best_fit(name)
+    np.testing.assert_allclose([best.divergence, *best.fit], [divergence, mu, sigma], atol=0.001)
+
+
+def test_f_gan_nears_the_best_fit(tmp_path: Path) -> None:
+    """From N(0, 1); D's bound is below the divergence."""
+    found, best = f_gan.learn("hellinger", 0, given(200), tmp_path), f_gan.best_fit("hellinger")
+    start = f_divergence("hellinger", f_gan.P, f_gan.density(f_gan.X, 0.0, 0.0), f_gan.CELL)
+    assert best.divergence < found.divergence < 0.5 * float(start)
+    assert 0 < found.bound <= found.divergence
+
+
+# -- AdaGAN ------------------------------------------------------------------------------------------------------------
+
+
+def test_the_next_component_gets_the_modes_that_are_missing() -> None:
+    minigen.manual_seed(0)
+    points = adagan.GRID.sample(1000)
+    left = points[:, 0] < -1  # two columns of five
+    model = AdaGAN()
+    model.add(Fixed(points[left]))
+    weights = water_filling(adagan.ratios(points, model, 300), 0.5)
+    assert weights[~left].sum() > 0.95 and left.mean() == pytest.approx(0.4, abs=0.05)
+
+
+class Fixed(minigen.nn.Module):
+    """Draws from given points."""
+
+    def __init__(self, points: np.ndarray) -> None:
+        self.points = toy.WeightedPoints(points)
+
+    def sample(self, n: int) -> minigen.Tensor:
+        return minigen.Tensor(self.points.sample(n))
+
+
+# -- BS-GAN ------------------------------------------------------------------------------------------------------------
+
+
+def test_the_divergence_by_enumeration() -> None:
+    """6 of 16 patterns; a generator of fair coins has KL 4 log 2 - log 6; all probabilities sum to 1."""
+    shown = bs_gan.bars_and_stripes()
+    assert sorted(map(tuple, shown)) == [
+        (0, 0, 0, 0), (0, 0, 1, 1), (0, 1, 0, 1), (1, 0, 1, 0), (1, 1, 0, 0), (1, 1, 1, 1),
+    ]  # fmt: skip
+    gan = bs_gan.BSGAN(BitGenerator((4,), 4, 8), MLPDiscriminator((4,), 4, 1, 2))
+    assert bs_gan.probabilities(gan).sum() == pytest.approx(1)
+    for p in gan.generator.parameters():
+        p.data = 0 * p.data
+    assert bs_gan.kl(gan) == pytest.approx(4 * math.log(2) - math.log(6))
+    codes = np.unique(gan.noise(500).numpy(), axis=0)
+    np.testing.assert_array_equal(codes, np.unique(bs_gan.CODES, axis=0))  # all 16 are drawn
