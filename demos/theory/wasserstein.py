@@ -56,8 +56,8 @@ def claims_of(m: Measured) -> list[Claim]:
     """The estimates beside W.
 
     Under the penalty a slope s in place of 1 gains about s W - lambda (s - 1)^2, which is largest for
-    s = 1 + W / (2 lambda): the estimate is too large by that factor; a critic that was trained is within 0.003 of
-    that. With clipped weights its slope is at most CLIP^3 HIDDEN^2, the product of the largest norms of its three layers.
+    s = 1 + W / (2 lambda): the estimate is too large by that factor; that of a trained critic is within 0.003 of that.
+    With clipped weights the slope is at most CLIP^3 HIDDEN^2, the product of the largest norms of three layers.
     """
     jsd, w = float(m.jsd[-1]), m.w
     text = f"JSD of the furthest two densities, at W = {w[-1]:.3f}: log 2"
