@@ -22,7 +22,7 @@ from zoo_pages import Claim
 
 PAGES = {  # the minutes on one core of a CPU, with three seeds
     "f_gan": 3,
-    "adagan": 2,
+    "adagan": 5,
     "improved_gan": 1,
     "bs_gan": 1,
 }

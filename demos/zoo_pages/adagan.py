@@ -23,7 +23,7 @@ from minigen.models.zoo.adagan import AdaGAN, water_filling
 from minigen.random import random_generator
 from zoo_pages import Claim, Samples, covered, play, seeds, spread
 
-ITERATIONS = 1000
+ITERATIONS = 3000
 CLAIM = "five GANs boosted cover the modes of a grid that one misses, and more than five bagged"
 GRID, COMPONENTS, POINTS = toy.grid(std=0.1), 5, 5000
 
@@ -56,11 +56,11 @@ def learn(boost: bool, seed: int, args: argparse.Namespace, out: Path) -> list[S
     for t in range(COMPONENTS):
         gan = GAN(MLPGenerator((2,), 2, 64, tanh=False), discriminator(), "minimax")
         density, folder = toy.WeightedPoints(points, weights), out / f"{name}-{seed}-{t}"
-        play(gan, density, args, folder, batch_size=64, lr=(1e-3, 1e-3), seed=COMPONENTS * seed + t)
+        play(gan, density, args, folder, batch_size=64, lr=(2e-3, 1e-3), seed=COMPONENTS * seed + t)
         model.add(gan)
         found.append(covered(f"{name}, {t + 1}", seed, model, GRID, 16))
         if boost:
-            weights = water_filling(ratios(points, model, args.iterations), 1 / (t + 2))
+            weights = water_filling(ratios(points, model, args.iterations // 3), 1 / (t + 2))
         else:
             weights = random_generator().multinomial(POINTS, np.full(POINTS, 1 / POINTS)).astype(float)
     return found
