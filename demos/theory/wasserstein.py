@@ -32,7 +32,7 @@ class Measured(NamedTuple):
     w: np.ndarray  # W at SHIFTS
     penalised: dict[int, np.ndarray]  # estimates at SHIFTS, by the weight of the gradient penalty
     clipped: np.ndarray  # estimates at SHIFTS
-    stuck: float  # the estimate at SHIFTS[2] under the full penalty from the first step on
+    full: np.ndarray  # estimates at SHIFTS[2] of three critics under the full penalty from the first step on
 
 
 def measure(steps: int, out: Path) -> list[Claim]:
@@ -46,7 +46,7 @@ def measure(steps: int, out: Path) -> list[Claim]:
         np.interp(SHIFTS, LINE, exact),
         clipped=estimates(None),
         penalised={penalty: estimates(penalty) for penalty in PENALTIES},
-        stuck=estimate(torn(SHIFTS[2]), 10, steps, grow=False),
+        full=np.array([estimate(torn(SHIFTS[2]), 10, steps, grow=False) for _ in range(3)]),
     )
     draw(m, out / "wasserstein.png")
     return claims_of(m)
@@ -56,8 +56,8 @@ def claims_of(m: Measured) -> list[Claim]:
     """The estimates beside W.
 
     Under the penalty a slope s in place of 1 gains about s W - lambda (s - 1)^2, which is largest for
-    s = 1 + W / (2 lambda): the estimate is too large by that factor. With clipped weights the critic's slope is at
-    most CLIP^3 HIDDEN^2, the product of the largest norms of its three layers.
+    s = 1 + W / (2 lambda): the estimate is too large by that factor; that of a trained critic is within 0.003 of that.
+    With clipped weights the slope is at most CLIP^3 HIDDEN^2, the product of the largest norms of three layers.
     """
     jsd, w = float(m.jsd[-1]), m.w
     text = f"JSD of the furthest two densities, at W = {w[-1]:.3f}: log 2"
@@ -65,12 +65,13 @@ def claims_of(m: Measured) -> list[Claim]:
     for penalty, estimates in m.penalised.items():
         for distance, value in zip(w[1:], estimates[1:], strict=True):
             text = f"penalty {penalty}: (estimate - W) / W at W = {distance:.3f}: about W / (2 lambda)"
-            expected, excess, tolerance = distance / (2 * penalty), value / distance - 1, 0.2 / penalty
+            expected, excess = distance / (2 * penalty), value / distance - 1
+            tolerance = 0.2 / penalty + 0.003 / distance
             holds = abs(excess - expected) <= tolerance
-            claims.append(Claim(text, f"{expected:+.4f} ± {tolerance:g}", f"{excess:+.4f}", holds))
-    excess = m.stuck / w[2] - 1
-    text = f"penalty 10 from the first step on, the same at W = {w[2]:.3f}: stuck"
-    claims.append(Claim(text, "<= -0.5", f"{excess:+.4f}", excess <= -0.5))
+            claims.append(Claim(text, f"{expected:+.4f} ± {tolerance:.3f}", f"{excess:+.4f}", holds))
+    stuck = int((m.full <= 0.5 * w[2]).sum())
+    text = f"penalty 10 from the first step on, at W = {w[2]:.3f}: estimates below W / 2"
+    claims.append(Claim(text, ">= 2 of 3", f"{stuck} of 3", stuck >= 2))
     low, high, bound = (m.clipped[1:] / w[1:]).min(), (m.clipped[1:] / w[1:]).max(), CLIP**3 * HIDDEN**2
     text = f"clipped to {CLIP}: estimate / W is below the Lipschitz bound"
     return [*claims, Claim(text, f"<= {bound:.5f}", f"{low:.5f} to {high:.5f}", high <= bound)]
@@ -125,7 +126,8 @@ def draw(m: Measured, path: Path) -> None:
     left.plot(LINE, m.exact, "k", lw=4, alpha=0.3, label="$W$, exact")
     for color, (penalty, estimates) in zip(("C0", "C2"), m.penalised.items(), strict=True):
         left.plot(SHIFTS, estimates, f"{color}o-", lw=1, label=rf"critic, gradient penalty $\lambda = {penalty}$")
-    left.plot(SHIFTS[2], m.stuck, "C0x", ms=8, label=r"critic, $\lambda = 10$ from the first step on")
+    label = r"three critics, $\lambda = 10$ from the first step on"
+    left.plot([SHIFTS[2]] * 3, m.full, "C0x", ms=8, label=label)
     left.plot(SHIFTS, m.clipped, "C3o-", lw=1, label=f"critic, weights clipped to {CLIP}")
     left.plot(LINE, m.jsd, "C1--", label="Jensen-Shannon divergence")
     left.axhline(math.log(2), color="grey", ls=":", label=r"$\log 2$")
