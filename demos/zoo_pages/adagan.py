@@ -59,9 +59,9 @@ def learn(boost: bool, seed: int, args: argparse.Namespace, out: Path) -> list[S
         play(gan, density, args, folder, batch_size=64, lr=(2e-3, 1e-3), seed=COMPONENTS * seed + t)
         model.add(gan)
         found.append(covered(f"{name}, {t + 1}", seed, model, GRID, 16))
-        if boost:
+        if boost and t + 1 < COMPONENTS:
             weights = water_filling(ratios(points, model, args.iterations // 3), 1 / (t + 2))
-        else:
+        elif not boost:
             weights = random_generator().multinomial(POINTS, np.full(POINTS, 1 / POINTS)).astype(float)
     return found
 

@@ -17,7 +17,7 @@ What differs from a plain GAN: nothing in the game. The data are weighted, and t
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -45,10 +45,11 @@ class AdaGAN(nn.Module):
 
     @no_grad()
     def sample(self, n: int) -> Tensor:
-        """`n` samples (n, ...), component by component."""
-        counts = random_generator().multinomial(n, self.shares)
-        components: Any = self.components
-        return ops.concat([part.sample(int(m)) for part, m in zip(components, counts, strict=True) if m])
+        """`n` samples (n, ...), in random order."""
+        generator, components = random_generator(), cast(Any, self.components)
+        counts = generator.multinomial(n, self.shares)
+        parts = [part.sample(int(m)) for part, m in zip(components, counts, strict=True) if m]
+        return ops.concat(parts)[generator.permutation(n)]
 
 
 def water_filling(ratios: Any, beta: float) -> np.ndarray:

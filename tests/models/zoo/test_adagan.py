@@ -52,8 +52,9 @@ def test_the_mixture() -> None:
     np.testing.assert_allclose(model.shares, [1 / 3] * 3)
     model.add(Constant(3), beta=0.4)
     np.testing.assert_allclose(model.shares, [0.2, 0.2, 0.2, 0.4])
-    counts = np.bincount(model.sample(40_000).numpy()[:, 0].astype(int))
-    np.testing.assert_allclose(counts / 40_000, model.shares, atol=0.015)
+    x = model.sample(40_000).numpy()[:, 0].astype(int)
+    for part in (x, x[:20_000]):  # any part of the samples is one of the mixture
+        np.testing.assert_allclose(np.bincount(part) / len(part), model.shares, atol=0.015)
 
 
 def test_errors() -> None:
