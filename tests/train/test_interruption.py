@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,14 @@ from minigen.checkpoint import load_progress
 from minigen.random import manual_seed
 from minigen.train import Interrupted
 from minigen.train.interruption import Interruption
+
+
+@pytest.fixture(autouse=True)
+def _hangups_are_not_ignored() -> Iterator[None]:
+    """Also where the tests themselves were started under `nohup`."""
+    usual = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, usual)
 
 
 @pytest.mark.parametrize("step", range(EPOCHS * STEPS))
