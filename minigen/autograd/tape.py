@@ -285,14 +285,13 @@ def _argument_gradients(node: Node, gs: list[Any], edges: list[Edge], create_gra
         yield from _through_reference(node, g, edges)
         return
     detecting = MODE.get().detecting
-    values = node.values().values()
     for edge, result in _apply_rules(node, g, edges, create_graph):
         operation, argument = node.primitive.name, node.primitive.argument_at(edge.position)
         result = unbroadcast(result, edge, operation, argument)
         if detecting:
             data = result.data if isinstance(result, Tensor) else result
             check_finite((data,), f"backward of {operation}: the gradient for {argument}", node.where)
-        if isinstance(edge.source, Tensor) and not create_graph and not _is_own(result, [*gs, *values]):
+        if isinstance(edge.source, Tensor) and not create_graph and not _is_own(result, [*gs, *node.values().values()]):
             result = result.copy(order="K")  # a leaf's gradient is an array of its own
         yield edge, result
 
