@@ -9,7 +9,7 @@ import numpy as np
 
 import minigen
 from minigen import nn, optim, train
-from minigen.backend import Array, Shape, waiting
+from minigen.backend import Array, Shape
 from minigen.models import DCGAN, GAN, VAE, GatedPixelCNN, MLPDiscriminator, MLPGenerator, PixelCNN, PixelRNN
 
 
@@ -60,9 +60,3 @@ def training_step(model: Any, x: np.ndarray) -> Callable[[], Any]:
     else:
         step = train.MaximumLikelihood(model, adam(model))
     return lambda: step(images)
-
-
-def timed_step(model: Any, x: np.ndarray) -> Callable[[], Any]:
-    """A training step that waits for a GPU to finish."""
-    step, wait = training_step(model, x), waiting()
-    return lambda: (step(), wait())

@@ -6,7 +6,7 @@ import argparse
 import math
 
 from benchmarks import Ratio, Table, compared, in_turns, torch_twins
-from benchmarks.models import example, timed_step
+from benchmarks.models import example, training_step
 
 
 def measure(args: argparse.Namespace, table: Table) -> None:
@@ -14,7 +14,7 @@ def measure(args: argparse.Namespace, table: Table) -> None:
     for name in args.models:
         model, x = example(name, args.size)
         theirs = torch_twins.training_step(model, x) if torch_twins.usable(args.device) else None
-        row = compared(in_turns([f for f in (timed_step(model, x), theirs) if f], args.repeat))
+        row = compared(in_turns([f for f in (training_step(model, x), theirs) if f], args.repeat))
         table.add(model=name, images=len(x), **row)
         if isinstance(ratio := row.get("ratio"), Ratio):
             ratios.append(ratio.of_medians)
