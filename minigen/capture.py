@@ -102,15 +102,20 @@ class Graph:
         self.cublas = Cublas(xp, self.stream)
         self.state = [(x, x.data) for x in _tensors_of(step)]
         xp.cuda.Device().synchronize()
-        with xp.cuda.using_allocator(self.memory.malloc), self._recorded():
-            metrics = step(*self.inputs)
-            self.others = {name: x for name, x in metrics.items() if on_host(x)}
-            self.names = [name for name in metrics if name not in self.others]
-            self.metrics = xp.empty(len(self.names))
-            for i, name in enumerate(self.names):
-                self.metrics[i] = metrics[name]
-        if not self.is_valid():
-            raise RuntimeError("the step does not change its state in place")
+        try:
+            with xp.cuda.using_allocator(self.memory.malloc), self._recorded():
+                metrics = step(*self.inputs)
+                self.others = {name: x for name, x in metrics.items() if on_host(x)}
+                self.names = [name for name in metrics if name not in self.others]
+                self.metrics = xp.empty(len(self.names))
+                for i, name in enumerate(self.names):
+                    self.metrics[i] = metrics[name]
+            if not self.is_valid():
+                raise RuntimeError("the step does not change its state in place")
+        except Exception:
+            for x, data in self.state:
+                x.data = data  # what was recorded has not been computed
+            raise
 
     @contextmanager
     def _recorded(self) -> Iterator[None]:

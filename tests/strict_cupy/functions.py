@@ -22,6 +22,7 @@ from strict_cupy.tables import (
     KEEPS_ORDER,
     MAY_BE_AN_ARRAY,
     NO_LAUNCH,
+    REDUCTIONS,
     SCATTERS,
     SYNCHRONISES,
     UFUNCS,
@@ -43,6 +44,8 @@ def offer(name: str, parameters: str, compute: Callable[..., Any]) -> Callable[.
         except TypeError as error:
             raise TypeError(f"{name}: {error}; CuPy has {name}{signature}") from None
         positional, keywords, inputs = _for_numpy(name, signature, arguments)
+        if name in REDUCTIONS and inputs:
+            _refuse_axis(name, inputs[0].ndim, arguments.get("axis"))
         if name in CUBLAS:
             refuse_in_capture("cuBLAS is called by CuPy")
 
@@ -67,6 +70,15 @@ def offer(name: str, parameters: str, compute: Callable[..., Any]) -> Callable[.
     offered.__name__ = offered.__qualname__ = name
     offered.__signature__ = signature  # type: ignore[attr-defined]
     return offered
+
+
+def _refuse_axis(name: str, ndim: int, axis: Any) -> None:
+    """Refuse an axis that is not there. NumPy lets an array without axes have the axes 0 and -1."""
+    for number in () if axis is None else axis if isinstance(axis, tuple) else (axis,):
+        if not -ndim <= number < ndim:
+            if name in ("std", "var"):
+                raise IndexError("tuple index out of range")
+            raise np.exceptions.AxisError(number, ndim)
 
 
 # -- from the device to NumPy and back ---------------------------------------------------------------------------------
