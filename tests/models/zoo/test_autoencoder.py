@@ -18,7 +18,10 @@ def test_the_energy_is_the_mean_error_of_each_example(power: int, device: Device
     energies, code = d(tensor(x)).numpy(), d.encode(tensor(x))
     reconstructions = d.decode(code).numpy()
     assert code.shape == (5, 2) and reconstructions.shape == x.shape
-    expected = [np.mean([abs(a - b) ** power for a, b in zip(x[i].flat, reconstructions[i].flat)]) for i in range(5)]
+    expected = [
+        np.mean([abs(a - b) ** power for a, b in zip(x[i].flat, reconstructions[i].flat, strict=True)])
+        for i in range(5)
+    ]
     np.testing.assert_allclose(energies, expected, rtol=1e-5)
 
 
