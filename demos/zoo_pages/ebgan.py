@@ -1,4 +1,4 @@
-"""EBGAN on the digits, with and without the pulling-away term: the angles of the samples' codes, and the Fréchet distance.
+"""EBGAN on the digits, with and without the pulling-away term: angles between codes, and the Fréchet distance.
 
 The codes are those of each model's own D. Their mean squared cosine is measured over 1,000 samples of the averaged
 generator, and beside it over as many digits of the data, which are a measure of what would be natural.
@@ -53,5 +53,7 @@ def measure(args: argparse.Namespace, out: Path) -> list[Claim]:
     return [
         Claim("mean cos^2 of two samples' codes, beside no PT", "less", spread(angles), spread(plain_angles), less),
         Claim("the same of data, for comparison", "", spread(natural), "", True),
-        Claim("Fréchet distance, beside no PT", "no more", spread(frechet, ".1f"), spread(plain_frechet, ".1f"), no_worse),
+        Claim(
+            "Fréchet distance, beside no PT", "no more", spread(frechet, ".1f"), spread(plain_frechet, ".1f"), no_worse
+        ),
     ]
