@@ -51,7 +51,10 @@ def test_the_losses_are_the_papers(decoder: bool, device: Device) -> None:
 
 @pytest.mark.parametrize("decoder", [False, True])
 def test_each_player_moves_its_own(decoder: bool, check_players: Callable) -> None:
-    check_players(small(decoder), random(8, 2), LABELS)
+    gan = small(decoder)
+    check_players(gan, random(8, 2), LABELS)
+    of_players = [p for player in gan.players().values() for p in player.module.parameters()]
+    assert len(of_players) == len(list(gan.parameters()))
 
 
 def test_without_labels() -> None:
