@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 from minigen import nn, ops
@@ -48,25 +49,25 @@ def holes(x: Any, size: int) -> Tensor:
 
 
 class Hourglass(nn.Module):
-    """Images (N, inputs, H, W) -> (N, outputs, 2^(ups - downs) H, 2^(ups - downs) W), by convolutions.
+    """Images (N, inputs, H, W) -> (N, outputs, 2^(ups - downs) H, 2^(ups - downs) W), by convolutions as in DCGAN.
 
-    `downs` convolutions halve the side, then `ups` transposed ones double it. There are `features` channels at the
-    output's side, and twice as many at half of it. H and W are multiples of 2^downs, and downs <= ups. The output has no
-    activation.
+    `downs` convolutions halve the side, one keeps it, and `ups` transposed ones double it; downs <= ups, ups >= 1. At
+    half of the output's side there are `features` channels, at a quarter twice as many, and so on. H and W are
+    multiples of 2^downs. The output has no activation.
     """
 
     def __init__(self, inputs: int, outputs: int, features: int = 16, downs: int = 2, ups: int = 2) -> None:
-        width = features * 2 ** (ups - downs)
-        layers: list[nn.Module] = [nn.Conv2d(inputs, width, 3, padding=1), nn.LeakyReLU(0.2)]
-        for _ in range(downs):
-            layers += [nn.Conv2d(width, 2 * width, 4, stride=2, padding=1, bias=False), nn.BatchNorm2d(2 * width)]
-            layers.append(nn.LeakyReLU(0.2))
-            width *= 2
-        for _ in range(ups):
-            layers += [nn.ConvTranspose2d(width, width // 2, 4, stride=2, padding=1, bias=False)]
-            layers += [nn.BatchNorm2d(width // 2), nn.ReLU()]
-            width //= 2
-        self.net = nn.Sequential(*layers, nn.Conv2d(width, outputs, 3, padding=1)).apply(init.dcgan)
+        widths = [features * 2**i for i in range(ups)]  # such as 16 at 14 x 14, 32 at 7 x 7
+        layers: list[nn.Module] = []
+        for width in widths[ups - downs :]:
+            layers += [nn.Conv2d(inputs, width, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
+            inputs = width
+        layers += [nn.Conv2d(inputs, widths[-1], 3, padding=1, bias=False), nn.BatchNorm2d(widths[-1]), nn.ReLU()]
+        for wide, narrow in pairwise(widths[::-1]):
+            layers += [nn.ConvTranspose2d(wide, narrow, 4, stride=2, padding=1, bias=False)]
+            layers += [nn.BatchNorm2d(narrow), nn.ReLU()]
+        last = nn.ConvTranspose2d(features, outputs, 4, stride=2, padding=1)
+        self.net = nn.Sequential(*layers, last).apply(init.dcgan)
 
     def forward(self, x: Any) -> Any:
         return self.net(x)
