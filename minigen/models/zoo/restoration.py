@@ -6,8 +6,8 @@ from itertools import pairwise
 from typing import Any
 
 from minigen import nn, ops
-from minigen.autograd import Tensor, raw
-from minigen.backend import array_module, device_of
+from minigen.autograd import Tensor
+from minigen.backend import array_module
 from minigen.nn import init
 from minigen.random import uniform
 
@@ -31,21 +31,19 @@ def up(x: Any, factor: int = 2) -> Any:
     return ops.repeat(ops.repeat(x, factor, 2), factor, 3)
 
 
-def holes(x: Any, size: int) -> Tensor:
-    """Masks (N, 1, H, W) for images x (N, C, H, W): 0 in a square of side `size`, at a random place, and 1 around it.
+def holes(n: int, height: int, width: int, size: int, *, dtype: Any = None, device: Any = None) -> Tensor:
+    """`n` masks (n, 1, height, width): 0 in a square of side `size` at a random place, and 1 around it.
 
-    `ValueError` if the square is larger than the images.
+    `ValueError` if the square is larger than the image.
     """
-    x = raw(x)
-    n, _, height, width = x.shape
     if not 1 <= size <= min(height, width):
         raise ValueError(f"holes: expects a size from 1 to {min(height, width)}, got {size}")
-    xp, device = array_module(x), device_of(x)
-    corner = lambda side: uniform((n, 1, 1, 1), 0.0, side - size + 1.0, dtype=x.dtype, device=device) // 1
-    top, left = corner(height), corner(width)
+    place = lambda side: uniform((n, 1, 1, 1), 0.0, side - size + 1.0, dtype=dtype, device=device) // 1
+    top, left = place(height), place(width)
+    xp = array_module(top)
     row, column = xp.arange(height).reshape(-1, 1), xp.arange(width)
     inside = (row >= top) & (row < top + size) & (column >= left) & (column < left + size)
-    return Tensor((~inside).astype(x.dtype))
+    return Tensor((~inside).astype(top.dtype))
 
 
 class Hourglass(nn.Module):
