@@ -53,5 +53,7 @@ def measure(args: argparse.Namespace, out: Path) -> list[Claim]:
     return [
         Claim("mean cos^2 of two samples' codes, beside no PT", "less", spread(angles), spread(plain_angles), less),
         Claim("the same of data, for comparison", "", spread(natural), "", True),
-        Claim("Fréchet distance, beside no PT", "no more", spread(frechet, ".1f"), spread(plain_frechet, ".1f"), no_worse),
+        Claim(
+            "Fréchet distance, beside no PT", "no more", spread(frechet, ".1f"), spread(plain_frechet, ".1f"), no_worse
+        ),
     ]
