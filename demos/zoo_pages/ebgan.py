@@ -1,4 +1,4 @@
-"""EBGAN on the digits, with and without the pulling-away term: the angles of the samples' codes, and the Fréchet distance.
+"""EBGAN on the digits, with and without the pulling-away term: angles between codes, and the Fréchet distance.
 
 The codes are those of each model's own D. Their mean squared cosine is measured over 1,000 samples of the averaged
 generator, and beside it over as many digits of the data, which are a measure of what would be natural.
