@@ -26,6 +26,10 @@ PAGES = {  # the minutes on one core of a CPU, with three seeds
     "improved_gan": 5,
     "cat_gan": 5,
     "bs_gan": 1,
+    "aff_gan": 3,
+    "lapgan": 6,
+    "ccgan": 4,
+    "id_cgan": 3,
 }
 
 
