@@ -25,6 +25,8 @@ PAGES = {  # the minutes on one core of a CPU, with three seeds
     "adagan": 5,
     "improved_gan": 5,
     "cat_gan": 5,
+    "ac_gan": 5,
+    "info_gan": 5,
     "bs_gan": 1,
     "aff_gan": 3,
     "lapgan": 6,

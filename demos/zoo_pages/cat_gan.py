@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 import minigen
-from minigen import evaluate, plot
+from minigen import plot
 from minigen.models import DCGANGenerator
 from minigen.models.zoo.cat_gan import CatGAN
 from zoo_pages import Claim, digits, few, learn, seeds, spread
@@ -33,24 +33,6 @@ def train(labels: bool, seed: int, args: argparse.Namespace, out: Path) -> CatGA
     return learn(gan, few.batches(BATCH, seed), args, folder, lr=rates, average="discriminator")
 
 
-def sorted_right(gan: CatGAN) -> float:
-    return evaluate.clustering_accuracy(
-        *few.classes_of(gan.discriminator, "train"), *few.classes_of(gan.discriminator, "test")
-    )
-
-
-def k_means(seed: int, passes: int = 30) -> float:
-    """The same score of clusters whose centres are the means of their images (Lloyd's algorithm)."""
-    x, test = (few.digits(split) for split in ("train", "test"))
-    points, test_points = (part.images.reshape(len(part), -1) / 255.0 for part in (x, test))
-    centres = points[np.random.default_rng(seed).choice(len(points), CLASSES, replace=False)]
-    cluster_of = lambda points: evaluate.nearest(points, centres)[0][:, 0]
-    for _ in range(passes):
-        found = cluster_of(points)
-        centres = np.stack([points[found == k].mean(axis=0) for k in range(CLASSES)])
-    return evaluate.clustering_accuracy(cluster_of(points), x.labels, cluster_of(test_points), test.labels)
-
-
 def measure(args: argparse.Namespace, out: Path) -> list[Claim]:
     with_labels, without = ([train(labels, seed, args, out) for seed in seeds(args)] for labels in (True, False))
     draw(without[0], out / "classes.png")
@@ -58,8 +40,11 @@ def measure(args: argparse.Namespace, out: Path) -> list[Claim]:
         [few.alone(seed, args, out) for seed in seeds(args)],
         few.alone(args.seed, args, out, all_labels=True),
     )
-    found, sorted_ = [few.accuracy(gan.discriminator) for gan in with_labels], [sorted_right(gan) for gan in without]
-    clusters = [k_means(seed) for seed in seeds(args)]
+    found, sorted_ = (
+        [few.accuracy(gan.discriminator) for gan in with_labels],
+        [few.sorted_right(gan.discriminator) for gan in without],
+    )
+    clusters = [few.k_means(CLASSES, seed) for seed in seeds(args)]
     more = bool(np.median(found) > np.median(alone))
     return [
         Claim(

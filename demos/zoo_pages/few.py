@@ -17,7 +17,7 @@ from minigen.models import Batch, Player
 from minigen.models.zoo.heads import ConvTrunk, Heads, Labelled
 from zoo_pages import learn
 
-SHAPE, PER_CLASS = (1, 14, 14), 10
+SHAPE, PER_CLASS, NOISE = (1, 14, 14), 10, 0.3
 
 
 def digits(split: str = "train") -> data.Dataset:
@@ -40,7 +40,7 @@ def labelled(seed: int, all_of_them: bool = False) -> Labelled:
 
 def discriminator(outputs: int) -> Heads:
     """DCGAN's, with noise on its input, and so many outputs."""
-    return Heads(ConvTrunk(SHAPE, noise=0.3), outputs)
+    return Heads(ConvTrunk(SHAPE, noise=NOISE), outputs)
 
 
 def classes_of(network: nn.Module, split: str) -> tuple[np.ndarray, np.ndarray]:
@@ -56,6 +56,23 @@ def accuracy(network: nn.Module) -> float:
     """The share of test digits for which the largest logit is their label's."""
     classes, labels = classes_of(network, "test")
     return float((classes == labels).mean())
+
+
+def sorted_right(network: nn.Module) -> float:
+    """The share of test digits that are of the class which stands for their label, by a vote of the training digits."""
+    return evaluate.clustering_accuracy(*classes_of(network, "train"), *classes_of(network, "test"))
+
+
+def k_means(k: int, seed: int, passes: int = 30) -> float:
+    """The same of k clusters of pixels, whose centres are the means of their images (Lloyd's algorithm)."""
+    both = [digits(split) for split in ("train", "test")]
+    points, test_points = (part.images.reshape(len(part), -1) / 255.0 for part in both)
+    centres = points[np.random.default_rng(seed).choice(len(points), k, replace=False)]
+    cluster_of = lambda points: evaluate.nearest(points, centres)[0][:, 0]
+    for _ in range(passes):
+        found = cluster_of(points)
+        centres = np.stack([points[found == i].mean(axis=0) if (found == i).any() else centres[i] for i in range(k)])
+    return evaluate.clustering_accuracy(cluster_of(points), both[0].labels, cluster_of(test_points), both[1].labels)
 
 
 class Alone(nn.Module):
