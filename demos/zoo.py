@@ -27,6 +27,7 @@ PAGES = {  # the minutes on one core of a CPU, with three seeds
     "cat_gan": 5,
     "ac_gan": 5,
     "info_gan": 5,
+    "dr_gan": 5,
     "bs_gan": 1,
     "aff_gan": 3,
     "lapgan": 6,
