@@ -55,7 +55,7 @@ def codes(gan: DRGAN, images: np.ndarray) -> np.ndarray:
 
 
 def alike_in(codes: np.ndarray, others: np.ndarray, test: data.Dataset, training: data.Dataset) -> list[float]:
-    """The shares of test images whose nearest training image, in these codes, has the same digit, and the same colour."""
+    """The shares of test images whose nearest training image, by its code, has the same digit, and the same colour."""
     place = evaluate.nearest(codes, others)[0][:, 0]
     pairs = (training.labels[place] == test.labels, training.colours[place] == test.colours)
     return [float(same.mean()) for same in pairs]
