@@ -1,8 +1,8 @@
 """AC-GAN draws the digit that it is asked for: whether it is read there, and what that costs in variety, beside CGAN.
 
 A classifier of digits reads the samples. In its features, for each class, are the Fréchet distance to as many test
-digits and the variety, which is the mean deviation of a feature beside that of test digits; above 1 it is that of samples
-which are hardly digits. CGAN has the same networks, and its D gets the label as an input. ArtGAN is AC-GAN with a
+digits and the variety, which is the mean deviation of a feature beside that of test digits; samples that are hardly
+digits bring it above 1. CGAN has the same networks, and its D gets the label as an input. ArtGAN is AC-GAN with a
 decoder of D's features.
 """
 
