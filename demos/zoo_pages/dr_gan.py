@@ -1,8 +1,8 @@
 """DR-GAN repaints digits, which keep what they are: the identity is the digit, the pose is one of five colours.
 
-Each of 1,000 test digits is drawn in another colour. A classifier of grey digits reads the brightest channel of each pixel; the
-colour is that whose channels the brightness is nearest to. The code of an image should hold the digit and not the
-colour: it is compared with the nearest code of 1,000 training images.
+Each of 1,000 test digits is drawn in another colour. A classifier of grey digits reads the brightest channel of each
+pixel; the colour is that whose channels the brightness is nearest to. The code of an image should hold the digit and
+not the colour: it is compared with the nearest code of 1,000 training images.
 """
 
 from __future__ import annotations
