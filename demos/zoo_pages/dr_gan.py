@@ -23,7 +23,7 @@ from minigen.models.zoo.dr_gan import DRGAN
 from minigen.models.zoo.heads import ConvTrunk, Heads
 from zoo_pages import Claim, digits, learn, seeds, spread
 
-ITERATIONS = 700
+ITERATIONS = 1000
 CLAIM = "a digit that is drawn in another colour stays the same digit, and its code does not say the colour"
 SHAPE, FEATURES, CODE, NOISE, POSES = (3, 28, 28), 16, 32, 16, len(COLOURS)
 
