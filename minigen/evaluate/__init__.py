@@ -2,6 +2,7 @@
 
 from minigen.distributions import bits_per_dim
 from minigen.evaluate import latent
+from minigen.evaluate.clustering import clustering_accuracy
 from minigen.evaluate.divergences import (
     integration_grid,
     jensen_shannon_divergence,
@@ -22,7 +23,7 @@ from minigen.evaluate.judge import (
     trained_classifier,
 )
 from minigen.evaluate.likelihood import mean_over
-from minigen.evaluate.samples import best_sigma, modes_covered, nearest, parzen_log_prob
+from minigen.evaluate.samples import best_sigma, coverage, modes_covered, nearest, parzen_log_prob
 from minigen.nn.module import evaluating
 
 __all__ = [
@@ -31,7 +32,9 @@ __all__ = [
     "best_sigma",
     "bits_per_dim",
     "class_shares",
+    "clustering_accuracy",
     "confident_share",
+    "coverage",
     "evaluating",
     "features_and_probabilities",
     "frechet_distance",
