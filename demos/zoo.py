@@ -25,6 +25,10 @@ PAGES = {  # the minutes on one core of a CPU, with three seeds
     "adagan": 5,
     "improved_gan": 1,
     "bs_gan": 1,
+    "b_gan": 2,
+    "ebgan": 5,
+    "began": 5,
+    "bayesian_gan": 3,
 }
 
 
