@@ -23,14 +23,14 @@ CLAIM = "the generator minimises the divergence that D's estimate of the density
 NAMES = ["gan", "pearson"]
 
 
-def rest(divergence: str, steps: int = 2000) -> np.ndarray:
+def rest(divergence: str, steps: int = 300) -> np.ndarray:
     """(mu, sigma) where b-GAN comes to rest, by descent along G's gradient for the exact ratio, from the best."""
     mu, sigma = f_gan.best_fit(divergence).fit
     for _ in range(steps):
         q = density(X, mu, np.log(sigma))
         slope = np.gradient(DIVERGENCES[divergence].f(P / q), CELL)  # f'(r) dr/dx
         moves = slope, slope * (X - mu) / sigma  # of the sample x = mu + sigma z, by mu and by sigma
-        mu, sigma = np.array([mu, sigma]) - 0.02 * np.array([(q * move).sum() * CELL for move in moves])
+        mu, sigma = np.array([mu, sigma]) - 0.1 * np.array([(q * move).sum() * CELL for move in moves])
     return np.array([mu, sigma])
 
 
