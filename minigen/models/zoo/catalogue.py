@@ -63,7 +63,7 @@ CATALOGUE = tuple(
         ("GAWWN", "1610.02454", "not yet", "bilinear sampling, text, key points"),
         ("GeneGAN", "1705.04932", "not yet", "an encoder with split codes, pasted bars"),
         ("Geometric GAN", "1705.02894", "option", "dcgan.py --objective hinge"),
-        ("GoGAN", "1704.04865", "not yet", "a margin for WGAN, stages that outrank earlier ones"),
+        ("GoGAN", "1704.04865", "works", "zoo.py gogan"),
         ("GP-GAN", "1703.07195", "not yet", "a Poisson solver, photographs"),
         ("IAN", "1609.07093", "not yet", "an encoder on D's features, a discriminator of three classes"),
         ("iGAN", "1609.03552", "not yet", "a predicted z, then a search under edits"),
