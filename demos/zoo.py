@@ -30,6 +30,7 @@ PAGES = {  # the minutes on one core of a CPU, with three seeds
     "began": 5,
     "bayesian_gan": 3,
     "gogan": 3,
+    "c_rnn_gan": 6,
 }
 
 

@@ -48,7 +48,7 @@ CATALOGUE = tuple(
         ("CatGAN", "1511.06390", "not yet", "a discriminator with K outputs"),
         ("CoGAN", "1606.07536", "not yet", "two domains, networks that share layers"),
         ("Context-RNN-GAN", "1609.09444", "not yet", "data of diagrams"),
-        ("C-RNN-GAN", "1611.09904", "not yet", "an LSTM generator, a bidirectional LSTM discriminator"),
+        ("C-RNN-GAN", "1611.09904", "works", "zoo.py c_rnn_gan"),
         ("CS-GAN", "1703.04887", "not yet", "attention, policy gradients, parallel text"),
         ("CVAE-GAN", "1703.10155", "not yet", f"{_ENCODER}, features of a classifier"),
         ("CycleGAN", "1703.10593", "not yet", _TRANSLATION),
