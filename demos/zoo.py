@@ -29,6 +29,7 @@ PAGES = {  # the minutes on one core of a CPU, with three seeds
     "ebgan": 5,
     "began": 5,
     "bayesian_gan": 3,
+    "sghmc_gan": 4,
     "gogan": 3,
     "c_rnn_gan": 6,
 }

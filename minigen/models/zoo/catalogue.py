@@ -38,7 +38,7 @@ CATALOGUE = tuple(
         ("AnoGAN", "1703.05921", "not yet", "a held-out digit, a search for z in D's features"),
         ("ArtGAN", "1702.03410", "not yet", "AC-GAN; a discriminator that also autoencodes"),
         ("b-GAN", "1610.02920", "works", "zoo.py b_gan"),
-        ("Bayesian GAN", "1702.08896", "works", "zoo.py bayesian_gan"),
+        ("Bayesian GAN", "1702.08896", "works", "zoo.py bayesian_gan sghmc_gan"),
         ("BEGAN", "1703.10717", "works", "zoo.py began"),
         ("BiGAN", "1605.09782", "not yet", _ENCODER),
         ("BS-GAN", "1702.08431", "works", "zoo.py bs_gan (its discrete form)"),
