@@ -67,6 +67,7 @@ def test_samples_are_of_all_generators(device: Device) -> None:
     assert x.shape == (4002,) and gan.sample(3).shape == (3, 1)
     for part in (x, x[:2000]):
         np.testing.assert_allclose(np.bincount(part.astype(int)) / len(part), 0.25, atol=0.03)
+    assert {int(gan.sample(1).item()) for _ in range(40)} == {0, 1, 2, 3}
 
 
 def test_errors() -> None:
