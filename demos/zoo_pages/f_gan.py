@@ -62,7 +62,7 @@ class Fit(NamedTuple):
 def best_fit(divergence: str, steps: int = 400) -> Fit:
     """The Gaussian with the smallest divergence, by gradient descent on the integral from the moments."""
     mean = P @ X * CELL
-    with minigen.default_dtype("float64"):
+    with minigen.default_dtype("float64"), minigen.device("cpu"):
         q = Normal(mean, math.sqrt(P @ (X - mean) ** 2 * CELL))
     optimizer = optim.Adam(q.parameters(), lr=0.02)
     for step in range(steps + 1):
