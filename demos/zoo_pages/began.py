@@ -17,8 +17,7 @@ import numpy as np
 import minigen
 from common.figures import new_figure
 from minigen import plot
-from minigen.models import MLPGenerator
-from minigen.models.zoo.autoencoder import AutoencoderDiscriminator
+from minigen.models.zoo.autoencoder import AutoencoderDiscriminator, DecoderGenerator
 from minigen.models.zoo.began import BEGAN
 from zoo_pages import Claim, digits, learn, seeds, spread
 
@@ -30,9 +29,9 @@ BATCH, GAMMA, GAIN, PARTS = 64, 0.5, 1e-2, 12
 def train(seed: int, judge: digits.Judge, args: argparse.Namespace, out: Path) -> tuple[BEGAN, list[dict[str, Any]]]:
     """The model, and the log: a record for each part."""
     minigen.manual_seed(seed)
-    gan = BEGAN(MLPGenerator(digits.SHAPE, 64), AutoencoderDiscriminator(digits.SHAPE, power=1), GAMMA, GAIN)
+    gan = BEGAN(DecoderGenerator(digits.SHAPE), AutoencoderDiscriminator(digits.SHAPE, code=64), GAMMA, GAIN)
     frechet = lambda: {"frechet": judge.frechet(gan)}
-    learn(gan, digits.batches(BATCH, seed), args, out / f"{seed}", lr=5e-4, epochs=PARTS, evaluate=frechet)
+    learn(gan, digits.batches(BATCH, seed), args, out / f"{seed}", lr=1e-3, epochs=PARTS, evaluate=frechet)
     return gan, [json.loads(line) for line in (out / f"{seed}" / "log.jsonl").read_text().splitlines()]
 
 
