@@ -27,7 +27,7 @@ PAGES = {  # the minutes on one core of a CPU, with three seeds
     "bs_gan": 1,
     "b_gan": 2,
     "ebgan": 5,
-    "began": 5,
+    "began": 4,
     "bayesian_gan": 3,
     "sghmc_gan": 4,
     "gogan": 3,
