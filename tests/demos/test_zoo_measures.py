@@ -36,9 +36,9 @@ def test_the_simulator_has_that_posterior() -> None:
 
 
 def test_rank_correlation() -> None:
-    a = np.array([1.0, 10.0, 2.0, 50.0])
+    a, b = np.array([40.0, 1.0, 2.0, 3.0]), np.array([1.0, 2.0, 4.0, 3.0])
     assert began.rank_correlation(a, a**3) == pytest.approx(1) and began.rank_correlation(a, -a) == pytest.approx(-1)
-    assert began.rank_correlation(a, np.array([1.0, 2.0, 3.0, 4.0])) == pytest.approx(0.8)  # 1 - 6 x 2 / (4 x 15)
+    assert began.rank_correlation(a, b) == pytest.approx(1 - 6 * (3**2 + 1**2 + 2**2 + 0) / (4 * 15))
 
 
 class Shifted(minigen.nn.Module):
