@@ -104,7 +104,9 @@ def draw(points: np.ndarray, inferred: list[list[np.ndarray]], path: Path) -> No
     shown = [1, 5, 9, 13, 17]
     for axes, i in zip(figure.subplots(1, len(shown)), shown, strict=True):
         axes.fill_between(Z[:, 0], posterior(points[i]), color="C0", alpha=0.3, lw=0, label="true")
-        for draws in inferred:
-            axes.hist(draws[i], bins=np.linspace(-4, 4, 81), density=True, histtype="step", color="C3")
+        for k, draws in enumerate(inferred):
+            label = None if k else "learned"
+            axes.hist(draws[i], bins=np.linspace(-4, 4, 81), density=True, histtype="step", color="C3", label=label)
         axes.set(title=f"p(z | x = {points[i]:.2f})", yticks=[], xlim=(-3.5, 3.5))
+    figure.axes[0].legend(fontsize="small")
     plot.save_figure(figure, path)
