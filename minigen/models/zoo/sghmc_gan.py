@@ -31,9 +31,10 @@ from minigen.random import normal, random_generator
 
 
 class SGHMCGAN(nn.Module):
-    """J generators z (N, latent_dim) -> samples (N, ...) against one discriminator with logits (N,).
+    """J generators z (n, latent_dim) -> samples (n, ...) against one discriminator with logits (n,).
 
     `points` is N, the number of data points; `alpha` is the friction, `sigma` the prior's standard deviation.
+    `ValueError` if there is no generator or a number is out of its range.
     """
 
     def __init__(
@@ -61,8 +62,8 @@ class SGHMCGAN(nn.Module):
 
     def noise(self, n: int) -> Tensor:
         """`n` draws of z for each generator, (J, n, latent_dim)."""
-        size: Any = self.generator[0]
-        return Tensor(normal((len(self.generator), n, size.latent_dim), device=self.device))
+        first: Any = self.generator[0]
+        return Tensor(normal((len(self.generator), n, first.latent_dim), device=self.device))
 
     def forward(self, z: Any) -> list[Tensor]:
         """The samples (n, ...) of each generator for z (J, n, latent_dim)."""
