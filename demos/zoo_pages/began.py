@@ -1,8 +1,14 @@
 """BEGAN on the digits: does M fall as the samples get better, and does the controller hold its balance?
 
-Training is cut into 12 parts. M and both errors are their means over a part, of the model in training; the Fréchet
-distance is that of the averaged generator at the part's end. Errors are squared, one of the paper's two choices: with
-absolute ones these small networks draw one image, of which D reconstructs as much as of a digit, and k stays 0. The
+Training is cut into parts. M and both errors are their means over a part, of the model in training; the Fréchet
+distance is that of the averaged generator at the part's end.
+
+M is not a measure of the samples here. It follows them in the first third. Later M goes on falling with L(x), because D
+learns to reconstruct better and better, also what is no digit, and the samples, which the controller holds to an error
+below that of the data, have no need to become digits. L(x) alone is as good a measure, as the first row shows. EBGAN's
+margin lets D push samples above the error of the data; with networks of these sizes its digits are better.
+
+Errors are squared, one of the paper's two choices: with absolute ones these networks draw one image, and k stays 0. The
 paper's gain of 1e-3 is for hundreds of thousands of rounds; here it is 3e-2. The learning rate falls in a line, where
 the paper halves it when M stalls.
 """
@@ -25,7 +31,7 @@ from zoo_pages import Claim, digits, learn, seeds, spread
 
 ITERATIONS = 4000
 CLAIM = "M says how good the samples are, and the controller keeps the errors of samples and data in proportion"
-BATCH, GAMMA, GAIN, PARTS = 64, 0.7, 3e-2, 12
+BATCH, GAMMA, GAIN, PARTS = 64, 0.7, 3e-2, 18
 
 
 def train(seed: int, judge: digits.Judge, args: argparse.Namespace, out: Path) -> tuple[BEGAN, list[dict[str, Any]]]:
@@ -52,15 +58,15 @@ def measure(args: argparse.Namespace, out: Path) -> list[Claim]:
     judge = digits.Judge(out)
     gans, logs = zip(*(train(seed, judge, args, out) for seed in seeds(args)), strict=True)
     draw(gans, logs, out / "samples.png")
-    follows = [rank_correlation(of(log, "M"), of(log, "frechet")) for log in logs]
-    by_loss = [rank_correlation(of(log, "L(x)"), of(log, "frechet")) for log in logs]
-    balance = [float(of(log[-3:], "L(G(z))").sum() / of(log[-3:], "L(x)").sum()) for log in logs]
+    follows = lambda name, parts: [rank_correlation(of(log, name)[parts], of(log, "frechet")[parts]) for log in logs]
+    balance = [float(of(log[-4:], "L(G(z))").sum() / of(log[-4:], "L(x)").sum()) for log in logs]
+    claims = []
+    for text, parts in (("Spearman(M, Fréchet)", slice(None)), ("the same in the first third", slice(PARTS // 3))):
+        mine, of_loss = follows("M", parts), follows("L(x)", parts)
+        good = bool(np.median(mine) >= 0.8)
+        claims.append(Claim(f"{text}, beside that of L(x)", ">= 0.8", spread(mine), spread(of_loss), good))
     held = bool(abs(np.median(balance) / GAMMA - 1) <= 0.1)
-    text, good = "Spearman(M, Fréchet), beside that of L(x)", bool(np.median(follows) >= 0.8)
-    return [
-        Claim(text, ">= 0.8", spread(follows), spread(by_loss), good),
-        Claim("L(G(z)) / L(x) in the last quarter", f"{GAMMA} ± 10%", spread(balance), "", held),
-    ]
+    return [*claims, Claim("L(G(z)) / L(x) in the last quarter", f"{GAMMA} ± 10%", spread(balance), "", held)]
 
 
 def draw(gans: tuple[BEGAN, ...], logs: tuple[list[dict[str, Any]], ...], path: Path) -> None:
