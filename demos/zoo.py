@@ -29,8 +29,8 @@ PAGES = {  # the minutes on one core of a CPU, with three seeds
     "ebgan": 5,
     "began": 4,
     "bayesian_gan": 3,
-    "sghmc_gan": 4,
-    "gogan": 3,
+    "sghmc_gan": 5,
+    "gogan": 4,
     "c_rnn_gan": 6,
 }
 

@@ -1,8 +1,8 @@
 """A posterior over generators on a grid of 25 Gaussians: ten generators against one D, beside one generator.
 
 The data are 5,000 points. A mode is covered if it is the nearest of at least 16 of 4,000 samples that lie within three
-standard deviations. Ten generators without SGHMC's noise and prior show what these contribute: divided by N they are far
-smaller than the losses' gradients, and it is the number of generators that counts.
+standard deviations. Ten generators without SGHMC's noise and prior show what these contribute: divided by N they are
+far smaller than the losses' gradients, and it is the number of generators that counts.
 """
 
 from __future__ import annotations
