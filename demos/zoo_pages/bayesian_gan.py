@@ -49,9 +49,8 @@ class Observations:
 
 def train(seed: int, args: argparse.Namespace, out: Path) -> BayesianGAN:
     minigen.manual_seed(seed)
-    q, r = MLPGenerator((1,), 4, 64, tanh=False), MLPDiscriminator((2,), 64, pieces=2, dropout=0.0)
-    q.latent_dim = 3  # beside x
-    model = BayesianGAN(simulate, q, r, k=2)
+    q, r = MLPGenerator((1,), 1 + 3, 64, tanh=False), MLPDiscriminator((2,), 64, pieces=2, dropout=0.0)
+    model = BayesianGAN(simulate, q, r, latent_dim=3, k=2)
     batches = toy.Draws(Observations(), 2 * 256, args.iterations, seed)
     rates = {"ratio": 2e-3, "posterior": 1e-3}
     return learn(model, batches, args, out / f"{seed}", lr=rates, average="posterior")

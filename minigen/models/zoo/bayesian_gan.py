@@ -35,15 +35,22 @@ class BayesianGAN(nn.Module):
     """Learns the posterior of a simulator.
 
     simulate    n -> (x (n, D), z (n, L)), draws from the model, as raw arrays
-    posterior   (N, D + latent_dim), x beside noise -> z (N, L); has the attribute `latent_dim`
+    posterior   (N, D + latent_dim), x beside noise -> z (N, L)
     ratio       (N, D + L), x beside z -> r (N,)
+    latent_dim  length of the noise
     k           steps of the ratio in a round
     """
 
     def __init__(
-        self, simulate: Callable[[int], tuple[Array, Array]], posterior: nn.Module, ratio: nn.Module, k: int = 1
+        self,
+        simulate: Callable[[int], tuple[Array, Array]],
+        posterior: nn.Module,
+        ratio: nn.Module,
+        latent_dim: int,
+        k: int = 1,
     ) -> None:
-        self.simulate, self.posterior, self.ratio, self.k = simulate, posterior, ratio, k
+        self.simulate, self.posterior, self.ratio = simulate, posterior, ratio
+        self.latent_dim, self.k = latent_dim, k
 
     def players(self) -> dict[str, Player]:
         """The ratio, with k steps in a round, and then the posterior, with one."""
@@ -54,7 +61,7 @@ class BayesianGAN(nn.Module):
 
     def noise(self, n: int) -> Tensor:
         """`n` draws of the posterior's noise, (n, latent_dim)."""
-        return Tensor(normal((n, self.posterior.latent_dim), device=self.device))  # type: ignore[attr-defined]
+        return Tensor(normal((n, self.latent_dim), device=self.device))
 
     def forward(self, x: Any, noise: Any) -> Tensor:
         """z (N, L) for each x (N, D), with derivatives."""

@@ -24,9 +24,8 @@ def simulate(n: int) -> tuple[Any, Any]:
 
 
 def small() -> BayesianGAN:
-    posterior = MLPGenerator((1,), 3, 4, 1, tanh=False)
-    posterior.latent_dim = 2  # beside x
-    return BayesianGAN(simulate, posterior, MLPDiscriminator((2,), 4, 1, 2, dropout=0.0))
+    posterior = MLPGenerator((1,), 3, 4, 1, tanh=False)  # of x and two numbers of noise
+    return BayesianGAN(simulate, posterior, MLPDiscriminator((2,), 4, 1, 2, dropout=0.0), latent_dim=2)
 
 
 def test_the_losses_are_the_papers(device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -48,8 +47,6 @@ def test_each_player_moves_its_own(check_players: Callable[[Any, Any], None]) ->
 
 class Linear(nn.Module):
     """z = slope x + deviation noise."""
-
-    latent_dim = 1
 
     def __init__(self, slope: float, deviation: float) -> None:
         self.slope, self.deviation = nn.init.constant((1,), slope), nn.init.constant((1,), deviation)
@@ -75,7 +72,7 @@ def test_with_the_best_ratio_the_loss_is_the_divergence(slope: float, deviation:
     """KL(q || p) of the two Gaussians, averaged over x; its gradient is 0 at the posterior alone."""
     n = 200_000
     with default_dtype("float64"), no_grad():
-        model = BayesianGAN(simulate, Linear(slope, deviation), Ratio(slope, deviation))
+        model = BayesianGAN(simulate, Linear(slope, deviation), Ratio(slope, deviation), 1)
         x, noise = simulate(n)[0], normal((n, 1))
         loss = model.posterior_loss(Batch(x, Tensor(noise)))[0].item()
     expected = deviation**2 - 0.5 + 2 * (slope - 0.5) ** 2 - math.log(deviation * math.sqrt(2))
@@ -89,7 +86,7 @@ def test_with_the_best_ratio_the_loss_is_the_divergence(slope: float, deviation:
 
 def test_an_inference_is_a_draw(device: Device) -> None:
     """Of the posterior of its own x, without derivatives."""
-    model = BayesianGAN(simulate, Linear(0.5, math.sqrt(0.5)), Ratio(0.5, math.sqrt(0.5)))
+    model = BayesianGAN(simulate, Linear(0.5, math.sqrt(0.5)), Ratio(0.5, math.sqrt(0.5)), 1)
     z = model.infer(device.asarray(np.full((20_000, 1), 3.0, "float32")))
     assert z.device == device and not z.requires_grad
     assert z.numpy().mean() == pytest.approx(1.5, abs=0.03) and z.numpy().std() == pytest.approx(0.707, abs=0.02)
