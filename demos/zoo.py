@@ -33,6 +33,13 @@ PAGES = {  # the minutes on one core of a CPU, with three seeds
     "lapgan": 6,
     "ccgan": 4,
     "id_cgan": 3,
+    "b_gan": 2,
+    "ebgan": 5,
+    "began": 4,
+    "bayesian_gan": 3,
+    "sghmc_gan": 5,
+    "gogan": 4,
+    "c_rnn_gan": 6,
 }
 
 
