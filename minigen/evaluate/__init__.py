@@ -24,7 +24,7 @@ from minigen.evaluate.judge import (
     trained_classifier,
 )
 from minigen.evaluate.likelihood import mean_over
-from minigen.evaluate.samples import best_sigma, modes_covered, nearest, parzen_log_prob
+from minigen.evaluate.samples import best_sigma, coverage, modes_covered, nearest, parzen_log_prob
 from minigen.nn.module import evaluating
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "class_shares",
     "clustering_accuracy",
     "confident_share",
+    "coverage",
     "evaluating",
     "features_and_probabilities",
     "frechet_distance",

@@ -4,6 +4,7 @@ Each page has the idea of its paper, the equation, and what differs from a plain
 """
 
 from minigen.models.zoo.adagan import AdaGAN, water_filling
+from minigen.models.zoo.autoencoder import AutoencoderDiscriminator
 from minigen.models.zoo.bs_gan import BitGenerator, BoundarySeekingGAN
 from minigen.models.zoo.catalogue import CATALOGUE
 from minigen.models.zoo.f_gan import DIVERGENCES, FGAN, f_divergence
@@ -14,6 +15,7 @@ __all__ = [
     "DIVERGENCES",
     "FGAN",
     "AdaGAN",
+    "AutoencoderDiscriminator",
     "BitGenerator",
     "BoundarySeekingGAN",
     "MinibatchDiscrimination",
