@@ -1,73 +1,34 @@
-"""Encoders: networks from data x back to the generator's input z, and their training where the generator is fixed."""
+"""Encoders: networks from data x back to the generator's input z, and their training where the generator is fixed.
+
+E = Heads(ConvTrunk((1, 28, 28)), 50)             # z = E(x) (N, 50)
+E = GaussianEncoder(ConvTrunk((1, 28, 28)), 50)   # z ~ q(z | x) (N, 50)
+"""
 
 from __future__ import annotations
 
-import math
-from itertools import pairwise
 from typing import Any
 
 from minigen import nn, ops
 from minigen.autograd import Tensor
-from minigen.backend import Shape
 from minigen.distributions import Normal
-from minigen.models.dcgan import sides
 from minigen.models.game import Batch, Player
 from minigen.models.gan import GAN
-from minigen.nn import init
+from minigen.models.zoo.heads import Heads
 from minigen.nn.module import evaluating
 
 
-class Encoder(nn.Module):
-    """x (N, ...) -> codes (N, latent_dim), by a linear layer on the features (N, width) that `body` gives."""
+class GaussianEncoder(Heads):
+    """x (N, ...) -> z (N, latent_dim), drawn from q(z | x), whose mean and log variance are the outputs of two heads.
 
-    def __init__(self, body: nn.Module, width: int, latent_dim: int) -> None:
-        self.latent_dim = latent_dim
-        self.body, self.head = body, nn.Linear(width, latent_dim)
-
-    def features(self, x: Any) -> Any:
-        """The last hidden layer, (N, width)."""
-        return self.body(x)
-
-    def forward(self, x: Any) -> Any:
-        return self.head(self.features(x))
-
-
-class MLPEncoder(Encoder):
-    """x (N, *shape) -> codes (N, latent_dim) through hidden layers with leaky ReLU and batch normalisation."""
-
-    def __init__(self, shape: Shape, latent_dim: int, hidden: int = 256, layers: int = 2) -> None:
-        parts: list[nn.Module] = [nn.Flatten()]
-        for inputs, outputs in pairwise([math.prod(shape)] + [hidden] * layers):
-            parts += [nn.Linear(inputs, outputs, bias=False), nn.BatchNorm1d(outputs), nn.LeakyReLU(0.2)]
-        super().__init__(nn.Sequential(*parts), hidden, latent_dim)
-
-
-class ConvEncoder(Encoder):
-    """Images (N, C, side, side) -> codes (N, latent_dim) through DCGAN's strided convolutions."""
-
-    def __init__(self, image_shape: Shape, latent_dim: int, features: int = 16) -> None:
-        channels, side, _ = image_shape
-        *_, last = halved = sides(side)
-        widths = [channels] + [features * 2**i for i in range(len(halved) - 1)]
-        parts: list[nn.Module] = []
-        for inputs, outputs in pairwise(widths):
-            parts += [nn.Conv2d(inputs, outputs, 3, stride=2, padding=1, bias=False)]
-            parts += [nn.BatchNorm2d(outputs), nn.LeakyReLU(0.2)]
-        super().__init__(nn.Sequential(*parts, nn.Flatten()).apply(init.dcgan), widths[-1] * last**2, latent_dim)
-
-
-class GaussianEncoder(nn.Module):
-    """x (N, ...) -> z (N, latent_dim), drawn from q(z | x), whose mean and log variance `net` gives, (N, 2 latent_dim).
-
-    The draw is reparameterized: it has derivatives by the parameters of `net`.
+    The draw is reparameterized: it has derivatives by the parameters.
     """
 
-    def __init__(self, net: Encoder) -> None:
-        self.net, self.latent_dim = net, net.latent_dim // 2
+    def __init__(self, trunk: nn.Module, latent_dim: int) -> None:
+        super().__init__(trunk, latent_dim, latent_dim)
 
     def distribution(self, x: Any) -> Normal:
         """q(z | x), of shape (N, latent_dim)."""
-        return Normal(*ops.split(self.net(x), 2, axis=1))
+        return Normal(*self.read(self.features(x)))
 
     def forward(self, x: Any) -> Tensor:
         return self.distribution(x).sample()

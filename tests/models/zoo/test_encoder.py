@@ -1,4 +1,4 @@
-"""Encoders: their shapes, what the drawing one draws, the three errors of an encoder learned after the generator."""
+"""Encoders: what the drawing one draws, and the three errors of an encoder learned after the generator."""
 
 from __future__ import annotations
 
@@ -8,48 +8,31 @@ import numpy as np
 import pytest
 
 from minigen.autograd import Tensor, grad, tensor
-from minigen.backend import Device, default_dtype
+from minigen.backend import Device
 from minigen.models import DCGAN, GAN, Batch, MLPDiscriminator, MLPGenerator
-from minigen.models.zoo.encoder import INVERSIONS, ConvEncoder, Encoder, GaussianEncoder, Inversion, MLPEncoder
-from minigen.nn import Flatten, Linear, Sequential
+from minigen.models.zoo.encoder import INVERSIONS, GaussianEncoder, Inversion
+from minigen.models.zoo.heads import ConvTrunk, Heads, MLPTrunk
 from minigen.random import manual_seed
-from minigen.testing import check_module
 
 
 def random(*shape: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).uniform(-1, 1, shape).astype("float32")
 
 
-@pytest.mark.parametrize("encoder", [lambda: MLPEncoder((3, 28, 28), 5, 8), lambda: ConvEncoder((3, 28, 28), 5, 2)])
-def test_codes_and_features(encoder: Callable[[], Encoder], device: Device) -> None:
-    """The code is a linear function of the features."""
-    e = encoder()
-    x = tensor(random(4, 3, 28, 28))
-    code, features = e(x), e.features(x)
-    assert code.shape == (4, 5) and code.device == device and features.ndim == 2
-    expected = features.numpy() @ e.head.weight.numpy().T + e.head.bias.numpy()
-    np.testing.assert_allclose(code.numpy(), expected, rtol=1e-4, atol=1e-5)
-
-
-def test_derivatives() -> None:
-    with default_dtype("float64"):
-        check_module(MLPEncoder((2, 2), 2, 3, 1), random(5, 2, 2).astype(float))
-
-
 def test_the_drawing_encoder(device: Device) -> None:
     """Its mean and log variance are the halves of its network's output; the draw has derivatives by both."""
-    e = GaussianEncoder(MLPEncoder((3,), 4, 8))
+    e = GaussianEncoder(MLPTrunk((3,), (8,), batch_norm=True), 2)
     x = tensor(np.repeat(random(2, 3), 5000, axis=0))
     manual_seed(0)
-    q, z, code = e.distribution(x), e(x), e.net(x).numpy()
-    assert e.latent_dim == 2 and z.shape == (10_000, 2)
+    q, z, code = e.distribution(x), e(x), np.concatenate([head(e.features(x)).numpy() for head in e.heads], axis=1)
+    assert z.shape == (10_000, 2)
     np.testing.assert_array_equal(q.mean.numpy(), code[:, :2])
     np.testing.assert_array_equal(q.log_var.numpy(), code[:, 2:])
     for half in (slice(5000), slice(5000, None)):
         np.testing.assert_allclose(z.numpy()[half].mean(axis=0), code[half][0, :2], atol=0.1)
         np.testing.assert_allclose(z.numpy()[half].std(axis=0), np.exp(code[half][0, 2:] / 2), rtol=0.06)
-    (slope,) = grad(z.mean(), e.net.head.weight)
-    assert (abs(slope.numpy()).max(axis=1) > 0).all()
+    for slope in grad(z.mean(), [head.weight for head in e.heads]):
+        assert (abs(slope.numpy()).max(axis=1) > 0).all()
 
 
 @pytest.mark.parametrize("error", INVERSIONS)
@@ -58,7 +41,7 @@ def test_the_errors_of_an_encoder_learned_after_the_generator(error: str, classe
     """G is in evaluation mode for it, and nothing of it changes."""
     gan = DCGAN((1, 8, 8), 3, 2, classes=classes)
     x, y, z = device.asarray(random(4, 1, 8, 8)), device.asarray(np.array([0, 1, 2, 1])), gan.noise(4)
-    model = Inversion(gan, MLPEncoder((1, 8, 8), 3, 4), error)
+    model = Inversion(gan, Heads(ConvTrunk((1, 8, 8), 4), 3), error)
     found, _ = model.players()["encoder"].loss(Batch(x, z, y))
     assert gan.training and gan.generator.training
     labels = () if classes is None else (y,)
@@ -72,10 +55,10 @@ def test_the_errors_of_an_encoder_learned_after_the_generator(error: str, classe
 @pytest.mark.parametrize("error", INVERSIONS)
 def test_they_move_the_encoder_only(error: str, check_players: Callable) -> None:
     gan = GAN(MLPGenerator((2, 2), 3, 4), MLPDiscriminator((2, 2), 4))
-    check_players(Inversion(gan, Sequential(Flatten(), Linear(4, 3)), error), random(6, 2, 2))
+    check_players(Inversion(gan, Heads(MLPTrunk((2, 2), (4,)), 3), error), random(6, 2, 2))
 
 
 def test_another_error_is_refused() -> None:
     gan = GAN(MLPGenerator((2, 2), 3, 4), MLPDiscriminator((2, 2), 4))
     with pytest.raises(ValueError, match=r"Inversion: expects error to be one of \('codes', .*\), got 'images'"):
-        Inversion(gan, MLPEncoder((2, 2), 3, 4), "images")
+        Inversion(gan, Heads(MLPTrunk((2, 2), (4,)), 3), "images")
