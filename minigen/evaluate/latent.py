@@ -20,6 +20,8 @@ from minigen.optim import Adam
 from minigen.random import normal
 
 Interpolation = Callable[[Any, Any, int], Array]
+Errors = Callable[[Tensor], Tensor]
+"""z (N, latent_dim) -> an error for each, (N,), which depends on no other point"""
 
 
 # -- paths -------------------------------------------------------------------------------------------------------------
@@ -134,11 +136,8 @@ def project(
     return z.reshape(restarts, n, latent_dim)[best], found[best]
 
 
-def search(errors: Callable[[Tensor], Tensor], start: Any, *, steps: int = 300, lr: float = 0.2) -> tuple[Array, Array]:
-    """The points z (N, latent_dim) to which gradient descent (Adam) comes from `start`, and their errors (N,).
-
-    `errors` gives one error for each point, which depends on no other point.
-    """
+def search(errors: Errors, start: Any, *, steps: int = 300, lr: float = 0.2) -> tuple[Array, Array]:
+    """The points z (N, latent_dim) to which gradient descent (Adam) comes from `start`, and their errors (N,)."""
     z = Parameter(raw(start).copy())
     optimizer = Adam([z], lr)
     for _ in range(steps):

@@ -16,38 +16,39 @@ What differs from a plain GAN: D's second input, and the encoder. `encoder.Inver
 
 from __future__ import annotations
 
-import math
-from itertools import pairwise
 from typing import Any
 
 from minigen import nn, ops
 from minigen.autograd import Tensor, no_grad, raw
-from minigen.backend import Array, Shape
+from minigen.backend import Array
 from minigen.models.game import Batch, Player
 from minigen.models.gan import GAN
 from minigen.models.tricks import Tricks
+from minigen.models.zoo.heads import Heads, MLPTrunk
 
 
 class PairDiscriminator(nn.Module):
-    """x (N, *shape) and codes (N, latent_dim) -> logits (N,), through hidden layers of both together."""
+    """x (N, ...) and codes (N, latent_dim) -> logits (N,): a trunk for each, and a hidden layer that reads both.
 
-    def __init__(
-        self, shape: Shape, latent_dim: int, hidden: int = 256, layers: int = 2, batch_norm: bool = True
-    ) -> None:
-        parts: list[nn.Module] = []
-        for inputs, outputs in pairwise([math.prod(shape) + latent_dim] + [hidden] * layers):
-            parts += [nn.Linear(inputs, outputs), *([nn.BatchNorm1d(outputs)] * batch_norm), nn.LeakyReLU(0.2)]
-        self.net = nn.Sequential(*parts, nn.Linear(hidden, 1), nn.Unflatten(()))
+    The trunks should be without batch normalisation: this takes from each batch what all its images have in common,
+    such as the black edge of digits, and D would not see that samples lack it.
+    """
+
+    def __init__(self, trunk: nn.Module, code_trunk: nn.Module, hidden: int = 256) -> None:
+        self.trunk, self.code_trunk = trunk, code_trunk
+        self.head = Heads(MLPTrunk((trunk.width + code_trunk.width,), (hidden,)), 1)  # type: ignore
 
     def forward(self, x: Any, z: Any) -> Any:
-        return self.net(ops.concat([ops.reshape(x, (len(x), -1)), z], axis=1))
+        return self.head(ops.concat([self.trunk(x), self.code_trunk(z)], axis=1))
 
 
 class BiGAN(GAN):
-    """A GAN with an encoder x -> z (N, latent_dim) and a discriminator of pairs. z is uniform in [-1, 1]."""
+    """A GAN with an encoder x -> z (N, latent_dim) and a discriminator of pairs; `noise` is the distribution of z."""
 
-    def __init__(self, generator: nn.Module, encoder: nn.Module, discriminator: nn.Module) -> None:
-        super().__init__(generator, discriminator, tricks=Tricks(noise="uniform"))
+    def __init__(
+        self, generator: nn.Module, encoder: nn.Module, discriminator: nn.Module, noise: str = "uniform"
+    ) -> None:
+        super().__init__(generator, discriminator, tricks=Tricks(noise=noise))
         self.encoder = encoder
 
     def players(self) -> dict[str, Player]:
