@@ -24,22 +24,20 @@ from minigen.backend import Array
 from minigen.models.game import Batch, Player
 from minigen.models.gan import GAN
 from minigen.models.tricks import Tricks
-from minigen.models.zoo.heads import Heads, MLPTrunk
 
 
 class PairDiscriminator(nn.Module):
-    """x (N, ...) and codes (N, latent_dim) -> logits (N,): a trunk for each, and a hidden layer that reads both.
+    """x (N, ...) and codes (N, latent_dim) -> logits (N,), by a discriminator `net` of both as one vector.
 
-    The trunks should be without batch normalisation: this takes from each batch what all its images have in common,
-    such as the black edge of digits, and D would not see that samples lack it.
+    It should be without batch normalisation: this takes from each batch what all its images have in common, such as the
+    black edge of digits, and D would not see that samples lack it.
     """
 
-    def __init__(self, trunk: nn.Module, code_trunk: nn.Module, hidden: int = 256) -> None:
-        self.trunk, self.code_trunk = trunk, code_trunk
-        self.head = Heads(MLPTrunk((trunk.width + code_trunk.width,), (hidden,)), 1)  # type: ignore
+    def __init__(self, net: nn.Module) -> None:
+        self.net = net
 
     def forward(self, x: Any, z: Any) -> Any:
-        return self.head(ops.concat([self.trunk(x), self.code_trunk(z)], axis=1))
+        return self.net(ops.concat([ops.reshape(x, (len(x), -1)), z], axis=1))
 
 
 class BiGAN(GAN):
