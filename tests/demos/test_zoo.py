@@ -73,7 +73,7 @@ def test_the_list(tmp_path: Path, run_demo: Callable, capsys: pytest.CaptureFixt
 def test_a_page_that_is_not_there(run_demo: Callable, capsys: pytest.CaptureFixture) -> None:
     with pytest.raises(SystemExit, match=r"^2$"):
         run_demo("zoo", "wgan")
-    assert "argument NAME: expects one of f_gan, adagan, improved_gan, bs_gan, got wgan" in capsys.readouterr().err
+    assert f"argument NAME: expects one of {', '.join(zoo.PAGES)}, got wgan" in capsys.readouterr().err
 
 
 def test_spread() -> None:
