@@ -29,6 +29,11 @@ PAGES = {  # the minutes on one core of a CPU, with three seeds
     "lapgan": 6,
     "ccgan": 4,
     "id_cgan": 3,
+    "bigan": 6,
+    "ali": 4,
+    "anogan": 6,
+    "icgan": 6,
+    "cvae_gan": 6,
 }
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -63,7 +63,7 @@ def edit(model: Inversion, judge: digits.Judge, classifier: evaluate.Classifier,
     error = lambda images: float(np.linalg.norm((images - test.images / 255).reshape(IMAGES, -1), axis=1).mean())
     rows = [test.images[:8] / 255, again[:8], refined[:8]]
     rows += [draw(asarray(np.full(IMAGES, digit)))[:8] for digit in range(DIGITS)]
-    read = judge.classes(edited.max(axis=1, keepdims=True) * 2 - 1)
+    read = judge.read(edited.max(axis=1, keepdims=True) * 2 - 1)
     kept = float((colours(edited) == test.colours).mean())
     return Found(float((read == other).mean()), kept, error(again), error(refined), np.concatenate(rows))
 
