@@ -34,6 +34,11 @@ PAGES = {  # the minutes on one core of a CPU, with three seeds
     "anogan": 6,
     "icgan": 6,
     "cvae_gan": 6,
+    "b_gan": 2,
+    "ebgan": 5,
+    "began": 5,
+    "bayesian_gan": 3,
+    "gogan": 3,
 }
 
 
