@@ -49,11 +49,15 @@ class BiGAN(GAN):
         super().__init__(generator, discriminator, tricks=Tricks(noise=noise))
         self.encoder = encoder
 
+    @property
+    def both(self) -> nn.ModuleList:
+        """G and E, who play together."""
+        return nn.ModuleList([self.generator, self.encoder])
+
     def players(self) -> dict[str, Player]:
-        both = nn.ModuleList([self.generator, self.encoder])
         return {
             "discriminator": Player(self.discriminator, self.discriminator_loss),
-            "generator": Player(both, self.generator_loss),
+            "generator": Player(self.both, self.generator_loss),
         }
 
     def discriminator_loss(self, batch: Batch) -> tuple[Tensor, dict[str, Array]]:

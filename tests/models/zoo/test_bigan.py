@@ -24,16 +24,12 @@ def x_of(n: int = 6) -> np.ndarray:
 
 def bigan() -> BiGAN:
     encoder = Heads(MLPTrunk((2, 2), (5,)), 3)
-    return BiGAN(
-        MLPGenerator((2, 2), 3, 4, 1), encoder, PairDiscriminator(Heads(MLPTrunk((7,), (4,)), 1))
-    )
+    return BiGAN(MLPGenerator((2, 2), 3, 4, 1), encoder, PairDiscriminator(Heads(MLPTrunk((7,), (4,)), 1)))
 
 
 def ali() -> ALI:
     encoder = GaussianEncoder(MLPTrunk((2, 2), (5,)), 3)
-    return ALI(
-        MLPGenerator((2, 2), 3, 4, 1), encoder, PairDiscriminator(Heads(MLPTrunk((7,), (4,)), 1))
-    )
+    return ALI(MLPGenerator((2, 2), 3, 4, 1), encoder, PairDiscriminator(Heads(MLPTrunk((7,), (4,)), 1)))
 
 
 @pytest.mark.parametrize("make", [bigan, ali])
