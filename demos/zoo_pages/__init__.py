@@ -35,6 +35,13 @@ def spread(values: Sequence[float], form: str = ".3f") -> str:
     return f"{middle} ({low} to {high})" if len(values) > 1 else middle
 
 
+def compared(text: str, aim: str, values: Sequence[float], others: Sequence[float], form: str = ".3f") -> Claim:
+    """The claim that the median of values is "more" or "less" than that of a baseline's."""
+    mine, baseline = float(np.median(values)), float(np.median(others))
+    holds = {"more": mine > baseline, "less": mine < baseline}[aim]
+    return Claim(text, aim, spread(values, form), spread(others, form), holds)
+
+
 def seeds(args: argparse.Namespace) -> range:
     return range(args.seed, args.seed + args.seeds)
 

@@ -20,7 +20,7 @@ from minigen.models import GAN, MLPGenerator
 from minigen.models.zoo.bigan import BiGAN, PairDiscriminator
 from minigen.models.zoo.encoder import Inversion
 from minigen.models.zoo.heads import Heads, MLPTrunk
-from zoo_pages import Claim, digits, learn, seeds, spread
+from zoo_pages import Claim, compared, digits, learn, seeds, spread
 
 ITERATIONS = 3500
 CLAIM = "an encoder that D judges together with the generator comes to invert it, without a loss that says so"
@@ -82,46 +82,16 @@ def measure(args: argparse.Namespace, out: Path) -> list[Claim]:
     pictures = [test.images[:20] / 255, mine[0].images, after[0].images]
     rows = ["test image", "BiGAN", "AEGAN"]
     plot.save_grid(np.concatenate(pictures), out / "reconstructions.png", columns=20, rows=rows)
-    knn, knn_after = [run.neighbours for run in mine], [run.neighbours for run in after]
-    ratio, ratio_after = [run.ratio for run in mine], [run.ratio for run in after]
+    knn, own, ratio, _ = zip(*mine, strict=True)
+    knn_after, own_after, ratio_after, _ = zip(*after, strict=True)
     pixels = evaluate.knn_accuracy(training.images / 255, training.labels, test.images / 255, test.labels)
-    own, own_after = [run.own for run in mine], [run.own for run in after]
+    text = "|x - G(E(x))| beside that of another x, ratio; AEGAN's"
     return [
-        Claim(
-            "1-NN on E's features, beside pixels",
-            f"> {pixels:.3f}",
-            spread(knn),
-            f"{pixels:.3f}",
-            bool(np.median(knn) > pixels),
-        ),
-        Claim(
-            "the same, beside an untrained E",
-            "more",
-            spread(knn),
-            spread(fresh),
-            bool(np.median(knn) > np.median(fresh)),
-        ),
-        Claim(
-            "the same, beside AEGAN's E",
-            "more",
-            spread(knn),
-            spread(knn_after),
-            bool(np.median(knn) > np.median(knn_after)),
-        ),
-        Claim(
-            "|x - G(E(x))| beside another x's, ratio; AEGAN's",
-            "<= 0.65",
-            spread(ratio),
-            spread(ratio_after),
-            bool(np.median(ratio) <= 0.65),
-        ),
-        Claim(
-            "AEGAN's |x - G(E(x))|, beside BiGAN's",
-            "less",
-            spread(own_after, ".2f"),
-            spread(own, ".2f"),
-            bool(np.median(own_after) < np.median(own)),
-        ),
+        compared("1-NN on E's features, beside pixels", "more", knn, [pixels]),
+        compared("the same, beside an untrained E", "more", knn, fresh),
+        compared("the same, beside AEGAN's E", "more", knn, knn_after),
+        Claim(text, "<= 0.65", spread(ratio), spread(ratio_after), bool(np.median(ratio) <= 0.65)),
+        compared("AEGAN's |x - G(E(x))|, beside BiGAN's", "less", own_after, own, ".2f"),
     ]
 
 

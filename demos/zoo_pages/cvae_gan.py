@@ -17,7 +17,7 @@ from minigen.models import MLPGenerator
 from minigen.models.zoo.cvae_gan import CVAEGAN
 from minigen.models.zoo.encoder import GaussianEncoder
 from minigen.models.zoo.heads import Heads, MLPTrunk
-from zoo_pages import Claim, digits, learn, seeds, spread
+from zoo_pages import Claim, compared, digits, learn, seeds, spread
 
 ITERATIONS = 3000
 CLAIM = "an autoencoder that compares features draws sharper digits than one that compares pixels"
@@ -57,29 +57,12 @@ def measure(args: argparse.Namespace, out: Path) -> list[Claim]:
     mine, plain = ([look(train(name, seed, args, out), judge) for seed in seeds(args)] for name in VARIANTS)
     rows = [f"{name}, seed {seed}" for name in VARIANTS for seed in seeds(args)]
     plot.save_grid(np.concatenate([run.samples for run in mine + plain]), out / "samples.png", columns=20, rows=rows)
-    distances, others = [run.frechet for run in mine], [run.frechet for run in plain]
-    right, right_of_others = [run.right for run in mine], [run.right for run in plain]
-    text = "Fréchet distance"
+    distances, right, _ = zip(*mine, strict=True)
+    distances_of_vae, right_of_vae, _ = zip(*plain, strict=True)
+    below, read = bool(np.median(distances) < VAE_FRECHET), bool(np.median(right) >= 0.95)
+    text = "Fréchet distance, beside "
     return [
-        Claim(
-            f"{text}, beside a VAE's",
-            f"< {VAE_FRECHET}",
-            spread(distances, ".1f"),
-            str(VAE_FRECHET),
-            bool(np.median(distances) < VAE_FRECHET),
-        ),
-        Claim(
-            f"{text}, beside the conditional VAE's",
-            "less",
-            spread(distances, ".1f"),
-            spread(others, ".1f"),
-            bool(np.median(distances) < np.median(others)),
-        ),
-        Claim(
-            "samples of the digit that was asked for",
-            ">= 0.95",
-            spread(right),
-            spread(right_of_others),
-            bool(np.median(right) >= 0.95),
-        ),
+        Claim(f"{text}a VAE's", f"< {VAE_FRECHET}", spread(distances, ".1f"), str(VAE_FRECHET), below),
+        compared(f"{text}the conditional VAE's", "less", distances, distances_of_vae, ".1f"),
+        Claim("share of the samples read as asked for", ">= 0.95", spread(right), spread(right_of_vae), read),
     ]

@@ -18,7 +18,6 @@ acGAN (1702.01983) refines z so that the reconstruction looks like x to a classi
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -52,12 +51,17 @@ def wrong(labels: Array, classes: Any) -> Array:
 
 
 class ConditionalMLP(nn.Module):
-    """x (N, ...) and labels (N,) -> logits (N,); the labels enter after the first layer, as in the paper."""
+    """x (N, ...) and labels (N,) -> logits (N,); the labels enter after the first layer, as in the paper.
 
-    def __init__(self, shape: Shape, classes: int, hidden: int = 256) -> None:
+    Normal noise on the input and after each layer keeps it from winning early.
+    """
+
+    def __init__(
+        self, shape: Shape, classes: int, hidden: int = 256, input_noise: float = 0.3, noise: float = 0.5
+    ) -> None:
         self.classes = classes
-        self.first = nn.Sequential(nn.Flatten(), nn.Linear(math.prod(shape), hidden), nn.LeakyReLU(0.2))
-        self.rest = Heads(MLPTrunk((hidden + classes,), (hidden,)), 1)
+        self.first = MLPTrunk(shape, (hidden,), input_noise, noise)
+        self.rest = Heads(MLPTrunk((hidden + classes,), (hidden,), noise=noise), 1)
 
     def forward(self, x: Any, labels: Any) -> Any:
         return self.rest(with_labels(self.first(x), labels, self.classes))

@@ -22,7 +22,7 @@ def x_of() -> np.ndarray:
 
 
 def small() -> IcGAN:
-    return IcGAN(MLPGenerator((2, 2), 3, 4, 1, classes=4), ConditionalMLP((2, 2), 4, 5))
+    return IcGAN(MLPGenerator((2, 2), 3, 4, 1, classes=4), ConditionalMLP((2, 2), 4, 5, 0.0, 0.0))
 
 
 def test_the_losses_are_the_papers(device: Device) -> None:
@@ -55,8 +55,8 @@ def test_each_player_moves_its_own(check_players: Callable) -> None:
 
 
 def test_the_labels_enter_after_the_first_layer() -> None:
-    d = ConditionalMLP((2, 2), 4, 5)
-    assert d.first[1].weight.shape == (5, 4) and d.rest.trunk.net[2].weight.shape == (5, 9)  # type: ignore[index]
+    d = ConditionalMLP((2, 2), 4, 5).eval()
+    assert d.first.net[2].weight.shape == (5, 4) and d.rest.trunk.net[2].weight.shape == (5, 9)
     x = tensor(x_of())
     assert abs(d(x, LABELS).numpy() - d(x, (LABELS + 1) % 4).numpy()).min() > 0
 
