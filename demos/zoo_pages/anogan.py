@@ -1,0 +1,119 @@
+"""AnoGAN on the digits: one digit is held out of the training, and is to be found among test images by its score.
+
+Each training holds out another digit; the number is the mean of the ten areas under the ROC curve. In the first seed
+also the other way round: one digit is normal, and all others are anomalies. Beside both stands the squared error that
+20 principal components leave.
+
+iGAN's part, with the first GAN: a search for z that starts from an encoder's prediction, and a stroke of paint.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import minigen
+from minigen import data, evaluate, plot
+from minigen.autograd import Tensor, no_grad
+from minigen.backend import Array, to_numpy
+from minigen.models import GAN, MLPGenerator
+from minigen.models.zoo.anogan import anomaly_error, edit_error
+from minigen.models.zoo.encoder import Inversion
+from minigen.models.zoo.heads import Heads, MLPTrunk
+from zoo_pages import Claim, compared, digits, learn, seeds
+
+ITERATIONS = 1000
+CLAIM = "what a generator of normal images cannot make is an anomaly"
+LATENT, HIDDEN, COMPONENTS = 16, 128, 20
+DIGITS = range(10)
+IMAGES, STEPS, FEW = 100, 300, 20  # test images of each kind, steps of the search, and of iGAN's
+
+
+def train(normal: data.Dataset, seed: int, args: argparse.Namespace, out: Path) -> GAN:
+    minigen.manual_seed(seed)
+    trunk = MLPTrunk(digits.SHAPE, (HIDDEN, HIDDEN), input_noise=0.3, noise=0.5)
+    gan = GAN(MLPGenerator(digits.SHAPE, LATENT, HIDDEN, batch_norm=True), Heads(trunk, 1))
+    loader = data.Loader(normal, 64, pixels="signed", seed=seed, drop_last=True)
+    return learn(gan, loader, args, out, lr={"discriminator": 5e-4, "generator": 1e-3})
+
+
+def search(gan: GAN, errors: Any, start: Any, steps: int = STEPS) -> tuple[Array, np.ndarray]:
+    """z (N, latent_dim) and the errors (N,) that are left."""
+    with evaluate.evaluating(gan):
+        z, left = evaluate.latent.search(errors, start, steps=steps, lr=0.05)
+    return z, to_numpy(left)
+
+
+def areas(gan: GAN, normal: np.ndarray, test: np.ndarray, is_normal: np.ndarray) -> tuple[float, float]:
+    """The area under the curve of AnoGAN, and of principal components of the normal training images."""
+    images = np.concatenate([test[mask][:IMAGES] for mask in (~is_normal, is_normal)])
+    x = gan.device.asarray(images.astype(np.float32) / 127.5 - 1)
+    _, score = search(gan, anomaly_error(gan, x), gan.noise(len(x)))
+    one, other = (evaluate.auroc(s[:IMAGES], s[IMAGES:]) for s in (score, residual(normal, images)))
+    return one, other
+
+
+def residual(training: np.ndarray, images: np.ndarray) -> np.ndarray:
+    """The squared error (N,) of images that the first principal components of the training images leave."""
+    x, y = (part.reshape(len(part), -1) / 255 for part in (training, images))
+    mean = x.mean(axis=0)
+    axes = np.linalg.eigh(np.cov(x - mean, rowvar=False))[1][:, -COMPONENTS:]
+    return (((y - mean) - (y - mean) @ axes @ axes.T) ** 2).sum(axis=1)
+
+
+def measure(args: argparse.Namespace, out: Path) -> list[Claim]:
+    training, test = data.load("digits"), data.load("digits", "test")
+
+    def mean_areas(seed: int, held_out: bool) -> np.ndarray:
+        """Those of AnoGAN and of principal components, for one digit after the other."""
+        found = []
+        for digit in DIGITS:
+            is_normal = [(part.labels != digit) == held_out for part in (training, test)]
+            normal = training[is_normal[0]]
+            gan = train(normal, seed, args, out / f"{'without' if held_out else 'only'}-{digit}-{seed}")
+            found.append(areas(gan, normal.images, test.images, is_normal[1]))
+        return np.mean(found, axis=0)
+
+    mine, components = zip(*(mean_areas(seed, held_out=True) for seed in seeds(args)), strict=True)
+    one, one_components = mean_areas(args.seed, held_out=False)
+    return [
+        compared("AUROC, one digit held out; principal components", "more", mine, components),
+        compared("AUROC, one digit normal; principal components", "more", [one], [one_components]),
+        *predicted(training, test, args, out),
+    ]
+
+
+def predicted(training: data.Dataset, test: data.Dataset, args: argparse.Namespace, out: Path) -> list[Claim]:
+    """iGAN: the squared error of few steps from a prediction, and what becomes of a stroke."""
+    gan = train(training, args.seed, args, out / f"all-{args.seed}")
+    model = Inversion(gan, Heads(MLPTrunk(digits.SHAPE, (HIDDEN, HIDDEN), batch_norm=True), LATENT), "data")
+    learn(model, digits.batches(64, args.seed), args, out / f"predictor-{args.seed}", lr=1e-3, average="encoder")
+    x = Tensor(gan.device.asarray(test.images[:IMAGES].astype(np.float32) / 127.5 - 1))
+    with no_grad(), evaluate.evaluating(model):
+        z0 = model.encoder(x)
+    whole = gan.device.asarray(np.ones((IMAGES, 1, 28, 28), np.float32))
+    fit = edit_error(gan, whole, x, z0, edges=0.0, stay=0.0)
+    with no_grad(), evaluate.evaluating(gan):
+        alone = to_numpy(fit(z0).data)
+    z1, refined = search(gan, fit, z0, FEW)
+    _, unaided = search(gan, fit, gan.noise(IMAGES), FEW)
+
+    mask = np.zeros((IMAGES, 1, 28, 28), np.float32)
+    mask[:, :, 12:15, 8:20] = 1  # a horizontal stroke through the middle
+    stroke = edit_error(gan, gan.device.asarray(mask), whole, z1)
+    z2, _ = search(gan, stroke, z1, 5 * FEW)
+    before, after = (digits.shown(gan.sample(z=Tensor(z))) for z in (z1, z2))
+    lit = [float((picture * mask).sum() / mask.sum()) for picture in (before, after)]
+    painted = np.maximum(before, mask)
+    pictures = [test.images[:IMAGES] / 255, digits.shown(gan.sample(z=z0)), before, painted, after]
+    rows = ["test image", "predicted", "refined", "painted", "its nearest"]
+    plot.save_grid(np.concatenate([part[:16] for part in pictures]), out / "edits.png", columns=16, rows=rows)
+    text = f"iGAN: squared error after {FEW} steps from E(x), beside "
+    return [
+        compared(f"{text}E(x)", "less", [refined.mean() / 4], [alone.mean() / 4], ".1f"),
+        compared(f"{text}noise", "less", [refined.mean() / 4], [unaided.mean() / 4], ".1f"),
+        compared("iGAN: brightness of a stroke in the image, beside before", "more", [lit[1]], [lit[0]], ".2f"),
+    ]
