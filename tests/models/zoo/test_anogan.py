@@ -14,8 +14,8 @@ from minigen.models.zoo.heads import ConvTrunk, Heads, MLPTrunk
 from minigen.random import manual_seed
 
 
-def x_of(n: int = 3) -> np.ndarray:
-    return np.random.default_rng(0).uniform(-1, 1, (n, 1, 8, 8)).astype("float32")
+def x_of(n: int = 3, side: int = 8) -> np.ndarray:
+    return np.random.default_rng(0).uniform(-1, 1, (n, 1, side, side)).astype("float32")
 
 
 def gan_of() -> GAN:
@@ -35,10 +35,10 @@ def test_the_score_is_the_papers(device: Device) -> None:
 
 def test_the_score_of_an_image_depends_on_no_other() -> None:
     """D's features of the image are those of the evaluation mode, also where the search is not in it yet."""
-    gan = DCGAN((1, 8, 8), 3, 2)
-    gan.discriminator = Heads(ConvTrunk((1, 8, 8), 2), 1)
+    gan = DCGAN((1, 16, 16), 3, 2)
+    gan.discriminator = Heads(ConvTrunk((1, 16, 16), 2), 1)
     z = gan.noise(3).data
-    alone, together = anomaly_error(gan, x_of()[:1]), anomaly_error(gan, x_of())
+    alone, together = anomaly_error(gan, x_of(3, 16)[:1]), anomaly_error(gan, x_of(3, 16))
     assert gan.training
     with evaluating(gan):
         np.testing.assert_allclose(alone(Tensor(z[:1])).numpy(), together(Tensor(z)).numpy()[:1], rtol=1e-4)
