@@ -26,7 +26,7 @@ from zoo_pages import Claim, compared, digits, learn, seeds, spread
 ITERATIONS = 2500
 CLAIM = "an image is drawn again with another digit and its own colour"
 SHAPE, LATENT, HIDDEN, DIGITS = (3, 28, 28), 32, 256, 10
-IMAGES, STEPS = 500, 50  # test images that are measured, steps of the refinement
+IMAGES, STEPS = 250, 30  # test images that are measured, steps of the refinement
 
 
 def train(seed: int, args: argparse.Namespace, out: Path) -> Inversion:
