@@ -48,8 +48,11 @@ def test_the_losses_are_the_papers(device: Device) -> None:
 
 
 def test_each_player_moves_its_own(check_players: Callable) -> None:
-    """So the encoder's loss leaves D's features, which it reads, as they are."""
-    check_players(small(), x_of())
+    """The encoder's loss leaves D's features, which it reads, as they are."""
+    model = small()
+    check_players(model, x_of())
+    own = {id(p) for p in model.players()["generator"].module.parameters()}
+    assert not any(id(p) in own for p in model.discriminator.parameters())
 
 
 def test_the_encoder_reads_the_features_of_the_discriminator() -> None:
