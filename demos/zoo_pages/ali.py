@@ -16,7 +16,7 @@ import numpy as np
 
 import minigen
 from common.figures import new_figure
-from minigen import plot
+from minigen import nn, plot
 from minigen.autograd import Tensor, no_grad
 from minigen.backend import to_numpy
 from minigen.data import toy
@@ -39,7 +39,7 @@ def train(kind: str, seed: int, args: argparse.Namespace, out: Path) -> GAN:
     d = MLPDiscriminator((2 + LATENT if kind == "ALI" else 2,), HIDDEN, pieces=2, dropout=0.0)
     if kind == "ALI":
         encoder = GaussianEncoder(MLPTrunk((2,), (HIDDEN, HIDDEN)), LATENT)
-        gan: GAN = ALI(generator, encoder, PairDiscriminator(d))
+        gan: GAN = ALI(generator, encoder, PairDiscriminator(nn.Flatten(), d))
     else:
         gan = GAN(generator, d)
     draws = toy.Draws(GRID, 100, args.iterations, seed)

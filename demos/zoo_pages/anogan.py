@@ -19,24 +19,25 @@ import minigen
 from minigen import data, evaluate, plot
 from minigen.autograd import Tensor, no_grad
 from minigen.backend import Array, to_numpy
-from minigen.models import GAN, MLPGenerator
+from minigen.models import GAN
+from minigen.models.dcgan import DCGANGenerator
 from minigen.models.zoo.anogan import anomaly_error, edit_error
 from minigen.models.zoo.encoder import Inversion
-from minigen.models.zoo.heads import Heads, MLPTrunk
+from minigen.models.zoo.heads import ConvTrunk, Heads
 from zoo_pages import Claim, compared, digits, learn, seeds
 
 ITERATIONS = 1000
 CLAIM = "what a generator of normal images cannot make is an anomaly"
-LATENT, HIDDEN, COMPONENTS = 16, 128, 20
+LATENT, FEATURES, COMPONENTS = 16, 8, 20
 DIGITS = range(10)
 IMAGES, STEPS, FEW = 100, 300, 20  # test images of each kind, steps of the search, and of iGAN's
 
 
 def train(normal: data.Dataset, seed: int, args: argparse.Namespace, out: Path) -> GAN:
     minigen.manual_seed(seed)
-    trunk = MLPTrunk(digits.SHAPE, (HIDDEN, HIDDEN), input_noise=0.3, noise=0.5)
-    gan = GAN(MLPGenerator(digits.SHAPE, LATENT, HIDDEN, batch_norm=True), Heads(trunk, 1))
-    loader = data.Loader(normal, 64, pixels="signed", seed=seed, drop_last=True)
+    d = Heads(ConvTrunk(digits.SHAPE, FEATURES), 1)
+    gan = GAN(DCGANGenerator(digits.SHAPE, LATENT, FEATURES), d)
+    loader = data.Loader(normal, 32, pixels="signed", seed=seed, drop_last=True)
     return learn(gan, loader, args, out, lr={"discriminator": 5e-4, "generator": 1e-3})
 
 
@@ -89,8 +90,8 @@ def measure(args: argparse.Namespace, out: Path) -> list[Claim]:
 def predicted(training: data.Dataset, test: data.Dataset, args: argparse.Namespace, out: Path) -> list[Claim]:
     """iGAN: the squared error of few steps from a prediction, and what becomes of a stroke."""
     gan = train(training, args.seed, args, out / f"all-{args.seed}")
-    model = Inversion(gan, Heads(MLPTrunk(digits.SHAPE, (HIDDEN, HIDDEN), batch_norm=True), LATENT), "data")
-    learn(model, digits.batches(64, args.seed), args, out / f"predictor-{args.seed}", lr=1e-3, average="encoder")
+    model = Inversion(gan, Heads(ConvTrunk(digits.SHAPE, FEATURES), LATENT), "data")
+    learn(model, digits.batches(32, args.seed), args, out / f"predictor-{args.seed}", lr=1e-3, average="encoder")
     x = Tensor(gan.device.asarray(test.images[:IMAGES].astype(np.float32) / 127.5 - 1))
     with no_grad(), evaluate.evaluating(model):
         z0 = model.encoder(x)

@@ -17,26 +17,25 @@ import minigen
 from minigen import data, evaluate, plot
 from minigen.autograd import Tensor, no_grad
 from minigen.data.coloured_digits import COLOURS
-from minigen.models import MLPGenerator
+from minigen.models.dcgan import DCGANGenerator
 from minigen.models.zoo.encoder import Inversion
-from minigen.models.zoo.heads import Heads, MLPTrunk
-from minigen.models.zoo.icgan import ConditionalMLP, IcGAN, refinement_error
+from minigen.models.zoo.heads import ConvTrunk, Heads
+from minigen.models.zoo.icgan import IcGAN, LateLabels, refinement_error
 from zoo_pages import Claim, compared, digits, learn, seeds, spread
 
-ITERATIONS = 2500
+ITERATIONS = 1500
 CLAIM = "an image is drawn again with another digit and its own colour"
-SHAPE, LATENT, HIDDEN, DIGITS = (3, 28, 28), 32, 256, 10
+SHAPE, LATENT, FEATURES, DIGITS = (3, 28, 28), 32, 16, 10
 IMAGES, STEPS = 250, 30  # test images that are measured, steps of the refinement
 
 
 def train(seed: int, args: argparse.Namespace, out: Path) -> Inversion:
     """A conditional GAN, and then an encoder for its z."""
     minigen.manual_seed(seed)
-    loader = data.Loader(data.load("coloured_digits"), 64, pixels="signed", seed=seed, drop_last=True)
-    generator = MLPGenerator(SHAPE, LATENT, HIDDEN, classes=DIGITS, batch_norm=True)
-    gan = IcGAN(generator, ConditionalMLP(SHAPE, DIGITS, HIDDEN))
+    loader = data.Loader(data.load("coloured_digits"), 32, pixels="signed", seed=seed, drop_last=True)
+    gan = IcGAN(DCGANGenerator(SHAPE, LATENT, FEATURES, DIGITS), LateLabels(SHAPE, FEATURES, DIGITS))
     learn(gan, loader, args, out / f"gan-{seed}", lr={"discriminator": 5e-4, "generator": 1e-3})
-    model = Inversion(gan, Heads(MLPTrunk(SHAPE, (HIDDEN, HIDDEN), batch_norm=True), LATENT))
+    model = Inversion(gan, Heads(ConvTrunk(SHAPE, FEATURES), LATENT))
     return learn(model, loader, args, out / f"encoder-{seed}", lr=1e-3, average="encoder")
 
 

@@ -27,17 +27,17 @@ from minigen.models.tricks import Tricks
 
 
 class PairDiscriminator(nn.Module):
-    """x (N, ...) and codes (N, latent_dim) -> logits (N,), by a discriminator `net` of both as one vector.
+    """x (N, ...) and codes (N, latent_dim) -> logits (N,): `net` reads the features (N, width) of x and the code.
 
-    It should be without batch normalisation: this takes from each batch what all its images have in common, such as the
-    black edge of digits, and D would not see that samples lack it.
+    A trunk of an image should not normalise its first layer over the batch: this would take away what all images of the
+    batch have in common, such as the black edge of digits, and D would not see that samples lack it.
     """
 
-    def __init__(self, net: nn.Module) -> None:
-        self.net = net
+    def __init__(self, trunk: nn.Module, net: nn.Module) -> None:
+        self.trunk, self.net = trunk, net
 
     def forward(self, x: Any, z: Any) -> Any:
-        return self.net(ops.concat([ops.reshape(x, (len(x), -1)), z], axis=1))
+        return self.net(ops.concat([self.trunk(x), z], axis=1))
 
 
 class BiGAN(GAN):

@@ -24,10 +24,10 @@ from typing import Any
 from minigen import nn, ops
 from minigen.autograd import Tensor, no_grad, raw
 from minigen.backend import Array, Shape, device_of
+from minigen.models.dcgan import DCGANDiscriminator
 from minigen.models.game import Batch
 from minigen.models.gan import GAN
-from minigen.models.labels import with_labels
-from minigen.models.zoo.heads import Heads, MLPTrunk
+from minigen.nn import init
 from minigen.random import random_generator
 
 
@@ -50,21 +50,18 @@ def wrong(labels: Array, classes: Any) -> Array:
     return (labels + device_of(labels).asarray(steps)) % classes
 
 
-class ConditionalMLP(nn.Module):
-    """x (N, ...) and labels (N,) -> logits (N,); the labels enter after the first layer, as in the paper.
+class LateLabels(nn.Module):
+    """Images (N, C, side, side) and labels (N,) -> logits (N,): DCGAN's D, where labels enter after the first layer."""
 
-    Normal noise on the input and after each layer keeps it from winning early.
-    """
-
-    def __init__(
-        self, shape: Shape, classes: int, hidden: int = 256, input_noise: float = 0.3, noise: float = 0.5
-    ) -> None:
+    def __init__(self, image_shape: Shape, features: int, classes: int) -> None:
+        channels, side, _ = image_shape
         self.classes = classes
-        self.first = MLPTrunk(shape, (hidden,), input_noise, noise)
-        self.rest = Heads(MLPTrunk((hidden + classes,), (hidden,), noise=noise), 1)
+        self.first = nn.Sequential(nn.Conv2d(channels, features, 4, stride=2, padding=1), nn.LeakyReLU(0.2))
+        self.rest = DCGANDiscriminator((features, side // 2, side // 2), 2 * features, classes)
+        self.first.apply(init.dcgan)
 
     def forward(self, x: Any, labels: Any) -> Any:
-        return self.rest(with_labels(self.first(x), labels, self.classes))
+        return self.rest(self.first(x), labels)
 
 
 def refinement_error(

@@ -24,12 +24,20 @@ def x_of(n: int = 6) -> np.ndarray:
 
 def bigan() -> BiGAN:
     encoder = Heads(MLPTrunk((2, 2), (5,)), 3)
-    return BiGAN(MLPGenerator((2, 2), 3, 4, 1), encoder, PairDiscriminator(Heads(MLPTrunk((7,), (4,)), 1)))
+    return BiGAN(
+        MLPGenerator((2, 2), 3, 4, 1),
+        encoder,
+        PairDiscriminator(MLPTrunk((2, 2), (4,)), Heads(MLPTrunk((7,), (4,)), 1)),
+    )
 
 
 def ali() -> ALI:
     encoder = GaussianEncoder(MLPTrunk((2, 2), (5,)), 3)
-    return ALI(MLPGenerator((2, 2), 3, 4, 1), encoder, PairDiscriminator(Heads(MLPTrunk((7,), (4,)), 1)))
+    return ALI(
+        MLPGenerator((2, 2), 3, 4, 1),
+        encoder,
+        PairDiscriminator(MLPTrunk((2, 2), (4,)), Heads(MLPTrunk((7,), (4,)), 1)),
+    )
 
 
 @pytest.mark.parametrize("make", [bigan, ali])
@@ -63,7 +71,7 @@ def test_both_parts_of_the_pair_count(make: Callable[[], BiGAN]) -> None:
 
 def test_the_discriminator_of_pairs() -> None:
     with default_dtype("float64"):
-        d = PairDiscriminator(Heads(MLPTrunk((7,), (4,)), 1))
+        d = PairDiscriminator(MLPTrunk((2, 2), (4,)), Heads(MLPTrunk((7,), (4,)), 1))
         check_module(d, x_of().astype(float), np.random.default_rng(1).normal(size=(6, 3)))
     assert d(x_of().astype(float), np.zeros((6, 3))).shape == (6,)
 

@@ -11,18 +11,18 @@ from minigen.autograd import Tensor, tensor
 from minigen.backend import Device, device_of, to_numpy
 from minigen.models import Batch, MLPGenerator
 from minigen.models.zoo.heads import Heads, MLPTrunk
-from minigen.models.zoo.icgan import ConditionalMLP, IcGAN, refinement_error, wrong
+from minigen.models.zoo.icgan import IcGAN, LateLabels, refinement_error, wrong
 from minigen.random import manual_seed
 
 LABELS = np.array([0, 2, 1, 0, 3, 2])
 
 
 def x_of() -> np.ndarray:
-    return np.random.default_rng(0).uniform(-1, 1, (6, 2, 2)).astype("float32")
+    return np.random.default_rng(0).uniform(-1, 1, (6, 3, 16, 16)).astype("float32")
 
 
 def small() -> IcGAN:
-    return IcGAN(MLPGenerator((2, 2), 3, 4, 1, classes=4), ConditionalMLP((2, 2), 4, 5, 0.0, 0.0))
+    return IcGAN(MLPGenerator((3, 16, 16), 3, 4, 1, classes=4), LateLabels((3, 16, 16), 2, 4))
 
 
 def test_the_losses_are_the_papers(device: Device) -> None:
@@ -51,18 +51,18 @@ def test_wrong_labels_are_all_others_equally(device: Device) -> None:
 
 
 def test_each_player_moves_its_own(check_players: Callable) -> None:
-    check_players(small(), x_of(), LABELS)
+    check_players(small().eval(), x_of(), LABELS)
 
 
 def test_the_labels_enter_after_the_first_layer() -> None:
-    d = ConditionalMLP((2, 2), 4, 5).eval()
-    assert d.first.net[2].weight.shape == (5, 4) and d.rest.trunk.net[2].weight.shape == (5, 9)
+    d = LateLabels((3, 16, 16), 2, 4).eval()
+    assert d.first[0].weight.shape[:2] == (2, 3) and d.rest.net[0].weight.shape[:2] == (4, 2 + 4)
     x = tensor(x_of())
     assert abs(d(x, LABELS).numpy() - d(x, (LABELS + 1) % 4).numpy()).min() > 0
 
 
 def test_the_error_of_acgan(device: Device) -> None:
-    gan, f = small(), Heads(MLPTrunk((2, 2), (3,)), 2).features
+    gan, f = small(), Heads(MLPTrunk((3, 16, 16), (3,)), 2).features
     x, y, z = device.asarray(x_of()), device.asarray(LABELS), gan.noise(6)
     found = refinement_error(gan, x, y, f)(z).numpy()
     expected = ((f(Tensor(x)).numpy() - f(gan(z, y)).numpy()) ** 2).sum(axis=1)
