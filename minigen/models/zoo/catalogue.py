@@ -65,7 +65,7 @@ CATALOGUE = tuple(
         ("Geometric GAN", "1705.02894", "option", "dcgan.py --objective hinge"),
         ("GoGAN", "1704.04865", "works", "zoo.py gogan"),
         ("GP-GAN", "1703.07195", "not yet", "a Poisson solver, photographs"),
-        ("IAN", "1609.07093", "not yet", "an encoder on D's features, a discriminator of three classes"),
+        ("IAN", "1609.07093", "option", "zoo.py cvae_gan (an encoder on D's features, three kinds)"),
         ("iGAN", "1609.03552", "option", "zoo.py anogan (a predicted z, then a search under an edit)"),
         ("IcGAN", "1611.06355", "works", "zoo.py icgan"),
         ("ID-CGAN", "1701.05957", "works", "zoo.py id_cgan"),

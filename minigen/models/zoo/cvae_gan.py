@@ -12,7 +12,8 @@ the mean features of data and samples, of each class in C. D minimises its usual
 
 What differs from a plain GAN: the encoder, the classifier as a third player, and G's loss. E and G make one step on one
 loss, because the terms of the other have no derivative by their parameters. Unlike in the paper, E does not get c,
-which it sees in x, and the means are those of the batch, not running averages.
+which it sees in x, and the means are those of the batch, not running averages. The features are those of the evaluation
+mode: batch normalisation would take from each batch the mean that is to be matched.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from minigen.models.game import Batch, Player
 from minigen.models.gan import GAN
 from minigen.models.zoo.encoder import GaussianEncoder
 from minigen.models.zoo.heads import Heads
+from minigen.nn.module import evaluating
 
 
 class CVAEGAN(GAN):
@@ -79,15 +81,15 @@ class CVAEGAN(GAN):
         q = self.encoder.distribution(x)
         images, samples = self.generator(q.sample(), *condition), self.generator(batch.noise, *condition)
         kl = ops.sum(q.kl_to_standard()) / len(x)
-        pixels = error = ops.sum(ops.square(x - images)) / len(x)
-        loss = self.kl * kl
+        pixels = ops.sum(ops.square(x - images)) / len(x)
+        loss = self.kl * kl + 0.5 * pixels
         of_all, of_class = one_hot(0 * condition[0], 1), one_hot(condition[0], cast(int, self.classes))
         for f, groups in ((self.discriminator.features, of_all), (self.classifier.features, of_class)):
-            with no_grad():
-                fx = f(x)
-            error = error + self.features * ops.sum(ops.square(fx - f(images))) / len(x)
-            loss = loss + 0.5 * self.matching * mean_distance(fx, f(samples), groups)
-        return loss + 0.5 * error, {"kl": kl.data, "pixels": pixels.data}
+            with evaluating(self.discriminator), evaluating(self.classifier):
+                fx, fi, fs = f(x), f(images), f(samples)
+            loss = loss + 0.5 * self.features * ops.sum(ops.square(fx - fi)) / len(x)
+            loss = loss + 0.5 * self.matching * mean_distance(fx, fs, groups)
+        return loss, {"kl": kl.data, "pixels": pixels.data}
 
 
 def mean_distance(a: Tensor, b: Tensor, groups: Tensor) -> Tensor:

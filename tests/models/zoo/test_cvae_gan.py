@@ -66,6 +66,22 @@ def test_the_generator_never_sees_the_logit_of_the_discriminator() -> None:
     assert model.classifier.heads[0].weight.grad is None
 
 
+def test_the_features_are_not_normalised_over_the_batch() -> None:
+    """Otherwise the mean of all that is normalised would be the same for any samples."""
+    trunk = lambda: MLPTrunk((2, 2), (5,), batch_norm=True)
+    generator = MLPGenerator((2, 2), 3, 4, 1, classes=3)
+    d, c, e = Heads(trunk(), 1), Heads(trunk(), 3), GaussianEncoder(trunk(), 3)
+    model = CVAEGAN(generator, d, c, e, kl=0.0, features=0.0, matching=2.0)
+    z = model.noise(6)
+    loss, metrics = model.generator_loss(Batch(x_of(), z, LABELS))
+    assert d.training and c.training
+    model.eval()
+    parts = [(f(Tensor(x_of())).numpy() - f(generator(z, LABELS)).numpy()) for f in (d.features, c.features)]
+    expected = (parts[0].mean(axis=0) ** 2).sum()
+    expected += sum((parts[1][label == LABELS].mean(axis=0) ** 2).sum() for label in (0, 2))
+    assert loss.item() - 0.5 * float(metrics["pixels"]) == pytest.approx(expected, rel=1e-3)
+
+
 def test_without_features_it_is_a_conditional_vae() -> None:
     model = small(features=0.0, matching=0.0)
     manual_seed(3)
