@@ -7,6 +7,7 @@ features are E's last hidden layer; their nearest neighbours are also found with
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,41 +16,39 @@ import numpy as np
 import minigen
 from minigen import data, evaluate, nn, plot
 from minigen.autograd import Tensor, no_grad
-from minigen.models import GAN
-from minigen.models.dcgan import DCGANGenerator
+from minigen.models import GAN, MLPGenerator
 from minigen.models.zoo.bigan import BiGAN, PairDiscriminator
 from minigen.models.zoo.encoder import Inversion
-from minigen.models.zoo.heads import ConvTrunk, Heads, MLPTrunk
+from minigen.models.zoo.heads import Heads, MLPTrunk
 from zoo_pages import Claim, compared, digits, learn, seeds, spread
 
-ITERATIONS = 2000
+ITERATIONS = 3000
 CLAIM = "an encoder that D judges together with the generator comes to invert it, without a loss that says so"
-LATENT, FEATURES, BATCH = 32, 8, 32
+LATENT, HIDDEN, BATCH = 32, (256, 256), 64
 RATES = {"discriminator": 1e-3, "generator": 1e-3}
 
 
 def encoder() -> Heads:
     """Its codes are normalised over the batch, so that their mean and deviation are those of z."""
-    trunk = ConvTrunk(digits.SHAPE, FEATURES)
-    return Heads(trunk, nn.Sequential(nn.Linear(trunk.width, LATENT), nn.BatchNorm1d(LATENT)))
+    head = nn.Sequential(nn.Linear(HIDDEN[-1], LATENT), nn.BatchNorm1d(LATENT))
+    return Heads(MLPTrunk(digits.SHAPE, HIDDEN, batch_norm=True), head)
 
 
-def generator() -> DCGANGenerator:
-    return DCGANGenerator(digits.SHAPE, LATENT, FEATURES)
+def generator() -> MLPGenerator:
+    return MLPGenerator(digits.SHAPE, LATENT, HIDDEN[0], batch_norm=True)
 
 
 def bigan(seed: int, args: argparse.Namespace, out: Path) -> BiGAN:
     minigen.manual_seed(seed)
-    trunk = ConvTrunk(digits.SHAPE, FEATURES)
-    d = PairDiscriminator(trunk, Heads(MLPTrunk((trunk.width + LATENT,), (256,)), 1))
-    model = BiGAN(generator(), encoder(), d, noise="normal")
+    net = Heads(MLPTrunk((math.prod(digits.SHAPE) + LATENT,), HIDDEN), 1)
+    model = BiGAN(generator(), encoder(), PairDiscriminator(nn.Flatten(), net), noise="normal")
     return learn(model, digits.batches(BATCH, seed), args, out / f"bigan-{seed}", lr=RATES, average="both")
 
 
 def aegan(seed: int, args: argparse.Namespace, out: Path) -> Inversion:
     """A plain GAN, and then an encoder for it."""
     minigen.manual_seed(seed)
-    gan = GAN(generator(), Heads(ConvTrunk(digits.SHAPE, FEATURES), 1))
+    gan = GAN(generator(), Heads(MLPTrunk(digits.SHAPE, HIDDEN), 1))
     learn(gan, digits.batches(BATCH, seed), args, out / f"gan-{seed}", lr=RATES)
     model = Inversion(gan, encoder(), "samples")
     return learn(model, digits.batches(BATCH, seed), args, out / f"aegan-{seed}", lr=1e-3, average="encoder")
@@ -62,7 +61,7 @@ class Found(NamedTuple):
     images: np.ndarray  # of the first 20, G(E(x))
 
 
-def look(e: Heads, g: DCGANGenerator, training: data.Dataset, test: data.Dataset) -> Found:
+def look(e: Heads, g: MLPGenerator, training: data.Dataset, test: data.Dataset) -> Found:
     with no_grad(), evaluate.evaluating(e), evaluate.evaluating(g):
         x, y = (Tensor(e.device.asarray(part.images.astype(np.float32) / 127.5 - 1)) for part in (training, test))
         neighbours = evaluate.knn_accuracy(e.features(x), training.labels, e.features(y), test.labels)

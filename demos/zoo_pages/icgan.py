@@ -47,7 +47,9 @@ class Found(NamedTuple):
     pictures: np.ndarray  # rows of eight: originals, reconstructions, refined ones, and each digit
 
 
-def edit(model: Inversion, judge: digits.Judge, classifier: evaluate.Classifier, test: data.Dataset) -> Found:
+def edit(
+    model: Inversion, judge: digits.Judge, classifier: evaluate.Classifier, test: data.Dataset, steps: int
+) -> Found:
     gan, test = model.gan, test.take(IMAGES)
     asarray = gan.device.asarray
     x = asarray(test.images.astype(np.float32) / 127.5 - 1)
@@ -58,7 +60,7 @@ def edit(model: Inversion, judge: digits.Judge, classifier: evaluate.Classifier,
     other = (test.labels + np.random.default_rng(0).integers(1, DIGITS, IMAGES)) % DIGITS
     edited, again = draw(asarray(other)), draw(y)
     with evaluate.evaluating(gan):
-        z1, _ = evaluate.latent.search(refinement_error(gan, x, y, classifier.features), z, steps=STEPS, lr=0.05)
+        z1, _ = evaluate.latent.search(refinement_error(gan, x, y, classifier.features), z, steps=steps, lr=0.05)
     refined = draw(y, Tensor(z1))
     error = lambda images: float(np.linalg.norm((images - test.images / 255).reshape(IMAGES, -1), axis=1).mean())
     rows = [test.images[:8] / 255, again[:8], refined[:8]]
@@ -79,7 +81,8 @@ def measure(args: argparse.Namespace, out: Path) -> list[Claim]:
     judge, test = digits.Judge(out), data.load("coloured_digits", "test")
     path = out.parent / "classifier" / "coloured_digits.safetensors"
     classifier = evaluate.trained_classifier(data.load("coloured_digits"), test, path).classifier
-    found = [edit(train(seed, args, out), judge, classifier, test) for seed in seeds(args)]
+    steps = min(STEPS, args.iterations)
+    found = [edit(train(seed, args, out), judge, classifier, test, steps) for seed in seeds(args)]
     names = ["test image", "reconstructed", "refined", *(f"as a {digit}" for digit in range(DIGITS))]
     plot.save_grid(found[0].pictures, out / "edits.png", columns=8, rows=names)
     replaced, kept, error, refined = zip(*(run[:4] for run in found), strict=True)
