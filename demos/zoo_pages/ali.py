@@ -28,9 +28,9 @@ from minigen.models.zoo.encoder import GaussianEncoder
 from minigen.models.zoo.heads import MLPTrunk
 from zoo_pages import Claim, Samples, compared, covered, learn, seeds, spread
 
-ITERATIONS = 6000
+ITERATIONS = 10000
 CLAIM = "an encoder in the game keeps the generator on the modes, and its codes are the prior's"
-GRID, LATENT, HIDDEN = toy.grid(), 2, 96
+GRID, LATENT, HIDDEN = toy.grid(), 2, 64
 
 
 def train(kind: str, seed: int, args: argparse.Namespace, out: Path) -> GAN:
@@ -44,7 +44,9 @@ def train(kind: str, seed: int, args: argparse.Namespace, out: Path) -> GAN:
         gan = GAN(generator, d)
     draws = toy.Draws(GRID, 100, args.iterations, seed)
     average = "both" if kind == "ALI" else "generator"
-    return learn(gan, draws, args, out / f"{kind}-{seed}", lr=1e-3, average=average)
+    return learn(
+        gan, draws, args, out / f"{kind}-{seed}", lr={"discriminator": 2e-3, "generator": 1e-3}, average=average
+    )
 
 
 class Inference(NamedTuple):
