@@ -12,7 +12,10 @@ from minigen.backend import Device
 from minigen.models import DCGAN, GAN, Batch, MLPDiscriminator, MLPGenerator
 from minigen.models.zoo.encoder import INVERSIONS, GaussianEncoder, Inversion
 from minigen.models.zoo.heads import ConvTrunk, Heads, MLPTrunk
+from minigen.nn import Linear
+from minigen.optim import Adam, linear_decay
 from minigen.random import manual_seed
+from minigen.train import Game
 
 
 def random(*shape: int, seed: int = 0) -> np.ndarray:
@@ -62,3 +65,19 @@ def test_another_error_is_refused() -> None:
     gan = GAN(MLPGenerator((2, 2), 3, 4), MLPDiscriminator((2, 2), 4))
     with pytest.raises(ValueError, match=r"Inversion: expects error to be one of \('codes', .*\), got 'images'"):
         Inversion(gan, Heads(MLPTrunk((2, 2), (4,)), 3), "images")
+
+
+@pytest.mark.parametrize("error", ["codes", "samples"])
+def test_it_learns_the_inverse_of_a_linear_generator(error: str) -> None:
+    """x = A z + b: the encoder comes to z = A^-1 (x - b), and a code leads back to where it came from."""
+    manual_seed(0)
+    generator = MLPGenerator((3,), 3, layers=0, tanh=False)
+    generator.net[0].weight.data = np.array([[1.0, 0.5, 0], [0, 1, 0.5], [0.5, 0, 1]], "float32")
+    model = Inversion(GAN(generator, Heads(MLPTrunk((3,), (4,)), 1)), Linear(3, 3), error)
+    game = Game(model, {"encoder": Adam(model.encoder.parameters(), 0.05)}, schedule=linear_decay(300))
+    for _ in range(300):
+        game(random(32, 3))
+    product = model.encoder.weight.numpy() @ generator.net[0].weight.numpy()
+    np.testing.assert_allclose(product, np.eye(3), atol=0.01)
+    z = model.noise(5)
+    np.testing.assert_allclose(model.encoder(model.gan(z)).numpy(), z.numpy(), atol=0.03)
