@@ -28,25 +28,23 @@ from minigen.models.zoo.encoder import GaussianEncoder
 from minigen.models.zoo.heads import MLPTrunk
 from zoo_pages import Claim, Samples, compared, covered, learn, seeds, spread
 
-ITERATIONS = 10000
+ITERATIONS = 6000
 CLAIM = "an encoder in the game keeps the generator on the modes, and its codes are the prior's"
-GRID, LATENT, HIDDEN = toy.grid(), 2, 64
+GRID, LATENT, HIDDEN = toy.grid(), 2, 128
 
 
 def train(kind: str, seed: int, args: argparse.Namespace, out: Path) -> GAN:
     minigen.manual_seed(seed)
-    generator = MLPGenerator((2,), LATENT, HIDDEN, tanh=False)
+    generator = MLPGenerator((2,), LATENT, HIDDEN, tanh=False, batch_norm=True)
     d = MLPDiscriminator((2 + LATENT if kind == "ALI" else 2,), HIDDEN, pieces=2, dropout=0.0)
     if kind == "ALI":
-        encoder = GaussianEncoder(MLPTrunk((2,), (HIDDEN, HIDDEN)), LATENT)
+        encoder = GaussianEncoder(MLPTrunk((2,), (HIDDEN, HIDDEN), batch_norm=True), LATENT)
         gan: GAN = ALI(generator, encoder, PairDiscriminator(nn.Flatten(), d))
     else:
         gan = GAN(generator, d)
     draws = toy.Draws(GRID, 100, args.iterations, seed)
     average = "both" if kind == "ALI" else "generator"
-    return learn(
-        gan, draws, args, out / f"{kind}-{seed}", lr={"discriminator": 2e-3, "generator": 1e-3}, average=average
-    )
+    return learn(gan, draws, args, out / f"{kind}-{seed}", lr=1e-3, average=average)
 
 
 class Inference(NamedTuple):
