@@ -71,8 +71,9 @@ def edit(
 
 
 def colours(images: np.ndarray) -> np.ndarray:
-    """The colours (N,) that are nearest to the mean colours of images (N, 3, H, W), relative to the brightest."""
-    mean = images.mean(axis=(2, 3))
+    """The colours (N,) that are nearest to those of images (N, 3, H, W): the mean over pixels, bright ones above all."""
+    bright = images.max(axis=1, keepdims=True) ** 2
+    mean = (bright * images).sum(axis=(2, 3))
     mean = mean / np.maximum(mean.max(axis=1, keepdims=True), 1e-6)
     return np.linalg.norm(mean[:, None] - np.array(list(COLOURS.values())), axis=2).argmin(axis=1)
 
