@@ -71,7 +71,7 @@ def edit(
 
 
 def colours(images: np.ndarray) -> np.ndarray:
-    """The colours (N,) that are nearest to those of images (N, 3, H, W): the mean over pixels, bright ones above all."""
+    """The colours (N,) nearest to those of images (N, 3, H, W): the mean over pixels, bright ones above all."""
     bright = images.max(axis=1, keepdims=True) ** 2
     mean = (bright * images).sum(axis=(2, 3))
     mean = mean / np.maximum(mean.max(axis=1, keepdims=True), 1e-6)
