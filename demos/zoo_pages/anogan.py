@@ -30,7 +30,7 @@ ITERATIONS = 900
 CLAIM = "what a generator of normal images cannot make is an anomaly"
 LATENT, FEATURES, COMPONENTS = 16, 8, 20
 DIGITS = range(10)
-IMAGES, STEPS, FEW = 100, 100, 20  # test images of each kind, steps of the search, and of iGAN's
+IMAGES, STEPS, FEW = 60, 300, 20  # test images of each kind, steps of the search, and of iGAN's
 
 
 def train(normal: data.Dataset, seed: int, args: argparse.Namespace, out: Path) -> GAN:
