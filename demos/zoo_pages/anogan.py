@@ -80,7 +80,7 @@ def measure(args: argparse.Namespace, out: Path) -> list[Claim]:
         shown = [f"{x.mean():.3f} ({x.min():.3f} to {x.max():.3f})" for x in (mine, components)]
         claims.append(Claim(f"{text}, beside components", "more", *shown, bool(mine.mean() > components.mean())))
         shown[1] = f"{early.mean():.3f}"
-        claims.append(Claim("the same, beside a third of the search", "more", *shown, bool(mine.mean() > early.mean())))
+        claims.append(Claim(f"{text}, beside a third of the search", "more", *shown, bool(mine.mean() > early.mean())))
     return [*claims, *predicted(training, test, args, out)]
 
 
