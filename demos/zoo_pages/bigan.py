@@ -7,6 +7,7 @@ features are E's last hidden layer; their nearest neighbours are also found with
 from __future__ import annotations
 
 import argparse
+import json
 import math
 from pathlib import Path
 from typing import NamedTuple
@@ -24,7 +25,7 @@ from zoo_pages import Claim, compared, digits, learn, seeds, spread
 
 ITERATIONS = 3000
 CLAIM = "an encoder that D judges together with the generator comes to invert it, without a loss that says so"
-LATENT, HIDDEN, BATCH = 32, (256, 256), 64
+LATENT, HIDDEN, BATCH, QUARTERS = 32, (256, 256), 64, 4
 RATES = {"discriminator": 1e-3, "generator": 1e-3}
 
 
@@ -42,7 +43,10 @@ def bigan(seed: int, args: argparse.Namespace, out: Path) -> BiGAN:
     minigen.manual_seed(seed)
     net = Heads(MLPTrunk((math.prod(digits.SHAPE) + LATENT,), HIDDEN), 1)
     model = BiGAN(generator(), encoder(), PairDiscriminator(nn.Flatten(), net), noise="normal")
-    return learn(model, digits.batches(BATCH, seed), args, out / f"bigan-{seed}", lr=RATES, average="both")
+    test = data.load("digits", "test")
+    ratio = lambda: {"ratio": inverse(model.encoder, model.generator, test)[2]}
+    folder, batches = out / f"bigan-{seed}", digits.batches(BATCH, seed)
+    return learn(model, batches, args, folder, lr=RATES, average="both", epochs=QUARTERS, evaluate=ratio)
 
 
 def aegan(seed: int, args: argparse.Namespace, out: Path) -> Inversion:
@@ -61,14 +65,24 @@ class Found(NamedTuple):
     images: np.ndarray  # of the first 20, G(E(x))
 
 
-def look(e: Heads, g: MLPGenerator, training: data.Dataset, test: data.Dataset) -> Found:
+def as_tensor(e: Heads, part: data.Dataset) -> Tensor:
+    return Tensor(e.device.asarray(part.images.astype(np.float32) / 127.5 - 1))
+
+
+def inverse(e: Heads, g: MLPGenerator, test: data.Dataset) -> tuple[np.ndarray, float, float]:
+    """The images G(E(x)), their error and the ratio of `Found`."""
     with no_grad(), evaluate.evaluating(e), evaluate.evaluating(g):
-        x, y = (Tensor(e.device.asarray(part.images.astype(np.float32) / 127.5 - 1)) for part in (training, test))
-        neighbours = evaluate.knn_accuracy(e.features(x), training.labels, e.features(y), test.labels)
-        images = digits.shown(g(e(y)))
+        images = digits.shown(g(e(as_tensor(e, test))))
     error = lambda originals: np.linalg.norm((images - originals / 255).reshape(len(images), -1), axis=1).mean()
     own, other = float(error(test.images)), float(error(np.roll(test.images, 1, axis=0)))
-    return Found(neighbours, own, own / other, images[:20])
+    return images, own, own / other
+
+
+def look(e: Heads, g: MLPGenerator, training: data.Dataset, test: data.Dataset) -> Found:
+    with no_grad(), evaluate.evaluating(e):
+        x, y = (e.features(as_tensor(e, part)) for part in (training, test))
+    images, own, ratio = inverse(e, g, test)
+    return Found(evaluate.knn_accuracy(x, training.labels, y, test.labels), own, ratio, images[:20])
 
 
 def measure(args: argparse.Namespace, out: Path) -> list[Claim]:
@@ -80,10 +94,11 @@ def measure(args: argparse.Namespace, out: Path) -> list[Claim]:
         after.append(look(inversion.encoder, inversion.gan.generator, training, test))
         fresh.append(look(untrained(training), model.generator, training, test).neighbours)
     pictures = [test.images[:20] / 255, mine[0].images, after[0].images]
-    rows = ["test image", "BiGAN", "AEGAN"]
-    plot.save_grid(np.concatenate(pictures), out / "reconstructions.png", columns=20, rows=rows)
+    plot.save_grid(np.concatenate(pictures), out / "codes.png", columns=20, rows=["test image", "BiGAN", "AEGAN"])
     knn, own, ratio, _ = zip(*mine, strict=True)
     knn_after, own_after, ratio_after, _ = zip(*after, strict=True)
+    logs = [(out / f"bigan-{seed}" / "log.jsonl").read_text().splitlines() for seed in seeds(args)]
+    half = [json.loads(log[len(log) // 2 - 1])["test"]["ratio"] for log in logs]
     pixels = evaluate.knn_accuracy(training.images / 255, training.labels, test.images / 255, test.labels)
     text = "|x - G(E(x))| beside that of another x, ratio; AEGAN's"
     return [
@@ -91,6 +106,7 @@ def measure(args: argparse.Namespace, out: Path) -> list[Claim]:
         compared("the same, beside an untrained E", "more", knn, fresh),
         compared("the same, beside AEGAN's E", "more", knn, knn_after),
         Claim(text, "<= 0.65", spread(ratio), spread(ratio_after), bool(np.median(ratio) <= 0.65)),
+        compared("the ratio, beside that after half of the training", "less", ratio, half),
         compared("AEGAN's |x - G(E(x))|, beside BiGAN's", "less", own_after, own, ".2f"),
     ]
 
