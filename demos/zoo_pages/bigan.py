@@ -25,7 +25,7 @@ from zoo_pages import Claim, compared, digits, learn, seeds, spread
 
 ITERATIONS = 3000
 CLAIM = "an encoder that D judges together with the generator comes to invert it, without a loss that says so"
-LATENT, HIDDEN, BATCH, QUARTERS = 32, (256, 256), 64, 4
+LATENT, HIDDEN, BATCH, QUARTERS, IMAGES = 32, (256, 256), 64, 4, 2000  # the last: of the test
 RATES = {"discriminator": 1e-3, "generator": 1e-3}
 
 
@@ -86,7 +86,7 @@ def look(e: Heads, g: MLPGenerator, training: data.Dataset, test: data.Dataset) 
 
 
 def measure(args: argparse.Namespace, out: Path) -> list[Claim]:
-    training, test = data.load("digits"), data.load("digits", "test")
+    training, test = data.load("digits"), data.load("digits", "test").take(IMAGES)
     mine, after, fresh = [], [], []
     for seed in seeds(args):
         model, inversion = bigan(seed, args, out), aegan(seed, args, out)
