@@ -25,7 +25,7 @@ from minigen.models.zoo.heads import ConvTrunk, Heads
 from minigen.models.zoo.ian import IAN
 from zoo_pages import Claim, compared, digits, learn, seeds, spread
 
-ITERATIONS = 1400
+ITERATIONS = 1200
 CLAIM = "an autoencoder that compares features draws sharper digits than one that compares pixels"
 LATENT, FEATURES, CLASSES, VAE_FRECHET = 32, 8, 10, 96  # the last is that of the project's VAE
 VARIANTS = {"CVAE-GAN": {"features": 0.1, "matching": 1.0}, "conditional VAE": {"features": 0.0, "matching": 0.0}}
