@@ -7,6 +7,7 @@ the folder `out` and returns its claims.
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain, count, islice
 from pathlib import Path
@@ -92,6 +93,12 @@ def learn(
         weights = {name: x.copy() for name, x in model.state_dict().items()}
     model.load_state_dict(weights)
     return model
+
+
+def after_half(folder: Path, metric: str) -> float:
+    """What `evaluate` found after half of the parts of a training, from its log."""
+    log = (folder / "log.jsonl").read_text().splitlines()
+    return float(json.loads(log[(len(log) - 1) // 2])["test"][metric])
 
 
 class Rounds:

@@ -7,7 +7,6 @@ features are E's last hidden layer; their nearest neighbours are also found with
 from __future__ import annotations
 
 import argparse
-import json
 import math
 from pathlib import Path
 from typing import NamedTuple
@@ -21,7 +20,7 @@ from minigen.models import GAN, MLPGenerator
 from minigen.models.zoo.bigan import BiGAN, PairDiscriminator
 from minigen.models.zoo.encoder import Inversion
 from minigen.models.zoo.heads import Heads, MLPTrunk
-from zoo_pages import Claim, compared, digits, learn, seeds, spread
+from zoo_pages import Claim, after_half, compared, digits, learn, seeds, spread
 
 ITERATIONS = 3000
 CLAIM = "an encoder that D judges together with the generator comes to invert it, without a loss that says so"
@@ -97,8 +96,7 @@ def measure(args: argparse.Namespace, out: Path) -> list[Claim]:
     plot.save_grid(np.concatenate(pictures), out / "codes.png", columns=20, rows=["test image", "BiGAN", "AEGAN"])
     knn, own, ratio, _ = zip(*mine, strict=True)
     knn_after, own_after, ratio_after, _ = zip(*after, strict=True)
-    logs = [(out / f"bigan-{seed}" / "log.jsonl").read_text().splitlines() for seed in seeds(args)]
-    half = [json.loads(log[len(log) // 2 - 1])["test"]["ratio"] for log in logs]
+    half = [after_half(out / f"bigan-{seed}", "ratio") for seed in seeds(args)]
     pixels = evaluate.knn_accuracy(training.images / 255, training.labels, test.images / 255, test.labels)
     text = "|x - G(E(x))| beside that of another x, ratio; AEGAN's"
     return [

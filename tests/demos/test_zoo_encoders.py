@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,7 +15,14 @@ from minigen import data, nn
 from minigen.autograd import Tensor
 from minigen.evaluate import knn_accuracy
 from minigen.models.zoo.ali import ALI
-from zoo_pages import ali, anogan, bigan, icgan
+from zoo_pages import after_half, ali, anogan, bigan, icgan
+
+
+@pytest.mark.parametrize(("parts", "half"), [(4, 2), (3, 2), (1, 1)])
+def test_a_metric_after_half_of_a_training(parts: int, half: int, tmp_path: Path) -> None:
+    lines = [json.dumps({"epoch": i, "test": {"ratio": i}}) for i in range(1, parts + 1)]
+    (tmp_path / "log.jsonl").write_text("\n".join(lines) + "\n")
+    assert after_half(tmp_path, "ratio") == half
 
 
 def test_the_colour_of_a_coloured_digit() -> None:
