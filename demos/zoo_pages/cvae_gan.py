@@ -27,7 +27,7 @@ from zoo_pages import Claim, compared, digits, learn, seeds, spread
 
 ITERATIONS = 1200
 CLAIM = "an autoencoder that compares features draws sharper digits than one that compares pixels"
-LATENT, FEATURES, CLASSES, VAE_FRECHET = 32, 8, 10, 96  # the last is that of the project's VAE
+LATENT, FEATURES, CLASSES, VAE_FRECHET = 32, 8, 10, 96  # the last: of the VAE of `vae.py`
 VARIANTS = {"CVAE-GAN": {"features": 0.1, "matching": 1.0}, "conditional VAE": {"features": 0.0, "matching": 0.0}}
 
 
@@ -48,7 +48,7 @@ def train(variant: str, seed: int, args: argparse.Namespace, out: Path) -> GAN:
 class Found(NamedTuple):
     frechet: float
     right: float  # share of the samples that are read as the digit that was asked for
-    samples: np.ndarray  # ten of each class
+    samples: np.ndarray  # the first 20
 
 
 def look(model: GAN, judge: digits.Judge) -> Found:
