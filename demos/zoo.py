@@ -33,6 +33,11 @@ PAGES = {  # the minutes on one core of a CPU, with three seeds
     "lapgan": 6,
     "ccgan": 4,
     "id_cgan": 3,
+    "bigan": 6,
+    "ali": 4,
+    "anogan": 6,
+    "icgan": 6,
+    "cvae_gan": 6,
     "b_gan": 2,
     "ebgan": 5,
     "began": 4,
@@ -40,6 +45,7 @@ PAGES = {  # the minutes on one core of a CPU, with three seeds
     "sghmc_gan": 5,
     "gogan": 4,
     "c_rnn_gan": 6,
+    "gogan": 3,
 }
 
 

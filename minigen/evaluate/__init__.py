@@ -2,6 +2,7 @@
 
 from minigen.distributions import bits_per_dim
 from minigen.evaluate import latent
+from minigen.evaluate.classification import auroc, knn_accuracy
 from minigen.evaluate.clustering import clustering_accuracy
 from minigen.evaluate.divergences import (
     integration_grid,
@@ -29,6 +30,7 @@ from minigen.nn.module import evaluating
 __all__ = [
     "Classifier",
     "TrainedClassifier",
+    "auroc",
     "best_sigma",
     "bits_per_dim",
     "class_shares",
@@ -41,6 +43,7 @@ __all__ = [
     "integration_grid",
     "jensen_shannon_divergence",
     "kl_divergence",
+    "knn_accuracy",
     "latent",
     "mean_over",
     "modes_covered",
