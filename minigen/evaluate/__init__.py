@@ -22,7 +22,7 @@ from minigen.evaluate.judge import (
     trained_classifier,
 )
 from minigen.evaluate.likelihood import mean_over
-from minigen.evaluate.samples import best_sigma, modes_covered, nearest, parzen_log_prob
+from minigen.evaluate.samples import best_sigma, intersection_over_union, modes_covered, nearest, parzen_log_prob
 from minigen.nn.module import evaluating
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "features_and_probabilities",
     "frechet_distance",
     "integration_grid",
+    "intersection_over_union",
     "jensen_shannon_divergence",
     "kl_divergence",
     "latent",
