@@ -7,14 +7,16 @@ the folder `out` and returns its claims.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain, count, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from minigen import data, evaluate, optim, train
+from minigen import data, optim, train
 from minigen.backend import to_numpy
+from minigen.evaluate import modes_covered
 
 
 class Claim(NamedTuple):
@@ -37,28 +39,75 @@ def seeds(args: argparse.Namespace) -> range:
     return range(args.seed, args.seed + args.seeds)
 
 
+def learn(
+    model: Any,
+    batches: Any,
+    args: argparse.Namespace,
+    out: Path,
+    *,
+    lr: float | Mapping[str, float],
+    betas: tuple[float, float] = (0.5, 0.999),
+    average: str | None = "generator",
+    epochs: int = 1,
+    evaluate: Callable[[], dict[str, float]] | None = None,
+) -> Any:
+    """Play a game for --iterations rounds, or continue it in `out` with --resume; returns the model.
+
+    batches    a `data.Loader`, or what else gives batches (images, labels), as often as is needed
+    lr         Adam's rate, or the rate of each player by its name; it falls to 0 in the second half
+    average    the network whose weights the model has at the end as their running average
+    epochs     parts of the training, after each of which `evaluate` gives metrics for the log
+    """
+    epochs = min(epochs, args.iterations)
+    players = model.players()
+    rates = lr if isinstance(lr, Mapping) else dict.fromkeys(players, lr)
+    game = train.Game(
+        model,
+        {name: optim.Adam(players[name].module.parameters(), rate, betas=betas) for name, rate in rates.items()},
+        average=optim.WeightEMA(getattr(model, average), 0.995) if average else None,
+        schedule=optim.linear_decay(args.iterations),
+    )
+
+    def after_epoch() -> dict[str, float]:
+        with game.averaged():
+            return evaluate() if evaluate else {}
+
+    train.train(
+        game,
+        Rounds(batches, args.iterations // epochs),
+        epochs=epochs,
+        out=out,
+        evaluate=after_epoch,
+        resume=args.resume and (out / "checkpoint.safetensors").exists(),
+        settings={"iterations": args.iterations},
+    )
+    with game.averaged():
+        weights = {name: x.copy() for name, x in model.state_dict().items()}
+    model.load_state_dict(weights)
+    return model
+
+
+class Rounds:
+    """The batches of a loader, one pass over the data after the other, cut into epochs of equal length."""
+
+    def __init__(self, loader: Any, length: int) -> None:
+        self.loader, self.length = loader, length
+
+    def __len__(self) -> int:
+        return self.length
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[tuple[Any, Any]]:
+        first, place = divmod(epoch * self.length + start, len(self.loader))
+        passes = (self.loader.epoch(first + i, 0 if i else place) for i in count())
+        return islice(chain.from_iterable(passes), self.length - start)
+
+
 def play(
     gan: Any, density: Any, args: argparse.Namespace, out: Path, *, batch_size: int, lr: tuple[float, float], seed: int
 ) -> Any:
-    """Train a GAN on draws of a density, for --iterations rounds; returns it with the average of its weights.
-
-    `lr` are the rates of discriminator and generator, which fall to 0.
-    """
+    """Train a GAN on draws of a density; `lr` are the rates of discriminator and generator."""
     draws = data.toy.Draws(density, batch_size * gan.k, args.iterations, seed)
-    adam = lambda network, rate: optim.Adam(network.parameters(), rate, betas=(0.5, 0.999))
-    game = train.Game(
-        gan,
-        {"discriminator": adam(gan.discriminator, lr[0]), "generator": adam(gan.generator, lr[1])},
-        average=optim.WeightEMA(gan.generator, 0.995),
-        schedule=optim.linear_decay(args.iterations),
-    )
-    settings = {"iterations": args.iterations, "seed": seed}
-    resume = args.resume and (out / "checkpoint.safetensors").exists()
-    train.train(game, draws, epochs=1, out=out, resume=resume, settings=settings)
-    with game.averaged():
-        weights = {name: x.copy() for name, x in gan.state_dict().items()}
-    gan.load_state_dict(weights)
-    return gan
+    return learn(gan, draws, args, out, lr={"discriminator": lr[0], "generator": lr[1]})
 
 
 class Samples(NamedTuple):
@@ -74,4 +123,4 @@ class Samples(NamedTuple):
 def covered(name: str, seed: int, model: Any, mixture: data.toy.GaussianMixture, at_least: int = 50) -> Samples:
     """4,000 samples of a model of points in the plane, and the modes that at least so many of them are near."""
     samples = to_numpy(model.sample(4000).data)
-    return Samples(name, seed, samples, *evaluate.modes_covered(samples, mixture, at_least))
+    return Samples(name, seed, samples, *modes_covered(samples, mixture, at_least))

@@ -2,6 +2,7 @@
 
 from minigen.distributions import bits_per_dim
 from minigen.evaluate import latent
+from minigen.evaluate.clustering import clustering_accuracy
 from minigen.evaluate.divergences import (
     integration_grid,
     jensen_shannon_divergence,
@@ -31,6 +32,7 @@ __all__ = [
     "best_sigma",
     "bits_per_dim",
     "class_shares",
+    "clustering_accuracy",
     "confident_share",
     "evaluating",
     "features_and_probabilities",

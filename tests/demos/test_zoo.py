@@ -6,7 +6,9 @@ import argparse
 import json
 import math
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,14 +16,14 @@ from PIL import Image
 
 import minigen
 import zoo
-from minigen import train
+from minigen import data, train
 from minigen.data import toy
-from minigen.models import MLPDiscriminator
+from minigen.models import GAN, MLPDiscriminator, MLPGenerator
 from minigen.models.zoo.adagan import AdaGAN, water_filling
 from minigen.models.zoo.bs_gan import BitGenerator
 from minigen.models.zoo.catalogue import CATALOGUE
 from minigen.models.zoo.f_gan import f_divergence
-from zoo_pages import adagan, bs_gan, f_gan, spread
+from zoo_pages import Rounds, adagan, bs_gan, f_gan, learn, spread
 
 DEMOS = Path(__file__).parents[2] / "demos"
 pytestmark = pytest.mark.filterwarnings("ignore::minigen.train.diagnostics.GANWarning")  # they are trained for a moment
@@ -81,6 +83,43 @@ def test_spread() -> None:
 
 def given(iterations: int) -> argparse.Namespace:
     return argparse.Namespace(iterations=iterations, resume=False)
+
+
+# -- the training that the pages share ---------------------------------------------------------------------------------
+
+
+def test_rounds_go_through_the_data_again_and_again() -> None:
+    dataset = data.Dataset.from_arrays(np.arange(10, dtype=np.uint8).reshape(10, 1, 1, 1))
+    loader = data.Loader(dataset, 4, pixels="levels", drop_last=True, seed=3)  # two batches in a pass
+    rounds, flat = Rounds(loader, 3), lambda batches: [x.ravel().tolist() for x, _ in batches]
+    every = flat(chain.from_iterable(loader.epoch(e) for e in range(3)))
+    assert len(rounds) == 3 and flat(chain(rounds.epoch(0), rounds.epoch(1))) == every
+    assert flat(rounds.epoch(1, start=2)) == every[5:] and flat(rounds.epoch(1, start=3)) == []
+
+
+def test_a_game_is_learned_with_each_players_rate_averaged_and_evaluated(tmp_path: Path) -> None:
+    """Without a rate a player stays; the evaluation sees the averaged weights, which the model has at the end."""
+
+    def train(epochs: int = 2, **options: Any) -> tuple[GAN, list[dict]]:
+        minigen.manual_seed(0)
+        gan = GAN(MLPGenerator((2,), 2, 4), MLPDiscriminator((2,), 4, pieces=2))
+        start.append(gan.generator.net[0].weight.numpy().copy())
+        metric = lambda: {"weight": float(gan.generator.net[0].weight.numpy()[0, 0])}
+        out = tmp_path / f"run-{len(start)}"
+        batches = toy.Draws(toy.ring(), 8, 3)
+        learn(gan, batches, given(10), out, epochs=epochs, evaluate=metric, **options)
+        return gan, [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+
+    start: list[np.ndarray] = []
+    gan, log = train(lr={"discriminator": 0.01, "generator": 0.02})
+    averaged = gan.generator.net[0].weight.numpy()
+    assert [record["epoch"] for record in log] == [1, 2] and log[-1]["test"]["weight"] == averaged[0, 0]
+    last, _ = train(lr={"discriminator": 0.01, "generator": 0.02}, average=None)
+    np.testing.assert_array_equal(*start)
+    assert 0 < abs(averaged - start[0]).max() < abs(last.generator.net[0].weight.numpy() - start[0]).max()
+    gan, log = train(lr={"discriminator": 0.01, "generator": 1e-30}, epochs=99)
+    np.testing.assert_allclose(gan.generator.net[0].weight.numpy(), start[0], rtol=1e-6)
+    assert len(log) == 10
 
 
 # -- f-GAN -------------------------------------------------------------------------------------------------------------
