@@ -1,17 +1,17 @@
 r"""CoGAN: coupled GANs (Liu and Tuzel 2016, arXiv 1606.07536).
 
-Idea: two GANs learn two domains from images without pairs. They share the layers that decide what is drawn, and draw
-corresponding images from the same z.
+Idea: two GANs learn two domains without pairs. They share the layers that decide what is drawn, and so they draw images
+that correspond from the same z.
 
     min over G_1, G_2, max over D_1, D_2   V(D_1, G_1) + V(D_2, G_2)
 
-    G_i(z) = g_i(g(z))     g, the early layers, is shared: what is drawn; g_i, the last one, how it looks
-    D_i(x) = d(d_i(x))     d, the late layers, is shared; d_i, the first one, is its own
+    G_i(z) = g_i(g(z))    the early layers g are shared, the last one g_i is each one's own
+    D_i(x) = d(d_i(x))    the first layer d_i is each one's own, the late layers d are shared
 
-Each V is the value of a plain GAN on one domain, so nothing sees a pair. The shared layers alone favour joint
-distributions whose two images correspond, over the product of the marginals, which solves the two games just as well.
+Each V is the value of a plain GAN on one domain, so that no network sees a pair. Any joint distribution with the right
+marginals solves both games; the shared layers favour those whose two images are made of the same features.
 
-What differs from a plain GAN: there are two, with the same z, and layers are tied.
+What differs from a plain GAN: there are two, which get the same z, and their layers are tied.
 """
 
 from __future__ import annotations
@@ -25,22 +25,58 @@ from minigen.models.gan import GAN
 
 
 class CoGAN(nn.Module):
-    """Two GANs of the same architecture, whose four networks are each a `Sequential` called `net`.
+    """Two GANs of the same networks, each a `Sequential` called `net`, such as `MLPGenerator` or those of `DCGAN`.
 
-    tied    whether the generators share all layers but the last with weights, and the discriminators all but the first
+    tied    whether the two generators share all layers but the last, and the two discriminators all but the first
 
-    The data are pairs (N, 2, ...) in which [:, 0] and [:, 1] have nothing to do with each other; see `data.domains`.
+    The data are (N, 2, ...): [:, 0] of the first domain and [:, 1] of the second; see `data.domains.Unpaired`.
     """
 
     def __init__(self, first: GAN, second: GAN, *, tied: bool = True) -> None:
         self.first, self.second = first, second
         if tied:
-            share(first.generator.net, second.generator.net, keep=_weighted(second.generator.net)[-1])  # type: ignore
-            share(first.discriminator.net, second.discriminator.net, keep=_weighted(second.discriminator.net)[0])  # type: ignore
+            tie(first.generator, second.generator, slice(None, -1))
+            tie(first.discriminator, second.discriminator, slice(1, None))
+
+    @property
+    def generator(self) -> nn.ModuleList:
+        return nn.ModuleList([self.first.generator, self.second.generator])
+
+    @property
+    def discriminator(self) -> nn.ModuleList:
+        return nn.ModuleList([self.first.discriminator, self.second.discriminator])
 
     def players(self) -> dict[str, Player]:
-        first, second = self.first, self.second
         return {
-            "discriminator": Player(nn.ModuleList([first.discriminator, second.discriminator]), self.discriminator_loss),
-            "generator": Player(nn.ModuleList([first.generator, second.generator]), self.generator_loss),
+            "discriminator": Player(self.discriminator, self.discriminator_loss),
+            "generator": Player(self.generator, self.generator_loss),
         }
+
+    def noise(self, n: int) -> Tensor:
+        """z (n, latent_dim), the same for both generators."""
+        return self.first.noise(n)
+
+    def discriminator_loss(self, batch: Batch) -> tuple[Tensor, dict[str, Any]]:
+        (one, metrics), (two, others) = (gan.discriminator_loss(part) for gan, part in self._parts(batch))
+        return one + two, {name: (metrics[name] + others[name]) / 2 for name in metrics}
+
+    def generator_loss(self, batch: Batch) -> tuple[Tensor, dict[str, Any]]:
+        (one, metrics), (two, others) = (gan.generator_loss(part) for gan, part in self._parts(batch))
+        return one + two, {name: (metrics[name] + others[name]) / 2 for name in metrics}
+
+    def _parts(self, batch: Batch) -> list[tuple[GAN, Batch]]:
+        """Each GAN with the data of its domain; the noise is the same."""
+        return [(gan, batch._replace(data=batch.data[:, i])) for i, gan in enumerate((self.first, self.second))]
+
+    @no_grad()
+    def sample(self, n: int) -> Tensor:
+        """`n` pairs (n, 2, ...), each from one z."""
+        z = self.noise(n)
+        return ops.stack([self.first.sample(z=z), self.second.sample(z=z)], axis=1)
+
+
+def tie(first: Any, second: Any, layers: slice) -> None:
+    """Put these of the layers with weights of `first.net` in the place of those of `second.net`."""
+    weighted = [i for i, layer in enumerate(second.net) if list(layer.parameters())]
+    for i in weighted[layers]:
+        setattr(second.net, str(i), first.net[i])
