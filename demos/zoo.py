@@ -25,6 +25,10 @@ PAGES = {  # the minutes on one core of a CPU, with three seeds
     "adagan": 5,
     "improved_gan": 1,
     "bs_gan": 1,
+    "aff_gan": 3,
+    "lapgan": 6,
+    "ccgan": 4,
+    "id_cgan": 3,
 }
 
 

@@ -23,7 +23,14 @@ from minigen.evaluate.judge import (
     trained_classifier,
 )
 from minigen.evaluate.likelihood import mean_over
-from minigen.evaluate.samples import best_sigma, intersection_over_union, modes_covered, nearest, parzen_log_prob
+from minigen.evaluate.samples import (
+    best_sigma,
+    coverage,
+    intersection_over_union,
+    modes_covered,
+    nearest,
+    parzen_log_prob,
+)
 from minigen.nn.module import evaluating
 
 __all__ = [
@@ -34,6 +41,7 @@ __all__ = [
     "class_shares",
     "clustering_accuracy",
     "confident_share",
+    "coverage",
     "evaluating",
     "features_and_probabilities",
     "frechet_distance",

@@ -1,4 +1,4 @@
-"""Samples compared with data directly, in the space of the data: nearest neighbours, Parzen windows, modes, overlap.
+"""Samples compared with data directly, in the space of the data: nearest neighbours, Parzen windows, coverage, overlap.
 
 No metric is enough by itself: a model that copies the training set passes all but `nearest`. `judge` compares samples
 with images in the feature space of a classifier. Arguments are arrays of NumPy or CuPy, or tensors.
@@ -81,6 +81,21 @@ def best_sigma(validation: Any, samples: Any, sigmas: Sequence[float] = ()) -> f
     """
     candidates = [float(s) for s in (sigmas if len(sigmas) else np.geomspace(0.05, 1, 20))]
     return max(candidates, key=lambda sigma: float(parzen_log_prob(validation, samples, sigma).mean()))
+
+
+def coverage(data: Any, samples: Any, sigma: float, share: float = 0.95) -> float:
+    """The share of the data (M, ...) that a model reaches, from its samples (N, ...): P_data(p_model(x) > c).
+
+    The threshold c is the density that `share` of the model's own samples exceed. A model whose density is that of the
+    data has a coverage of `share`. p_model is the Parzen window of one half of the samples with width sigma, and the
+    other half gives c (Tolstikhin et al. 2017, arXiv 1701.02386, section 4). `ValueError` unless 0 < share < 1 and
+    N >= 2.
+    """
+    if not 0 < share < 1 or len(samples) < 2:
+        raise ValueError(f"coverage: expects 0 < share < 1 and two samples or more, got {share} and {len(samples)}")
+    half = len(samples) // 2
+    of_data, of_model = (to_numpy(parzen_log_prob(x, samples[:half], sigma)) for x in (data, samples[half:]))
+    return float((of_data > np.quantile(of_model, 1 - share)).mean())
 
 
 # -- modes -------------------------------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ import minigen
 import zoo
 from minigen import data, train
 from minigen.data import toy
+from minigen.evaluate import Classifier
 from minigen.models import GAN, MLPDiscriminator, MLPGenerator
 from minigen.models.zoo.adagan import AdaGAN, water_filling
 from minigen.models.zoo.bs_gan import BitGenerator
@@ -35,6 +36,7 @@ def test_a_page_prints_its_claims_draws_and_goes_on(
     name: str, tmp_path: Path, run_demo: Callable, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With --resume nothing is trained again, and all numbers are the same."""
+    minigen.save(Classifier(), tmp_path / "classifier" / "digits.safetensors")  # the judge, which need not be right
     flags = (name, "--seeds", 1, "--iterations", 3, "--out", tmp_path)
     run_demo("zoo", *flags)
     text = capsys.readouterr().out
@@ -73,7 +75,7 @@ def test_the_list(tmp_path: Path, run_demo: Callable, capsys: pytest.CaptureFixt
 def test_a_page_that_is_not_there(run_demo: Callable, capsys: pytest.CaptureFixture) -> None:
     with pytest.raises(SystemExit, match=r"^2$"):
         run_demo("zoo", "wgan")
-    assert "argument NAME: expects one of f_gan, adagan, improved_gan, bs_gan, got wgan" in capsys.readouterr().err
+    assert f"argument NAME: expects one of {', '.join(zoo.PAGES)}, got wgan" in capsys.readouterr().err
 
 
 def test_spread() -> None:

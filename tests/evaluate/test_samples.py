@@ -15,7 +15,14 @@ from minigen.backend import Device, device_of, to_numpy
 from minigen.data import toy
 from minigen.data.toy import GaussianMixture
 from minigen.evaluate import samples as module
-from minigen.evaluate.samples import best_sigma, intersection_over_union, modes_covered, nearest, parzen_log_prob
+from minigen.evaluate.samples import (
+    best_sigma,
+    coverage,
+    intersection_over_union,
+    modes_covered,
+    nearest,
+    parzen_log_prob,
+)
 
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -132,6 +139,33 @@ def test_parzen_errors() -> None:
         parzen_log_prob(random(2, 3), random(2, 3), 0)
     with pytest.raises(ValueError, match=r"parzen_log_prob: .*\(2, 3\), \(2, 4\)"):
         parzen_log_prob(random(2, 3), random(2, 4), 1)
+
+
+# -- coverage ----------------------------------------------------------------------------------------------------------
+
+
+def test_coverage_of_models_that_are_known(device: Device) -> None:
+    """The same density covers `share`; one of two equal modes covers half of that; a mode more costs nothing."""
+    both, on = toy.bimodal(), lambda density, n: Tensor(device.asarray(density.sample(n)))
+    data = on(both, 2000)
+    one, three = GaussianMixture([[2.0]], 0.5), GaussianMixture([[-2.0], [2.0], [9.0]], 0.5)
+    for share in (0.95, 0.8):
+        assert coverage(data, on(both, 4000), 0.1, share) == pytest.approx(share, abs=0.03)
+        assert coverage(data, on(one, 4000), 0.1, share) == pytest.approx(share / 2, abs=0.03)
+        assert coverage(data, on(three, 4000), 0.1, share) == pytest.approx(share, abs=0.04)
+
+
+def test_coverage_by_the_definition() -> None:
+    x, s = random(40, 2, seed=1), 0.5 * random(60, 2, seed=2)
+    density = lambda at: np.array([np.exp(-((s[:30] - p) ** 2).sum(axis=1) / 0.18).sum() for p in at])
+    c = np.quantile(density(s[30:]), 0.1)
+    assert 0.2 < coverage(x, s, 0.3, 0.9) == np.mean(density(x) > c) < 0.9
+
+
+def test_coverage_errors() -> None:
+    for samples, share in ((random(4, 2), 1.0), (random(4, 2), 0.0), (random(1, 2), 0.9)):
+        with pytest.raises(ValueError, match="coverage: expects 0 < share < 1 and two samples or more"):
+            coverage(random(4, 2), samples, 0.1, share)
 
 
 # -- modes -------------------------------------------------------------------------------------------------------------

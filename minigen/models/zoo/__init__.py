@@ -4,18 +4,30 @@ Each page has the idea of its paper, the equation, and what differs from a plain
 """
 
 from minigen.models.zoo.adagan import AdaGAN, water_filling
+from minigen.models.zoo.aff_gan import AffGAN
+from minigen.models.zoo.autoencoder import AutoencoderDiscriminator
 from minigen.models.zoo.bs_gan import BitGenerator, BoundarySeekingGAN
 from minigen.models.zoo.catalogue import CATALOGUE
+from minigen.models.zoo.ccgan import CCGAN
 from minigen.models.zoo.f_gan import DIVERGENCES, FGAN, f_divergence
+from minigen.models.zoo.id_cgan import IDCGAN
 from minigen.models.zoo.improved_gan import MinibatchDiscrimination, MinibatchDiscriminator
+from minigen.models.zoo.lapgan import LAPGAN, DetailGenerator, Level
 
 __all__ = [
     "CATALOGUE",
+    "CCGAN",
     "DIVERGENCES",
     "FGAN",
+    "IDCGAN",
+    "LAPGAN",
     "AdaGAN",
+    "AffGAN",
+    "AutoencoderDiscriminator",
     "BitGenerator",
     "BoundarySeekingGAN",
+    "DetailGenerator",
+    "Level",
     "MinibatchDiscrimination",
     "MinibatchDiscriminator",
     "f_divergence",

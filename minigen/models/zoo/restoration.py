@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 from minigen import nn, ops
-from minigen.autograd import Tensor, raw
-from minigen.backend import array_module, device_of
+from minigen.autograd import Tensor
+from minigen.backend import array_module
 from minigen.nn import init
 from minigen.random import uniform
 
@@ -30,43 +31,41 @@ def up(x: Any, factor: int = 2) -> Any:
     return ops.repeat(ops.repeat(x, factor, 2), factor, 3)
 
 
-def holes(x: Any, size: int) -> Tensor:
-    """Masks (N, 1, H, W) for images x (N, C, H, W): 0 in a square of side `size`, at a random place, and 1 around it.
+def holes(n: int, height: int, width: int, size: int, *, dtype: Any = None, device: Any = None) -> Tensor:
+    """`n` masks (n, 1, height, width): 0 in a square of side `size` at a random place, and 1 around it.
 
-    `ValueError` if the square is larger than the images.
+    `ValueError` if the square is larger than the image.
     """
-    x = raw(x)
-    n, _, height, width = x.shape
     if not 1 <= size <= min(height, width):
         raise ValueError(f"holes: expects a size from 1 to {min(height, width)}, got {size}")
-    xp, device = array_module(x), device_of(x)
-    corner = lambda side: uniform((n, 1, 1, 1), 0.0, side - size + 1.0, dtype=x.dtype, device=device) // 1
-    top, left = corner(height), corner(width)
+    place = lambda side: uniform((n, 1, 1, 1), 0.0, side - size + 1.0, dtype=dtype, device=device) // 1
+    top, left = place(height), place(width)
+    xp = array_module(top)
     row, column = xp.arange(height).reshape(-1, 1), xp.arange(width)
     inside = (row >= top) & (row < top + size) & (column >= left) & (column < left + size)
-    return Tensor((~inside).astype(x.dtype))
+    return Tensor((~inside).astype(top.dtype))
 
 
 class Hourglass(nn.Module):
-    """Images (N, inputs, H, W) -> (N, outputs, 2^(ups - downs) H, 2^(ups - downs) W), by convolutions.
+    """Images (N, inputs, H, W) -> (N, outputs, 2^(ups - downs) H, 2^(ups - downs) W), by convolutions as in DCGAN.
 
-    `downs` convolutions halve the side, then `ups` transposed ones double it. There are `features` channels at the
-    output's side, and twice as many at half of it. H and W are multiples of 2^downs, and downs <= ups. The output has no
-    activation.
+    `downs` convolutions halve the side, one keeps it, and `ups` transposed ones double it; downs <= ups, ups >= 1. At
+    half of the output's side there are `features` channels, at a quarter twice as many, and so on. H and W are
+    multiples of 2^downs. The output has no activation.
     """
 
     def __init__(self, inputs: int, outputs: int, features: int = 16, downs: int = 2, ups: int = 2) -> None:
-        width = features * 2 ** (ups - downs)
-        layers: list[nn.Module] = [nn.Conv2d(inputs, width, 3, padding=1), nn.LeakyReLU(0.2)]
-        for _ in range(downs):
-            layers += [nn.Conv2d(width, 2 * width, 4, stride=2, padding=1, bias=False), nn.BatchNorm2d(2 * width)]
-            layers.append(nn.LeakyReLU(0.2))
-            width *= 2
-        for _ in range(ups):
-            layers += [nn.ConvTranspose2d(width, width // 2, 4, stride=2, padding=1, bias=False)]
-            layers += [nn.BatchNorm2d(width // 2), nn.ReLU()]
-            width //= 2
-        self.net = nn.Sequential(*layers, nn.Conv2d(width, outputs, 3, padding=1)).apply(init.dcgan)
+        widths = [features * 2**i for i in range(ups)]  # such as 16 at 14 x 14, 32 at 7 x 7
+        layers: list[nn.Module] = []
+        for width in widths[ups - downs :]:
+            layers += [nn.Conv2d(inputs, width, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
+            inputs = width
+        layers += [nn.Conv2d(inputs, widths[-1], 3, padding=1, bias=False), nn.BatchNorm2d(widths[-1]), nn.ReLU()]
+        for wide, narrow in pairwise(widths[::-1]):
+            layers += [nn.ConvTranspose2d(wide, narrow, 4, stride=2, padding=1, bias=False)]
+            layers += [nn.BatchNorm2d(narrow), nn.ReLU()]
+        last = nn.ConvTranspose2d(features, outputs, 4, stride=2, padding=1)
+        self.net = nn.Sequential(*layers, last).apply(init.dcgan)
 
     def forward(self, x: Any) -> Any:
         return self.net(x)
