@@ -114,7 +114,10 @@ class DiscoGAN(CycleGAN):
 
     objective = OBJECTIVES["non-saturating"]
     steps = 1, 2
-    early = 10_000
+
+    def __init__(self, image_shape: Shape, features: int = 16, *, early: int = 10_000) -> None:
+        super().__init__(image_shape, features)
+        self.early = early
 
     def weights(self, round: int) -> tuple[float, float]:
         r = 0.01 if round < self.early else 0.5
