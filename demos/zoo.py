@@ -29,6 +29,10 @@ PAGES = {  # the minutes on one core of a CPU, with three seeds
     "lapgan": 6,
     "ccgan": 4,
     "id_cgan": 3,
+    "cogan": 5,
+    "cycle_gan": 5,
+    "dtn": 3,
+    "gene_gan": 3,
 }
 
 

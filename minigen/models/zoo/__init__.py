@@ -9,8 +9,13 @@ from minigen.models.zoo.autoencoder import AutoencoderDiscriminator
 from minigen.models.zoo.bs_gan import BitGenerator, BoundarySeekingGAN
 from minigen.models.zoo.catalogue import CATALOGUE
 from minigen.models.zoo.ccgan import CCGAN
+from minigen.models.zoo.cogan import CoGAN
+from minigen.models.zoo.cycle_gan import CycleGAN, DiscoGAN, DualGAN
+from minigen.models.zoo.dtn import DTN
 from minigen.models.zoo.f_gan import DIVERGENCES, FGAN, f_divergence
+from minigen.models.zoo.gene_gan import GeneGAN
 from minigen.models.zoo.id_cgan import IDCGAN
+from minigen.models.zoo.image_buffer import ImageBuffer
 from minigen.models.zoo.improved_gan import MinibatchDiscrimination, MinibatchDiscriminator
 from minigen.models.zoo.lapgan import LAPGAN, DetailGenerator, Level
 
@@ -18,6 +23,7 @@ __all__ = [
     "CATALOGUE",
     "CCGAN",
     "DIVERGENCES",
+    "DTN",
     "FGAN",
     "IDCGAN",
     "LAPGAN",
@@ -26,7 +32,13 @@ __all__ = [
     "AutoencoderDiscriminator",
     "BitGenerator",
     "BoundarySeekingGAN",
+    "CoGAN",
+    "CycleGAN",
     "DetailGenerator",
+    "DiscoGAN",
+    "DualGAN",
+    "GeneGAN",
+    "ImageBuffer",
     "Level",
     "MinibatchDiscrimination",
     "MinibatchDiscriminator",

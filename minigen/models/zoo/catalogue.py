@@ -20,7 +20,6 @@ class Entry(NamedTuple):
 
 _HEADS = "a discriminator with a trunk and heads"
 _ENCODER = "an encoder as a player"
-_TRANSLATION = "two domains from disjoint halves, two GANs in one game"
 
 CATALOGUE = tuple(
     Entry(*row)
@@ -46,22 +45,22 @@ CATALOGUE = tuple(
         ("CaloGAN", "1705.02355", "not yet", "locally connected layers, data of showers"),
         ("CCGAN", "1611.06430", "works", "zoo.py ccgan"),
         ("CatGAN", "1511.06390", "not yet", "a discriminator with K outputs"),
-        ("CoGAN", "1606.07536", "not yet", "two domains, networks that share layers"),
+        ("CoGAN", "1606.07536", "works", "zoo.py cogan"),
         ("Context-RNN-GAN", "1609.09444", "not yet", "data of diagrams"),
         ("C-RNN-GAN", "1611.09904", "not yet", "an LSTM generator, a bidirectional LSTM discriminator"),
         ("CS-GAN", "1703.04887", "not yet", "attention, policy gradients, parallel text"),
         ("CVAE-GAN", "1703.10155", "not yet", f"{_ENCODER}, features of a classifier"),
-        ("CycleGAN", "1703.10593", "not yet", _TRANSLATION),
-        ("DTN", "1611.02200", "not yet", "two domains, a fixed classifier inside the generator"),
+        ("CycleGAN", "1703.10593", "works", "zoo.py cycle_gan"),
+        ("DTN", "1611.02200", "works", "zoo.py dtn"),
         ("DCGAN", "1511.06434", "works", "dcgan.py"),
-        ("DiscoGAN", "1703.05192", "not yet", "CycleGAN with other losses"),
+        ("DiscoGAN", "1703.05192", "option", "zoo.py cycle_gan (CycleGAN with other losses)"),
         ("DR-GAN", "1705.11136", "not yet", f"{_ENCODER}; {_HEADS}"),
-        ("DualGAN", "1704.02510", "not yet", "CycleGAN with Wasserstein critics"),
+        ("DualGAN", "1704.02510", "option", "zoo.py cycle_gan (CycleGAN with Wasserstein critics)"),
         ("EBGAN", "1609.03126", "not yet", "a discriminator that is an autoencoder"),
         ("f-GAN", "1606.00709", "works", "zoo.py f_gan"),
         ("FF-GAN", "1704.06244", "not yet", "a 3-D model of faces"),
         ("GAWWN", "1610.02454", "not yet", "bilinear sampling, text, key points"),
-        ("GeneGAN", "1705.04932", "not yet", "an encoder with split codes, pasted bars"),
+        ("GeneGAN", "1705.04932", "works", "zoo.py gene_gan"),
         ("Geometric GAN", "1705.02894", "option", "dcgan.py --objective hinge"),
         ("GoGAN", "1704.04865", "not yet", "a margin for WGAN, stages that outrank earlier ones"),
         ("GP-GAN", "1703.07195", "not yet", "a Poisson solver, photographs"),
