@@ -110,7 +110,7 @@ def test_the_discriminators_get_older_translations(device: Device) -> None:
 
 @every
 def test_a_few_rounds(kind: type[CycleGAN]) -> None:
-    """Every parameter moves; critics stay clipped."""
+    """Every parameter moves, the buffers fill, critics stay clipped."""
     model = kind(SHAPE, 2)
     before = {name: p.numpy().copy() for name, p in model.named_parameters()}
     players = model.players()
@@ -119,5 +119,6 @@ def test_a_few_rounds(kind: type[CycleGAN]) -> None:
         game(pairs(20))
     for name, p in model.named_parameters():
         assert (p.numpy() != before[name]).any(), name
+    assert all(to_numpy(buffer.images.data).any() for buffer in model.buffers)
     if kind is DualGAN:
         assert max(abs(p.numpy()).max() for judge in model.judges for p in judge.parameters()) <= 0.01 + 1e-9
