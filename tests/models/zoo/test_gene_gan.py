@@ -20,6 +20,15 @@ def pairs(n: int = 4) -> np.ndarray:
     return np.random.default_rng(0).uniform(-1, 1, (n, 2, *SHAPE)).astype("float32")
 
 
+def new(**options: str) -> GeneGAN:
+    """With larger weights, so that the images of different codes differ."""
+    model = GeneGAN(SHAPE, 4, **options)
+    for p in model.generator.parameters():
+        if p.ndim == 4:
+            p.data = 20 * p.data
+    return model
+
+
 def genes(model: GeneGAN, data: object) -> tuple[Tensor, ...]:
     """A, x, B and e in evaluation mode."""
     (a, x), (b, e) = (model.encode(Tensor(data[:, i])) for i in (0, 1))  # type: ignore[index]
@@ -27,12 +36,12 @@ def genes(model: GeneGAN, data: object) -> tuple[Tensor, ...]:
 
 
 def test_a_quarter_of_the_code_is_the_object() -> None:
-    a, x, b, e = genes(GeneGAN(SHAPE, 4).eval(), pairs(3))
+    a, x, b, e = genes(new().eval(), pairs(3))
     assert a.shape == b.shape == (3, 6, 2, 2) and x.shape == e.shape == (3, 2, 2, 2)
 
 
 def test_the_family(device: Device) -> None:
-    model, data = GeneGAN(SHAPE, 4).eval(), device.asarray(pairs())
+    model, data = new().eval(), device.asarray(pairs())
     a, x, b, e = genes(model, data)
     zero = Tensor(0 * e.data)
     images, found = model.family(data[:, 0], data[:, 1])
@@ -46,7 +55,7 @@ def test_the_family(device: Device) -> None:
 @pytest.mark.parametrize("objective", ["wasserstein", "non-saturating"])
 def test_the_losses_are_the_papers(objective: str, device: Device) -> None:
     """Reconstructions of pixels in [0, 1], and the parallelogram's 0.01 of pixels in [0, 255]."""
-    model, data = GeneGAN(SHAPE, 4, objective=objective).eval(), device.asarray(pairs())
+    model, data = new(objective=objective).eval(), device.asarray(pairs())
     a, x, b, e = genes(model, data)
     same_ax, same_be, bx, a0 = (model.decode(*codes) for codes in ((a, x), (b, 0.0 * e), (b, x), (a, 0.0 * e)))
     judged = [
@@ -68,18 +77,18 @@ def test_the_losses_are_the_papers(objective: str, device: Device) -> None:
 
 
 def test_each_player_moves_its_own(check_players: Callable) -> None:
-    check_players(GeneGAN(SHAPE, 4, objective="non-saturating").eval(), pairs())
+    check_players(new(objective="non-saturating").eval(), pairs())
 
 
 def test_batch_normalisation_does_not_see_which_images_have_the_object() -> None:
     """In training, both kinds are normalised together: e may become 0 while x does not."""
-    model, data = GeneGAN(SHAPE, 4), pairs()
+    model, data = new(), pairs()
     (_, e), both = model.family(data[:, 0], data[:, 1]), model.encoder(ops.concat([data[:, 0], data[:, 1]]))
     np.testing.assert_allclose(e.numpy(), both[4:, 6:].numpy(), atol=1e-5)
 
 
 def test_critics_are_clipped() -> None:
-    model = GeneGAN(SHAPE, 4)
+    model = new()
     players = model.players()
     game = train.Game(model, {name: optim.Adam(player.module.parameters(), 0.01) for name, player in players.items()})
     game(pairs(10))
