@@ -10,8 +10,10 @@ from minigen.models.zoo.bs_gan import BitGenerator, BoundarySeekingGAN
 from minigen.models.zoo.catalogue import CATALOGUE
 from minigen.models.zoo.ccgan import CCGAN
 from minigen.models.zoo.cogan import CoGAN
-from minigen.models.zoo.cycle_gan import CycleGAN, DiscoGAN, DualGAN
+from minigen.models.zoo.cycle_gan import CycleGAN
+from minigen.models.zoo.disco_gan import DiscoGAN
 from minigen.models.zoo.dtn import DTN
+from minigen.models.zoo.dual_gan import DualGAN
 from minigen.models.zoo.f_gan import DIVERGENCES, FGAN, f_divergence
 from minigen.models.zoo.gene_gan import GeneGAN
 from minigen.models.zoo.id_cgan import IDCGAN

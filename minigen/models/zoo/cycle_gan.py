@@ -11,7 +11,7 @@ to x, then F has kept what x is.
 become one; it allows that all digits are permuted, or that a digit is hidden in faint pixels.
 
 What differs from a plain GAN: two in one game, whose inputs are images in place of noise, and the cycle. The same idea
-was published twice more, with other losses: `DiscoGAN` and `DualGAN`.
+was published twice more, with other losses: `disco_gan`, `dual_gan`.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from minigen.models.zoo.restoration import Hourglass
 class CycleGAN(nn.Module):
     """Two translations between domains of images of one shape, with pixels in [-1, 1]: `forth` and `back`.
 
+    halvings           how often the translations halve the side, before they double it as often
     cycle, identity    the weights of these two terms; an identity of 5 is half the cycle's, as in the paper
     capacity           older translations that each discriminator's `ImageBuffer` holds
 
@@ -41,9 +42,17 @@ class CycleGAN(nn.Module):
     steps = 1, 1  # of the discriminators and of the generators in a round
 
     def __init__(
-        self, image_shape: Shape, features: int = 16, *, cycle: float = 10.0, identity: float = 0.0, capacity: int = 50
+        self,
+        image_shape: Shape,
+        features: int = 16,
+        halvings: int = 2,
+        *,
+        cycle: float = 10.0,
+        identity: float = 0.0,
+        capacity: int = 50,
     ) -> None:
-        translation = lambda: nn.Sequential(Hourglass(image_shape[0], image_shape[0], features), nn.Tanh())
+        channels = image_shape[0]
+        translation = lambda: nn.Sequential(Hourglass(channels, channels, features, halvings, halvings), nn.Tanh())
         self.forth, self.back = translation(), translation()
         self.judges = [Heads(ConvTrunk(image_shape, features), 1) for _ in range(2)]
         self.buffers = [ImageBuffer(image_shape, capacity) for _ in range(2)]
@@ -84,7 +93,7 @@ class CycleGAN(nn.Module):
             loss = loss + self.identity * (self.error(self.forth(y), y) + self.error(self.back(x), x))
         return loss, {"deceit": deceit.data, "cycle": cycle.data}
 
-    # -- what the two others have different ----------------------------------------------------------------------------
+    # -- what DiscoGAN and DualGAN replace -----------------------------------------------------------------------------
 
     def weights(self, round: int) -> tuple[float, float]:
         """Those of deceit and cycle."""
@@ -102,44 +111,3 @@ class CycleGAN(nn.Module):
         if self.objective.clip is not None:
             for judge in self.judges:
                 clip_weights(judge, self.objective.clip)
-
-
-class DiscoGAN(CycleGAN):
-    """DiscoGAN (Kim et al. 2017, arXiv 1703.05192): cross-entropy, feature matching, squared errors in the cycle.
-
-    The generators minimise (1 - r) (0.1 E -log D + 0.9 mean (E f(x) - E f(G))^2) + r cycle, with r = 0.01 in the first
-    `early` rounds and then 0.5, as in the authors' code. f is D's last hidden layer; there it is every layer. The
-    generators make two steps to one of the discriminators.
-    """
-
-    objective = OBJECTIVES["non-saturating"]
-    steps = 1, 2
-
-    def __init__(self, image_shape: Shape, features: int = 16, *, early: int = 10_000) -> None:
-        super().__init__(image_shape, features)
-        self.early = early
-
-    def weights(self, round: int) -> tuple[float, float]:
-        r = 0.01 if round < self.early else 0.5
-        return 1 - r, r
-
-    def deceit(self, judge: Any, real: Any, sample: Tensor) -> Tensor:
-        f, g = judge.features(real), judge.features(sample)
-        matching = ops.mean(ops.square(ops.mean(f, axis=0) - ops.mean(g, axis=0)))
-        return 0.1 * self.objective.generator(judge.read(g)) + 0.9 * matching
-
-    def error(self, x: Tensor, target: Any) -> Tensor:
-        return ops.mean(ops.square(x - target))
-
-
-class DualGAN(CycleGAN):
-    """DualGAN (Yi et al. 2017, arXiv 1704.02510): Wasserstein critics, clipped, and a cycle of weight 500 or more."""
-
-    objective = OBJECTIVES["wasserstein"]
-    steps = 5, 1
-
-    def __init__(self, image_shape: Shape, features: int = 16, *, cycle: float = 500.0) -> None:
-        super().__init__(image_shape, features, cycle=cycle)
-
-    def deceit(self, judge: Any, real: Any, sample: Tensor) -> Tensor:
-        return self.objective.generator(judge(sample))

@@ -12,7 +12,9 @@ from minigen import optim, train
 from minigen.autograd import Tensor
 from minigen.backend import Device, to_numpy
 from minigen.models import Batch
-from minigen.models.zoo.cycle_gan import CycleGAN, DiscoGAN, DualGAN
+from minigen.models.zoo.cycle_gan import CycleGAN
+from minigen.models.zoo.disco_gan import DiscoGAN
+from minigen.models.zoo.dual_gan import DualGAN
 
 SHAPE = (1, 8, 8)
 every = pytest.mark.parametrize("kind", [CycleGAN, DiscoGAN, DualGAN])
