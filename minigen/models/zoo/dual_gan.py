@@ -1,7 +1,7 @@
 r"""DualGAN: two translations, each the other's dual task (Yi et al. 2017, arXiv 1704.02510).
 
-Idea: that of `cycle_gan`, published in the same spring. The discriminators are Wasserstein critics with clipped weights,
-and the cycle has a weight from 500 to 1000:
+Idea: that of `cycle_gan`, published in the same spring. The discriminators are Wasserstein critics, clipped, and the
+cycle has a weight from 500 to 1000:
 
     F and G minimise   -E D_Y(F(x)) - E D_X(G(y)) + 500 (E |G(F(x)) - x| + E |F(G(y)) - y|)
 
