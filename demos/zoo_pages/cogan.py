@@ -1,8 +1,8 @@
 """CoGAN learns digits and their negatives, or digits and their edges, from disjoint halves of the training digits.
 
-What the second image of a pair should be is computed from the first. Beside it, the same two GANs without shared layers.
-Agreement is the share of equal pixels, as black and white; a constant image has 0.87 of them, so the overlap of the ink,
-intersection by union, says more. A classifier reads the digit in digits and negatives.
+What the second image of a pair should be is computed from the first. Beside it, the same two GANs without shared
+layers. Agreement is the share of equal pixels, as black and white; a constant image has 0.87 of them, so the overlap of
+the ink, intersection over union, says more. A classifier reads the digit in digits and in negatives made positive.
 """
 
 from __future__ import annotations
