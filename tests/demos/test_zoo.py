@@ -107,9 +107,10 @@ def test_a_game_is_learned_with_each_players_rate_averaged_and_evaluated(tmp_pat
         gan = GAN(MLPGenerator((2,), 2, 4), MLPDiscriminator((2,), 4, pieces=2))
         start.append(gan.generator.net[0].weight.numpy().copy())
         metric = lambda: {"weight": float(gan.generator.net[0].weight.numpy()[0, 0])}
-        out = tmp_path / f"run-{len(start)}"
-        batches = toy.Draws(toy.ring(), 8, 3)
-        learn(gan, batches, given(10), out, epochs=epochs, evaluate=metric, **options)
+        out, drawn = tmp_path / f"run-{len(start)}", []
+        gan.noise = lambda n: drawn.append(n) or GAN.noise(gan, n)  # type: ignore[method-assign]
+        learn(gan, toy.Draws(toy.ring(), 8, 3), given(10), out, epochs=epochs, evaluate=metric, **options)
+        assert drawn == [8] * 20  # 10 rounds, two players
         return gan, [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
 
     start: list[np.ndarray] = []
