@@ -3,11 +3,15 @@
 What the second image of a pair should be is computed from the first. Beside it, the same two GANs without shared
 layers. Agreement is the share of equal pixels, as black and white; a constant image has 0.87 of them, so the overlap of
 the ink, intersection over union, says more. A classifier reads the digit in digits and in negatives made positive.
+
+The edges, trained once, are a negative result of the budget: in these rounds the second GAN does not learn what edges
+look like, as the figure shows, so that there is nothing yet that could fit. The authors make 5,000 larger ones.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -22,9 +26,9 @@ from minigen.models import DCGAN
 from minigen.models.zoo.cogan import CoGAN
 from zoo_pages import Claim, digits, learn, seeds, spread
 
-ITERATIONS = 600
+ITERATIONS = 800
 CLAIM = "shared layers make two GANs draw pairs that correspond, from images without pairs"
-FEATURES, BATCH = 8, 64
+FEATURES, BATCH = 12, 64
 DOMAINS = {"negatives": negatives, "edges": edges}
 AIMS = {"negatives": {"agreement": 0.93, "overlap": 0.6, "same": 0.85}, "edges": {"agreement": 0.93, "overlap": 0.6}}
 
@@ -61,12 +65,13 @@ def compared(x: np.ndarray, domain: str, judge: digits.Judge) -> Pairs:
 
 def measure(args: argparse.Namespace, out: Path) -> list[Claim]:
     judge = digits.Judge(out)
-    drawn = lambda domain, tied: [
-        digits.shown(learned(domain, tied, seed, args, out).sample(1000)) for seed in seeds(args)
-    ]
-    mine = {domain: drawn(domain, True) for domain in DOMAINS}
+
+    def drawn(domain: str, tied: bool, which: Sequence[int]) -> list[np.ndarray]:
+        return [digits.shown(learned(domain, tied, seed, args, out).sample(1000)) for seed in which]
+
+    mine = {"negatives": drawn("negatives", True, seeds(args)), "edges": drawn("edges", True, seeds(args)[:1])}
     wrong = [np.stack([x[:, 0], np.roll(x[:, 1], 1, axis=0)], axis=1) for x in mine["edges"]]
-    other = {"negatives": drawn("negatives", False), "edges": wrong}
+    other = {"negatives": drawn("negatives", False, seeds(args)), "edges": wrong}
     rows = {"digits": mine["negatives"], "digits, untied": other["negatives"], "digits ": mine["edges"]}
     names = [name for pair in zip(rows, ("negatives", "negatives, untied", "edges"), strict=True) for name in pair]
     pictures = np.concatenate([x[0][:20, i] for x in rows.values() for i in (0, 1)])
