@@ -46,6 +46,10 @@ PAGES = {  # the minutes on one core of a CPU, with three seeds
     "gogan": 4,
     "c_rnn_gan": 6,
     "gogan": 3,
+    "cogan": 5,
+    "cycle_gan": 5,
+    "dtn": 3,
+    "gene_gan": 3,
 }
 
 

@@ -24,7 +24,14 @@ from minigen.evaluate.judge import (
     trained_classifier,
 )
 from minigen.evaluate.likelihood import mean_over
-from minigen.evaluate.samples import best_sigma, coverage, modes_covered, nearest, parzen_log_prob
+from minigen.evaluate.samples import (
+    best_sigma,
+    coverage,
+    intersection_over_union,
+    modes_covered,
+    nearest,
+    parzen_log_prob,
+)
 from minigen.nn.module import evaluating
 
 __all__ = [
@@ -41,6 +48,7 @@ __all__ = [
     "features_and_probabilities",
     "frechet_distance",
     "integration_grid",
+    "intersection_over_union",
     "jensen_shannon_divergence",
     "kl_divergence",
     "knn_accuracy",

@@ -18,15 +18,22 @@ from minigen.models.zoo.c_rnn_gan import CRNNGAN, RecurrentDiscriminator, Recurr
 from minigen.models.zoo.cat_gan import CatGAN
 from minigen.models.zoo.catalogue import CATALOGUE
 from minigen.models.zoo.ccgan import CCGAN
+from minigen.models.zoo.cogan import CoGAN
 from minigen.models.zoo.cvae_gan import CVAEGAN
+from minigen.models.zoo.cycle_gan import CycleGAN
+from minigen.models.zoo.disco_gan import DiscoGAN
 from minigen.models.zoo.dr_gan import DRGAN
+from minigen.models.zoo.dtn import DTN
+from minigen.models.zoo.dual_gan import DualGAN
 from minigen.models.zoo.ebgan import EBGAN, pulling_away
 from minigen.models.zoo.encoder import GaussianEncoder, Inversion
 from minigen.models.zoo.f_gan import DIVERGENCES, FGAN, f_divergence
+from minigen.models.zoo.gene_gan import GeneGAN
 from minigen.models.zoo.gogan import GoGAN
 from minigen.models.zoo.heads import ConvTrunk, Heads, Labelled, MLPTrunk
 from minigen.models.zoo.icgan import IcGAN
 from minigen.models.zoo.id_cgan import IDCGAN
+from minigen.models.zoo.image_buffer import ImageBuffer
 from minigen.models.zoo.improved_gan import ImprovedGAN, MinibatchDiscrimination, MinibatchDiscriminator
 from minigen.models.zoo.info_gan import InfoGAN
 from minigen.models.zoo.lapgan import DetailGenerator, LAPGAN, Level
@@ -49,19 +56,26 @@ __all__ = [
     "CRNNGAN",
     "CVAEGAN",
     "CatGAN",
+    "CoGAN",
     "ContinuousBoundarySeekingGAN",
     "ConvTrunk",
+    "CycleGAN",
     "DIVERGENCES",
     "DRGAN",
+    "DTN",
     "DecoderGenerator",
     "DetailGenerator",
+    "DiscoGAN",
+    "DualGAN",
     "EBGAN",
     "FGAN",
     "GaussianEncoder",
+    "GeneGAN",
     "GoGAN",
     "Heads",
     "IDCGAN",
     "IcGAN",
+    "ImageBuffer",
     "ImprovedGAN",
     "InfoGAN",
     "Inversion",
