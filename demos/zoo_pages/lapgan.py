@@ -14,7 +14,7 @@ import numpy as np
 import minigen
 from minigen import data, plot
 from minigen.autograd import Tensor
-from minigen.models import GAN, DCGANDiscriminator, MLPDiscriminator, MLPGenerator
+from minigen.models import GAN, DCGANDiscriminator, MLPDiscriminator, MLPGenerator, Tricks
 from minigen.models.zoo.lapgan import LAPGAN, DetailGenerator, Level
 from minigen.models.zoo.restoration import down, up
 from zoo_pages import Claim, digits, learn, seeds, spread
@@ -34,7 +34,10 @@ def train(seed: int, args: argparse.Namespace, out: Path) -> LAPGAN:
     levels = [mlp_gan(7, 128)]
     for halvings, side in enumerate(SIDES[1:], start=1):
         shape = (1, side, side)
-        levels.append(Level(DetailGenerator(shape, FEATURES, halvings), DCGANDiscriminator(shape, FEATURES)))
+        networks = DetailGenerator(shape, FEATURES, halvings), DCGANDiscriminator(shape, FEATURES)
+        levels.append(
+            Level(*networks, tricks=Tricks(instance_noise=0.3, instance_noise_rounds=args.iterations * 3 // 2))
+        )
     model = LAPGAN(levels)
     rates = {name: (1e-3 if "generator" in name else 5e-4) for name in model.players()}
     return learn(model, digits.batches(BATCH, seed), args, out / f"lapgan-{seed}", lr=rates)
