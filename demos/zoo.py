@@ -23,7 +23,11 @@ from zoo_pages import Claim
 PAGES = {  # the minutes on one core of a CPU, with three seeds
     "f_gan": 3,
     "adagan": 5,
-    "improved_gan": 1,
+    "improved_gan": 5,
+    "cat_gan": 5,
+    "ac_gan": 5,
+    "info_gan": 5,
+    "dr_gan": 5,
     "bs_gan": 1,
     "aff_gan": 3,
     "lapgan": 6,

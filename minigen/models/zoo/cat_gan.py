@@ -17,6 +17,7 @@ What differs from a plain GAN: D's outputs, and both losses. There is no class f
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 from minigen import nn, ops
@@ -32,6 +33,7 @@ class CatGAN(GAN):
 
     def __init__(self, generator: nn.Module, discriminator: nn.Module, few: Labelled | None = None) -> None:
         super().__init__(generator, discriminator)
+        self.objective = replace(self.objective, perfect=None)  # a loss below 0 is no sign of failure
         self.few = few
 
     def discriminator_loss(self, batch: Batch) -> tuple[Tensor, dict[str, Array]]:

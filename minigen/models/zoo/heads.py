@@ -62,11 +62,11 @@ class MLPTrunk(nn.Module):
 
 
 class ConvTrunk(nn.Module):
-    """Images (N, C, side, side) -> (N, width): `DCGANDiscriminator` without its last layer."""
+    """Images (N, C, side, side) -> (N, width): `DCGANDiscriminator` without its last layer; `noise` on the images."""
 
-    def __init__(self, image_shape: Shape, features: int = 16, batch_norm: bool = True) -> None:
+    def __init__(self, image_shape: Shape, features: int = 16, batch_norm: bool = True, noise: float = 0.0) -> None:
         *layers, last = DCGANDiscriminator(image_shape, features, batch_norm=batch_norm).net
-        self.net = nn.Sequential(*layers, nn.Flatten())
+        self.net = nn.Sequential(Noise(noise), *layers, nn.Flatten())
         self.width = math.prod(last.weight.shape[1:])  # type: ignore[attr-defined]
 
     def forward(self, x: Any) -> Any:

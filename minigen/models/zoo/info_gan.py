@@ -19,6 +19,7 @@ What differs from a plain GAN: one term in both losses, and z. There are no labe
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 from minigen import nn, ops
@@ -43,6 +44,7 @@ class InfoGAN(GAN):
         self, generator: nn.Module, discriminator: Heads, categories: int = 10, numbers: int = 2, weight: float = 1.0
     ) -> None:
         super().__init__(generator, discriminator)
+        self.objective = replace(self.objective, perfect=None)  # a loss below 0 is no sign of failure
         self.categories, self.numbers, self.weight = categories, numbers, weight
         if self.latent_dim <= categories + numbers:
             raise ValueError(f"InfoGAN: expects latent_dim > {categories + numbers}, the code's, got {self.latent_dim}")

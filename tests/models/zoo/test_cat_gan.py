@@ -82,3 +82,7 @@ def test_the_losses_are_the_papers(few: bool, device: Device, monkeypatch: pytes
 @pytest.mark.parametrize("few", [False, True])
 def test_each_player_moves_its_own(few: bool, check_players: Callable) -> None:
     check_players(small(few), random(8, 2))
+
+
+def test_a_loss_below_zero_is_no_sign_of_failure() -> None:
+    assert small().players()["discriminator"].perfect is None

@@ -70,3 +70,7 @@ def test_each_player_moves_its_own(check_players: Callable) -> None:
 def test_z_that_has_no_place_for_the_code() -> None:
     with pytest.raises(ValueError, match="InfoGAN: expects latent_dim > 5, the code's, got 5"):
         InfoGAN(MLPGenerator((2,), 5, 4, 1), Heads(MLPTrunk((2,), (6,)), 1, 5), 3, 2)
+
+
+def test_a_loss_below_zero_is_no_sign_of_failure() -> None:
+    assert small().players()["discriminator"].perfect is None
