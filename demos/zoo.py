@@ -45,7 +45,6 @@ PAGES = {  # the minutes on one core of a CPU, with three seeds
     "sghmc_gan": 5,
     "gogan": 4,
     "c_rnn_gan": 6,
-    "gogan": 3,
     "cogan": 5,
     "cycle_gan": 5,
     "dtn": 3,

@@ -36,7 +36,7 @@ from minigen.models.zoo.id_cgan import IDCGAN
 from minigen.models.zoo.image_buffer import ImageBuffer
 from minigen.models.zoo.improved_gan import ImprovedGAN, MinibatchDiscrimination, MinibatchDiscriminator
 from minigen.models.zoo.info_gan import InfoGAN
-from minigen.models.zoo.lapgan import DetailGenerator, LAPGAN, Level
+from minigen.models.zoo.lapgan import LAPGAN, DetailGenerator, Level
 from minigen.models.zoo.sghmc_gan import SGHMCGAN
 
 __all__ = [
