@@ -54,18 +54,17 @@ def run(args: argparse.Namespace) -> None:
             resume=args.resume,
             settings=flags.settings_of(args),
         )
+    k = args.importance_samples
+    results = {
+        "-ELBO": -evaluate.mean_over(test, elbo, vae),
+        f"importance-weighted bound, K = {k}": -evaluate.mean_over(test, bound, vae, progress=f"bound, K={k}"),
+    }
     with flags.own_folder(args.out):
         if args.weights is None:
             minigen.save(vae, args.out / "weights.safetensors")
         else:
             draw_samples(vae, test, scale, args.out)
         judge.save_samples(vae.sample(1000, mean=True).numpy() * scale, args.out)
-
-    k = args.importance_samples
-    results = {
-        "-ELBO": -evaluate.mean_over(test, elbo, vae),
-        f"importance-weighted bound, K = {k}": -evaluate.mean_over(test, bound, vae, progress=f"bound, K={k}"),
-    }
     table.print_result(results)
     tables.print_place(args)
 

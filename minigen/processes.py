@@ -82,6 +82,11 @@ def changed_group(new: Group) -> Iterator[None]:
         _group.reset(token)
 
 
+def leave_group() -> None:
+    """From here on, this process computes alone."""
+    _group.set(Alone())
+
+
 @contextmanager
 def own_part(total: int) -> Iterator[Part]:
     """The rows that this process takes of a batch of `total`; random numbers inside the block are those of its rows.

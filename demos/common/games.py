@@ -10,6 +10,7 @@ import minigen
 from common import figures, flags, tables
 from minigen import data, plot, train
 from minigen.models import GAN
+from minigen.processes import group
 
 
 def play(name: str, game: train.Game, loader: data.Loader, history: figures.History, args: argparse.Namespace) -> None:
@@ -17,8 +18,9 @@ def play(name: str, game: train.Game, loader: data.Loader, history: figures.Hist
     table, weights = tables.GameTable(game.model), args.out / "weights.safetensors"
 
     def after_epoch() -> dict[str, float]:
-        with game.averaged():
-            history.save_epoch(game.rounds // len(loader))
+        if group().rank == 0:
+            with game.averaged():
+                history.save_epoch(game.rounds // len(loader))
         return {}
 
     table.print_heading(name, loader.dataset, args.dataset)

@@ -20,11 +20,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from minigen.processes import Alone, changed_group
 from minigen.random import separate_random
 from minigen.train.divergence import Diverged
 from minigen.train.forecast import Forecast, duration
 from minigen.train.interruption import Interruption
-from minigen.train.parallel import check_equal, only_first
+from minigen.train.parallel import check_equal
 from minigen.train.run import Metrics, Run
 
 
@@ -129,7 +130,7 @@ def _show(record: dict[str, Any], report: Callable[[dict], str] | None, draw: Ca
     if report:
         _say(bar, report(record))
     if draw:
-        with separate_random(seed=0), only_first():
+        with separate_random(seed=0), changed_group(Alone()):
             draw(record["epoch"])
 
 

@@ -38,11 +38,12 @@ from typing import Any
 
 import numpy as np
 
+from minigen import processes
 from minigen.autograd import Tensor
 from minigen.autograd.modes import timed
 from minigen.backend import Array, array_module, memory_order, on_host, to_numpy
 from minigen.nn import Parameter
-from minigen.processes import Alone, Group, Part, changed_group
+from minigen.processes import Group, Part
 from minigen.random import random_state
 
 # -- what a step adds --------------------------------------------------------------------------------------------------
@@ -122,7 +123,7 @@ def together(patience: float = 600.0) -> Iterator[Group]:
     `RuntimeError` if mpi4py or MPI is missing.
     """
     group = MPIGroup(patience)
-    with changed_group(group):
+    with processes.changed_group(group):
         try:
             yield group
         except BaseException as error:
@@ -131,15 +132,11 @@ def together(patience: float = 600.0) -> Iterator[Group]:
         group.end()
 
 
-@contextmanager
-def only_first() -> Iterator[None]:
-    """Inside the block the first process computes without the others.
-
-    >>> if group().rank == 0:
-    ...     with only_first(): ...
-    """
-    with changed_group(Alone()):
-        yield
+def first_goes_on() -> None:
+    """From here on the first process computes alone; the others end, as by `sys.exit()`."""
+    if processes.group().rank > 0:
+        raise SystemExit
+    processes.leave_group()
 
 
 class MPIGroup:
@@ -221,15 +218,16 @@ class MPIGroup:
 
     def end(self, error: BaseException | None = None) -> None:
         """Wait for the end of all processes. If only this one ends with an error, tell it and end the others."""
-        if self.size == 1:
-            return
+        if isinstance(error, SystemExit) and not error.code:
+            error = None
         arrived, until = self.watch.Ibarrier(), time.monotonic() + 1.0
         while not arrived.Test():
             time.sleep(0.01)
             if error is not None and time.monotonic() > until:
                 self._abort(error)
-        if error is not None and self.rank > 0:  # all have ended; the first one tells it
-            raise SystemExit(getattr(error, "code", 1) if isinstance(getattr(error, "code", 1), int) else 1) from None
+        if error is not None and self.rank > 0:  # all have failed; the first one tells it
+            code = getattr(error, "code", 1)
+            raise SystemExit(code if isinstance(code, int) else 1) from None
 
     def _abort(self, error: BaseException) -> None:
         if isinstance(error, SystemExit):
