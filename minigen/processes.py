@@ -7,12 +7,12 @@ numbers are drawn for the whole batch). Without `train.parallel` there is one pr
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, NamedTuple, Protocol
 
-from minigen.backend import Array, Shape
+from minigen.backend import Array, Shape, array_module
 
 
 class Group(Protocol):
@@ -56,6 +56,10 @@ class Part(NamedTuple):
     def mean(self, x: Array) -> Array:
         """The mean over the batch, given the mean over the own rows."""
         return x if self.group.size == 1 else self.group.sum(x * self.weight)
+
+    def means(self, numbers: Sequence[Array]) -> Sequence[Array]:
+        """The same for several numbers, in one message."""
+        return numbers if self.group.size == 1 else self.mean(array_module(*numbers).stack(numbers))
 
     def whole(self, count: int) -> int:
         """How many values the batch has, given that the own rows have `count`."""

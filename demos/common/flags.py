@@ -76,7 +76,8 @@ def errors_without_traceback() -> Iterator[None]:
         yield
         sys.stdout.flush()
     except KeyboardInterrupt as interrupted:  # `train.Interrupted` says where all is saved
-        print(str(interrupted) or "Interrupted", file=sys.stderr)
+        if group().rank == 0:
+            print(str(interrupted) or "Interrupted", file=sys.stderr)
         raise SystemExit(130) from None
     except BrokenPipeError:
         os.dup2(

@@ -83,8 +83,8 @@ class Game:
                     z = self.model.noise(len(x))  # sample m noise vectors
                     with frozen_but(player.module, self.model):
                         loss, metrics = player.loss(Batch(x, z, y, rounds))
-                    mean_loss = part.mean(loss.data)
-                    metrics = {metric: part.mean(value) for metric, value in metrics.items()}
+                    mean_loss, *means = part.means([loss.data, *metrics.values()])
+                    metrics = dict(zip(metrics, means, strict=True))
                     norm = descend(self.optimizers[name], loss, mean_loss, self.model, part)  # the player's gradient
                 player.after(metrics)
             losses[f"{prefix(name)}_loss"], norms[f"{prefix(name)}_grad"] = mean_loss, norm

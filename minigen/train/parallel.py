@@ -239,4 +239,6 @@ class MPIGroup:
         self.world.Abort(1)
 
     def __repr__(self) -> str:
+        if self.size == 1:
+            return "One process; `mpiexec -n N python ...` starts N of them"
         return f"{self.size} processes: {', '.join(self.names)}"
