@@ -30,7 +30,7 @@ PACKAGES = [name for name, path in FILES.items() if path.name == "__init__.py"]
 
 LAYERS = [  # the parts in one layer do not know each other
     {"backend", "files"},
-    {"kernels"},
+    {"kernels", "processes"},
     {"random"},
     {"autograd", "data"},
     {"gradcheck", "graph", "ops"},
