@@ -231,9 +231,9 @@ class MPIGroup:
 
     def _abort(self, error: BaseException) -> None:
         if isinstance(error, SystemExit):
-            print(f"{self.names[self.rank]}: {error.code}", file=sys.stderr)
+            sys.stderr.write(f"{self.names[self.rank]}: {error.code}\n")
         else:
-            print(f"{self.names[self.rank]} failed, and ends the others:", file=sys.stderr)
+            error.add_note(f"in {self.names[self.rank]}, which ends the others")
             traceback.print_exception(error)
         sys.stderr.flush()
         self.world.Abort(1)
