@@ -16,6 +16,7 @@ from small_run import dataset
 
 import minigen
 from minigen import evaluate, grad, nn, ops, optim, train
+from minigen.backend import to_numpy
 from minigen.data import Loader
 from minigen.models import DCGAN, VAE, PixelCNN, PixelRNN
 from minigen.processes import Part, own_part, present_part
@@ -61,17 +62,18 @@ batch of "vae with batch norm" has two images, which may be fewer than there are
 
 
 def weights_after(name: str, steps: int = STEPS) -> dict[str, np.ndarray]:
-    """All that the step would put into a checkpoint, after so many steps."""
+    """All that the step would put into a checkpoint after so many steps, and the metrics of the last one."""
     make, options = CASES[name]
     with minigen.default_dtype("float64"):
         minigen.manual_seed(3)
         step, loader = make(), Loader(dataset(28, 8 if "gan" in name else 4), seed=1, **options)
         for images, labels in (batch for _ in range(steps) for batch in loader):
-            step(images, labels)
+            metrics = step(images, labels)
             steps -= 1
             if steps == 0:
                 break
-    return {f"{part}/{key}": x for part, owner in step.parts.items() for key, x in owner.state_dict().items()}
+    state = {f"{part}/{key}": x for part, owner in step.parts.items() for key, x in owner.state_dict().items()}
+    return state | {f"metrics/{key}": np.array(to_numpy(value)) for key, value in metrics.items()}
 
 
 def batch_norm_to_second_order() -> dict[str, np.ndarray]:

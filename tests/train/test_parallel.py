@@ -105,7 +105,7 @@ def together(size: int, work: Callable[[], Any], patch: pytest.MonkeyPatch, **op
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5])
-@pytest.mark.parametrize("name", ["batch norm", "evaluation", "vae with batch norm"])
+@pytest.mark.parametrize("name", ["batch norm", "evaluation", "vae with batch norm", "dcgan"])
 def test_threads_compute_what_one_process_would(name: str, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Here also where 5 processes share batches of 2 images and of 1."""
     result = partial(weights_after, name, steps=4) if name in CASES else RESULTS[name]
