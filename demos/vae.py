@@ -53,6 +53,7 @@ def run(args: argparse.Namespace) -> None:
             report=table.row,
             resume=args.resume,
             settings=flags.settings_of(args),
+            capture=True,
         )
     k = args.importance_samples
     results = {
