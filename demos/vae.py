@@ -14,7 +14,7 @@ from statistics import NormalDist
 import numpy as np
 
 import minigen
-from common import figures, flags, judge, tables
+from common import figures, flags, judge, tables, training
 from minigen import data, evaluate, no_grad, optim, plot, train
 from minigen.backend import to_numpy
 from minigen.models import VAE
@@ -36,29 +36,14 @@ def run(args: argparse.Namespace) -> None:
     table = tables.LikelihoodTable(test, levels=256, columns=("loss, nats", "-ELBO"), metric="-elbo")
     scale = 1 / 255 if pixels == "levels" else 1  # from the decoder's units to pixels in [0, 1]
 
-    def draw(epoch: int) -> None:
-        draw_samples(vae, test, scale, args.out)
-        plot.save_curves(args.out / "log.jsonl", args.out / "curves.png", {"nats per image": ["loss", "-elbo"]})
-
+    draw = lambda: draw_samples(vae, test, scale, args.out)
     if args.weights is None:
         step = train.MaximumLikelihood(vae, optim.Adam(vae.parameters(), args.lr))
-        table.print_heading("VAE", images, args.dataset)
-        train.train(
-            step,
-            loader,
-            epochs=args.epochs,
-            out=args.out,
-            evaluate=lambda: {"-elbo": -evaluate.mean_over(test, elbo, vae)},
-            draw=draw,
-            report=table.row,
-            resume=args.resume,
-            settings=flags.settings_of(args),
-        )
+        evaluation = lambda: {"-elbo": -evaluate.mean_over(test, elbo, vae)}
+        training.learn("VAE", step, loader, table, args, evaluate=evaluation, draw=draw)
     with flags.own_folder(args.out):
-        if args.weights is None:
-            minigen.save(vae, args.out / "weights.safetensors")
-        else:
-            draw_samples(vae, test, scale, args.out)
+        if args.weights is not None:
+            draw()
         judge.save_samples(vae.sample(1000, mean=True).numpy() * scale, args.out)
 
     k = args.importance_samples

@@ -42,6 +42,10 @@ class LikelihoodTable:
         for name, nats in results.items():
             print(f"  {name:36}  {nats:8.2f} nats per image  {self.bits(nats):.4f} bits per dimension")
 
+    def panels(self) -> dict[str, list[str]]:
+        """The metrics of the log that `plot.save_curves` is to draw."""
+        return {"nats per image": ["loss", self.metric]}
+
     def bits(self, nats: float) -> float:
         """Bits per dimension."""
         return evaluate.bits_per_dim(nats, self.test.dataset.image_shape)
