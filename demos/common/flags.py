@@ -95,7 +95,7 @@ class Parser(argparse.ArgumentParser):
         super().__init__(description=description, formatter_class=Formatter)
         self.quick = quick
         self.quick_values = " ".join(f"--{name.replace('_', '-')} {text(value)}" for name, value in quick.items())
-        help = f"a first look within a minute: {self.quick_values}, where these are not given"
+        help = f"a first look soon: {self.quick_values}, where these are not given"
         self.set_defaults(quick=False)
         if quick:
             self.add_argument("--quick", action="store_true", help=help)
@@ -151,14 +151,7 @@ def training_parser(
     """A parser with the flags of every demo that trains on images; the demo fills in a default that is None."""
     parser = Parser(description, quick)
     group = parser.add_argument_group("the run")
-    group.add_argument("--device", default="cpu", help='"cpu", "gpu" or "gpu:N"')
-    group.add_argument(
-        "--dataset",
-        default="digits",
-        help="digits, coloured_digits, mnist, fashion-mnist, cifar10, or a folder of images",
-    )
-    group.add_argument("--image-size", type=positive, default=32, help="side that the images of a folder get")
-    group.add_argument("--data-dir", type=Path, help="where data files are or go (or MINIGEN_DATA; by default a cache)")
+    add_data(group, "digits, coloured_digits, mnist, fashion-mnist, cifar10, or a folder of images")
     group.add_argument("--epochs", type=positive, default=epochs, help="passes over the training set")
     group.add_argument("--batch-size", type=positive, default=batch_size, help="images in a step")
     group.add_argument("--seed", type=seed, default=0, help="of all random numbers")
@@ -170,6 +163,14 @@ def training_parser(
     help = "use the model in this weights file, and do not train; an old file also needs the flags of its training"
     either.add_argument("--weights", type=Path, help=help)
     return parser
+
+
+def add_data(group: Any, datasets: str) -> None:
+    """The flags of the device and of the data set, one of `datasets`."""
+    group.add_argument("--device", default="cpu", help='"cpu", "gpu" or "gpu:N"')
+    group.add_argument("--dataset", default="digits", help=datasets)
+    group.add_argument("--image-size", type=positive, default=32, help="side that the images of a folder get")
+    group.add_argument("--data-dir", type=Path, help="where data files are or go (or MINIGEN_DATA; by default a cache)")
 
 
 def datasets(args: argparse.Namespace) -> tuple[data.Dataset, data.Dataset]:
