@@ -24,14 +24,13 @@ from common import flags
 from common.judge import trained_classifier
 from comparison import Results, Row, claims, measures, report
 from gallery import RUNS
+from minigen import data
 
 MODELS = [name for name in RUNS if name != "cgan"]
 
 
 def run(args: argparse.Namespace) -> None:
     images, test_images = flags.datasets(args)
-    if images.image_shape[0] != 1:
-        raise ValueError(f"compare: expects grey images, which all models take as binary, got those of {args.dataset}")
     args.out.mkdir(parents=True, exist_ok=True)
     classifier = trained_classifier(images, test_images, args.runs / "classifier" / f"{images.name}.safetensors")
     judge = measures.Judge(classifier, images, test_images, args.images)
@@ -41,8 +40,7 @@ def run(args: argparse.Namespace) -> None:
     for seed, name in product(range(args.seeds), args.models):
         weights = trained(name, seed, args)
         print(f"Measuring {weights}", flush=True)
-        model = minigen.load(weights)
-        rows += measured(name, seed, model, log_of(weights), judge, test_images)
+        rows += measured(name, seed, weights, judge, test_images)
         report.write(Results(rows), claims.judged(Results(rows)), settings, args.out)
     results = Results(rows)
     print(f"\n{report.aligned(report.table(results))}\n\n{report.LEGEND}\n")
@@ -60,6 +58,7 @@ def trained(name: str, seed: int, args: argparse.Namespace) -> Path:
     if not weights.exists():
         demo, *own = RUNS[name][1].split()
         given = [*own, "--dataset", args.dataset, "--image-size", str(args.image_size)]
+        given += ["--levels", "2"] if demo.startswith("pixel") else []  # binary pixels, as the VAE's are
         given += ["--data-dir", str(args.data_dir)] if args.data_dir else []
         given += ["--seed", str(seed), "--out", str(folder)]
         given += ["--quick"] if args.quick else []
@@ -80,25 +79,24 @@ def log_of(weights: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in log.read_text().splitlines()]
 
 
-def measured(
-    name: str, seed: int, model: Any, log: list[dict[str, Any]], judge: measures.Judge, test_images: Any
-) -> list[Row]:
+def measured(name: str, seed: int, weights: Path, judge: measures.Judge, test_images: data.Dataset) -> list[Row]:
     """The row of a model; of a VAE two, for its samples are mean images or draws of pixels."""
-    title = RUNS[name][0]
+    title, model = RUNS[name][0], minigen.load(weights)
+    if isinstance(model, dict):
+        raise ValueError(f"{weights}: expects a file that names its model, got arrays alone")
     samples = measures.samples_of(model, judge.n)
     judged = [{"examples": x, **judge(x, kind)} for kind, x in samples.items()]
     row = {"model": name, "title": title, "seed": seed, **judged[0], **measures.likelihood(model, test_images)}
-    row |= measures.size(model) | measures.training(log)
+    row |= measures.size(model) | measures.training(log_of(weights))
     if seed == 0:
         row |= measures.sight(model) | measures.speed(model, test_images)
-    return [
-        row,
-        *({"model": f"{name}-drawn", "title": f"{title}, pixels drawn", "seed": seed, **x} for x in judged[1:]),
-    ]
+    drawn = {"model": f"{name}-drawn", "title": f"{title}, pixels drawn", "seed": seed}
+    return [row, *(drawn | x for x in judged[1:])]
 
 
 def parser() -> flags.Parser:
-    quick = {"images": 500, "runs": Path("runs/compare-quick"), "seeds": 1}
+    folder = Path("runs/compare-quick")
+    quick = {"images": 500, "out": folder, "runs": folder, "seeds": 1}
     result = flags.Parser(__doc__, quick=quick)
     result.add_argument("--runs", type=Path, default=Path("runs"), help="folder of the runs, finished or to be made")
     result.add_argument("--models", nargs="+", choices=MODELS, default=MODELS, help="the models to compare")
@@ -106,7 +104,7 @@ def parser() -> flags.Parser:
     result.add_argument("--images", type=flags.positive, default=1000, help="samples, and half of the test images")
     result.add_argument("--resume", action="store_true", help="continue runs that were stopped")
     result.add_argument("--out", type=Path, default=Path("runs/compare"), help="folder for the tables and the figure")
-    flags.add_data(result, "digits, mnist, fashion-mnist, or a folder of grey images")
+    flags.add_data(result)
     return result
 
 

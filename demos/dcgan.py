@@ -44,6 +44,9 @@ def run(args: argparse.Namespace) -> None:
         games.play("DCGAN", game, loader, history, args)
     with flags.own_folder(args.out):
         history.save_samples()
+        history.save_walk()
+        if args.image is not None:
+            games.draw_projections(gan, test_images, args.out)
         judge(games.pixels_of_samples(gan), images, test_images, args.out, args.beside)
     tables.print_place(args)
 
@@ -118,6 +121,7 @@ def parser() -> flags.Parser:
     )
     group.add_argument("--classes", action="store_true", help="learn p(image | class); a row for each class")
     flags.add_judge_flags(result)
+    flags.add_image(result)
     return result
 
 

@@ -50,6 +50,7 @@ def parser() -> flags.Parser:
     )
     group.add_argument("--blocks", type=flags.positive, default=7, help="residual blocks, without --gated")
     group.add_argument("--layers", type=flags.positive, default=8, help="gated layers, with --gated")
+    flags.add_image(result)
     return result
 
 

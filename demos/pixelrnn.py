@@ -40,6 +40,7 @@ def parser() -> flags.Parser:
     group.add_argument("--cell", choices=["row", "diagonal"], default="row", help="kind of the recurrent layers")
     group.add_argument("--hidden", type=flags.positive, default=16, help="h: features of the states, for each colour")
     group.add_argument("--layers", type=flags.positive, default=3, help="number of recurrent layers")
+    flags.add_image(result)
     return result
 
 

@@ -20,6 +20,7 @@ from minigen.backend import to_numpy
 from minigen.models import VAE
 from minigen.models.likelihoods import LIKELIHOODS
 from minigen.models.vae import ARCHITECTURES
+from minigen.random import separate_random
 
 
 def run(args: argparse.Namespace) -> None:
@@ -44,6 +45,7 @@ def run(args: argparse.Namespace) -> None:
     with flags.own_folder(args.out):
         if args.weights is not None:
             draw()
+        draw_walk(vae, test, scale, args.out)
         judge.save_samples(vae.sample(1000, mean=True).numpy() * scale, args.out)
 
     k = args.importance_samples
@@ -74,6 +76,17 @@ def draw_samples(vae: VAE, test: data.Loader, scale: float, out: Path) -> None:
         figures.save_manifold(manifold, quantiles, out / "manifold.png")
 
 
+@no_grad()
+def draw_walk(vae: VAE, test: data.Loader, scale: float, out: Path) -> None:
+    """A round trip from the code of the first test image along five draws from the prior."""
+    first, _ = next(test.epoch(0))
+    with separate_random(test.seed):
+        draws = minigen.randn(5, vae.latent_dim)
+    stops = np.concatenate([vae.encode(first[:1]).mean.numpy(), draws.numpy()])
+    draw = lambda z: vae.decode(minigen.Tensor(vae.device.asarray(z))).mean.numpy() * scale
+    figures.save_walk(draw, stops, out / "walk.gif")
+
+
 def parser() -> flags.Parser:
     result = flags.training_parser(__doc__, out="runs/vae", epochs=40, batch_size=128, quick={"epochs": 8})
     group = result.add_argument_group("the model")
@@ -84,6 +97,7 @@ def parser() -> flags.Parser:
     group.add_argument("--beta", type=flags.at_least_zero, default=1.0, help="weight of the KL term")
     group.add_argument("--lr", type=flags.above_zero, default=2e-3, help="Adam's learning rate")
     group.add_argument("--importance-samples", type=flags.positive, default=100, help="K of the final bound")
+    flags.add_image(result)
     return result
 
 

@@ -151,7 +151,7 @@ def training_parser(
     """A parser with the flags of every demo that trains on images; the demo fills in a default that is None."""
     parser = Parser(description, quick)
     group = parser.add_argument_group("the run")
-    add_data(group, "digits, coloured_digits, mnist, fashion-mnist, cifar10, or a folder of images")
+    add_data(group)
     group.add_argument("--epochs", type=positive, default=epochs, help="passes over the training set")
     group.add_argument("--batch-size", type=positive, default=batch_size, help="images in a step")
     group.add_argument("--seed", type=seed, default=0, help="of all random numbers")
@@ -165,18 +165,50 @@ def training_parser(
     return parser
 
 
-def add_data(group: Any, datasets: str) -> None:
-    """The flags of the device and of the data set, one of `datasets`."""
+def add_data(group: Any) -> None:
+    """The flags of the device and of the data set."""
     group.add_argument("--device", default="cpu", help='"cpu", "gpu" or "gpu:N"')
-    group.add_argument("--dataset", default="digits", help=datasets)
+    group.add_argument(
+        "--dataset",
+        default="digits",
+        help="digits, coloured_digits, mnist, fashion-mnist, cifar10, or a folder of images",
+    )
     group.add_argument("--image-size", type=positive, default=32, help="side that the images of a folder get")
     group.add_argument("--data-dir", type=Path, help="where data files are or go (or MINIGEN_DATA; by default a cache)")
 
 
 def datasets(args: argparse.Namespace) -> tuple[data.Dataset, data.Dataset]:
-    """The training and the test images of --dataset."""
+    """The training and the test images of --dataset; with --image, that image takes the place of the test images."""
     load = lambda split: data.load(args.dataset, split, data_dir=args.data_dir, size=args.image_size)
-    return load("train"), load("test")
+    images, test_images = load("train"), load("test")
+    if (own := getattr(args, "image", None)) is not None:
+        if args.weights is None:
+            raise ValueError("--image needs --weights: it is shown to a model that is trained")
+        test_images = one_image(own, test_images)
+    return images, test_images
+
+
+def add_image(group: Any) -> None:
+    """The flag of an image of one's own."""
+    group.add_argument(
+        "--image", help="with --weights: an image file, or the number of a test image, in place of the test images"
+    )
+
+
+def one_image(given: str, test_images: data.Dataset) -> data.Dataset:
+    """The test image of that number, or a file's image in their shape; drawn on white paper, where they are on black
+    ground, it is inverted."""
+    if given.isdecimal():
+        if int(given) >= len(test_images):
+            raise ValueError(f"--image expects a file, or a number from 0 to {len(test_images) - 1}, got {given}")
+        return test_images[[int(given)]]
+    channels, height, _ = test_images.image_shape
+    image = data.images.read_image(given, height, channels)
+    ground = lambda x: x[..., [0, -1], :].mean()  # the first and the last row
+    if ground(test_images.images) < 25 and ground(image) > 127:
+        print(f"{given} is inverted, because {test_images.name} have a black ground")
+        image = 255 - image
+    return data.Dataset(image[None], test_images.labels[:1] * 0, test_images.classes, Path(given).name, "test")
 
 
 def new_or_loaded(args: argparse.Namespace, images: data.Dataset, kind: type[Model], new: Callable[[], Model]) -> Model:
@@ -212,7 +244,7 @@ def own_folder(out: Path) -> Iterator[None]:
 
 NOT_SETTINGS = {
     *("device", "data_dir", "epochs", "out", "resume", "quick", "weights"),
-    *("beside", "importance_samples", "temperature"),  # these say what is done with trained models
+    *("beside", "image", "importance_samples", "temperature"),  # these say what is done with trained models
     *("objectives", "seeds", "analogies", "exemplars"),
 }
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 import numpy as np
 
 from common import figures, flags, tables, training
-from minigen import data, train
+from minigen import Tensor, data, evaluate, plot, train
 from minigen.models import GAN
 
 
@@ -22,6 +23,20 @@ def play(name: str, game: train.Game, loader: data.Loader, history: figures.Hist
     training.learn(name, game, loader, tables.GameTable(game.model), args, evaluate=after_epoch)
     with flags.own_folder(args.out):
         history.save_animation()
+
+
+def draw_projections(gan: GAN, test_images: data.Dataset, out: Path) -> None:
+    """Test images, and below each the nearest that the generator can draw."""
+    if gan.classes is not None:
+        raise ValueError("expects a generator without classes: the nearest image is searched among all that it draws")
+    originals, _ = next(data.Loader(test_images[:24], 24, pixels="signed", shuffle=False).epoch(0))
+    with evaluate.evaluating(gan):
+        z, errors = evaluate.latent.project(gan.generator, originals, gan.latent_dim)
+    nearest = gan.sample(z=Tensor(z)).data
+    names = ("test image", "projection")
+    plot.save_pairs(figures.shown(originals), figures.shown(nearest), out / "projections.png", names)
+    error = float(errors.mean())
+    print(f"\nProjection of {len(z)} test images: mean squared error of a pixel {error:.4f}, pixels in [-1, 1]")
 
 
 def pixels_of_samples(gan: GAN, n: int = 1000) -> np.ndarray:

@@ -24,9 +24,10 @@ class Results:
 
     def all(self, model: str, metric: str) -> list[Any]:
         """The values of a metric, one for each seed with which it was measured; `NotMeasured` if there are none."""
-        found = [row[metric] for row in self.rows if row["model"] == model and row.get(metric) is not None]
+        rows = [row for row in self.rows if row["model"] == model]
+        found = [row[metric] for row in rows if row.get(metric) is not None]
         if not found:
-            raise NotMeasured(f"{metric} of {model}")
+            raise NotMeasured(f"{metric} of {model}" if rows else f"a run of {model}")
         return found
 
     def __call__(self, model: str, metric: str) -> float:

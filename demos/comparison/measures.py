@@ -92,6 +92,9 @@ def likelihood(model: Any, test_images: data.Dataset) -> Row:
     """-log p(x) in nats of the test images, one fixed binary draw: exact, a bound, or not defined."""
     if isinstance(model, GAN):
         return {"likelihood": "not defined"}
+    pixels = model.likelihood.pixels if isinstance(model, VAE) else "binary" if model.levels == 2 else "levels"
+    if pixels != "binary":
+        raise ValueError(f"expects a model of binary pixels, got a {type(model).__name__} of {pixels!r}")
     test = data.Loader(test_images, 50, pixels="binary", shuffle=False, binarization="fixed")
     mean = lambda fn, name: -evaluate.mean_over(test, fn, model, progress=name)
     if isinstance(model, VAE):
@@ -137,7 +140,7 @@ def sight(model: Any) -> Row:
     if not isinstance(model, Autoregressive):
         return {}
     row, column = (side // 2 for side in model.image_shape[1:])
-    field = influence(lambda: type(model)(**model.arguments()), row, column, tries=1, seed=0)
+    field = influence(lambda: type(model)(**model.arguments()), row, column, tries=2, seed=0)
     before = figures.before_pixel(field.shape, row, column)
     rows, columns = np.nonzero(before & (field > 0))
     between = np.zeros_like(before)
