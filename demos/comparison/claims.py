@@ -220,7 +220,7 @@ def relative_spread(r: Results, name: str, metric: str) -> float:
 
 
 def seconds_until(r: Results, name: str, nats: float) -> float:
-    """The time after which a model had so few nats on the test images, in its quickest run; infinite if it never had."""
+    """The time after which a model had so few nats on the test images, in its quickest run; infinite if never."""
     times = [seconds for curve in r.all(name, "curve") for seconds, value in curve if value <= nats]
     return min(times, default=inf)
 
