@@ -11,6 +11,9 @@ sense of the Wasserstein distance. So the loss means something: the estimate fal
 
 By default 26 epochs with 32 features into runs/dcgan; another objective goes into runs/dcgan-OBJECTIVE, and a critic,
 which makes five steps to one of the generator's, learns for 40 epochs with 16 features.
+
+With --weights a trained model draws in seconds, and a walk through its latent space; with --image 5, or a file, it
+searches the image nearest to that one.
 """
 
 from __future__ import annotations
@@ -47,7 +50,8 @@ def run(args: argparse.Namespace) -> None:
         history.save_walk()
         if args.image is not None:
             games.draw_projections(gan, test_images, args.out)
-        judge(games.pixels_of_samples(gan), images, test_images, args.out, args.beside)
+        else:
+            judge(games.pixels_of_samples(gan), images, test_images, args.out, args.beside)
     tables.print_place(args)
 
 

@@ -80,7 +80,7 @@ def test_a_vae_and_a_gan_draw_the_nearest_that_they_can(show: Callable) -> None:
     assert "On 1 test image (" in text and len(re.findall(r"\S+ nats per image", text)) == 2
     assert {"reconstructions.png", "walk.gif"} <= {path.name for path in out.iterdir()}
     text, out = show("dcgan", models.DCGAN(SHAPE, 2, 2), 3)
-    assert re.search(r"Projection of 1 test images: mean squared error of a pixel \d", text)
+    assert re.search(r"Projection of 1 test image: mean squared error of a pixel \d", text)
     assert {"projections.png", "walk.gif"} <= {path.name for path in out.iterdir()}
 
 
