@@ -32,7 +32,8 @@ MODELS = [name for name in RUNS if name != "cgan"]
 def run(args: argparse.Namespace) -> None:
     images, test_images = flags.datasets(args)
     args.out.mkdir(parents=True, exist_ok=True)
-    classifier = trained_classifier(images, test_images, args.runs / "classifier" / f"{images.name}.safetensors")
+    place = args.runs if (args.runs / "classifier").exists() else args.out
+    classifier = trained_classifier(images, test_images, place / "classifier" / f"{images.name}.safetensors")
     judge = measures.Judge(classifier, images, test_images, args.images)
     test_images = test_images[: 2 * judge.n]
     settings = {"dataset": args.dataset, "samples": judge.n, "test_images": len(test_images), "seeds": args.seeds}

@@ -35,10 +35,8 @@ def draw_projections(gan: GAN, test_images: data.Dataset, out: Path) -> None:
     nearest = gan.sample(z=Tensor(z)).data
     names = ("test image", "projection")
     plot.save_pairs(figures.shown(originals), figures.shown(nearest), out / "projections.png", names)
-    error = float(errors.mean())
-    print(
-        f"\nProjection of {len(z)} test image{'s' * (len(z) > 1)}: mean squared error of a pixel {error:.4f}, pixels in [-1, 1]"
-    )
+    shown = f"{len(z)} test image{'s' * (len(z) > 1)}"
+    print(f"\nProjection of {shown}: mean squared error of a pixel {float(errors.mean()):.4f}, pixels in [-1, 1]")
 
 
 def pixels_of_samples(gan: GAN, n: int = 1000) -> np.ndarray:
