@@ -38,11 +38,14 @@ def run(args: argparse.Namespace) -> None:
     test_images = test_images[: 2 * judge.n]
     settings = {"dataset": args.dataset, "samples": judge.n, "test_images": len(test_images), "seeds": args.seeds}
     rows: list[Row] = judge.of_real_images()
+    save = lambda: report.write(Results(rows), claims.judged(Results(rows)), settings, args.out)
     for seed, name in product(range(args.seeds), args.models):
         weights = trained(name, seed, args)
         print(f"Measuring {weights}", flush=True)
         rows += measured(name, seed, weights, judge, test_images)
-        report.write(Results(rows), claims.judged(Results(rows)), settings, args.out)
+        save()
+    measures.add_steps(rows, {name: trained(name, 0, args) for name in args.models}, test_images)
+    save()
     results = Results(rows)
     print(f"\n{report.aligned(report.table(results))}\n\n{report.LEGEND}\n")
     print(report.claims_as_text(claims.judged(results)))
