@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import minigen
+from common.own_image import one_image
 from minigen import data
 from minigen.files import locked
 from minigen.models import Tricks
@@ -193,22 +194,6 @@ def add_image(group: Any) -> None:
     group.add_argument(
         "--image", help="with --weights: an image file, or the number of a test image, in place of the test images"
     )
-
-
-def one_image(given: str, test_images: data.Dataset) -> data.Dataset:
-    """The test image of that number, or a file's image in their shape; drawn on white paper, where they are on black
-    ground, it is inverted."""
-    if given.isdecimal():
-        if int(given) >= len(test_images):
-            raise ValueError(f"--image expects a file, or a number from 0 to {len(test_images) - 1}, got {given}")
-        return test_images[[int(given)]]
-    channels, height, _ = test_images.image_shape
-    image = data.images.read_image(given, height, channels)
-    ground = lambda x: x[..., [0, -1], :].mean()  # the first and the last row
-    if ground(test_images.images) < 25 and ground(image) > 127:
-        print(f"{given} is inverted, because {test_images.name} have a black ground")
-        image = 255 - image
-    return data.Dataset(image[None], test_images.labels[:1] * 0, test_images.classes, Path(given).name, "test")
 
 
 def new_or_loaded(args: argparse.Namespace, images: data.Dataset, kind: type[Model], new: Callable[[], Model]) -> Model:

@@ -114,7 +114,7 @@ def speed(model: Any, test_images: data.Dataset) -> Row:
         naive, rows = sampling.sample(model, TIMED, cached=False, limit=1.0)
         naive *= model.image_shape[1] / rows.shape[2]
         return {"sample_ms": 1000 * cached / TIMED, "naive_ms": 1000 * naive / TIMED}
-    (drawing,) = in_turns([lambda: model.sample(TIMED)], 20)
+    (drawing,) = in_turns([lambda: model.sample(TIMED).numpy()], 20)
     return {"sample_ms": min(drawing.values) / TIMED, "code_ms": milliseconds_of_a_code(model, test_images[:TIMED])}
 
 
@@ -132,13 +132,14 @@ def add_steps(rows: list[Row], weights: dict[str, Path], test_images: data.Datas
 def milliseconds_of_a_code(model: VAE | GAN, images: data.Dataset) -> float:
     """The time in which z is found for an image: by the encoder, or by a search with gradients (GAN inversion)."""
     if isinstance(model, VAE):
-        x = unit(images, "binary")
-        (encoding,) = in_turns([lambda: model.encode(x)], 20)
+        x = model.device.asarray(unit(images, "binary"))
+        (encoding,) = in_turns([lambda: model.encode(x).mean.numpy()], 20)  # waits for a GPU
         return min(encoding.values) / len(x)
-    x = 2 * unit(images, "grey") - 1
+    x = model.device.asarray(2 * unit(images, "grey") - 1)
     start = time.perf_counter()
     with evaluate.evaluating(model):
-        evaluate.latent.project(model.generator, model.device.asarray(x), model.latent_dim, **PROJECTION)
+        z, _ = evaluate.latent.project(model.generator, x, model.latent_dim, **PROJECTION)
+        to_numpy(z)
     return 10 * 1000 * (time.perf_counter() - start) / len(x)
 
 
@@ -150,7 +151,8 @@ def sight(model: Any) -> Row:
     if not isinstance(model, Autoregressive):
         return {}
     row, column = (side // 2 for side in model.image_shape[1:])
-    field = influence(lambda: type(model)(**model.arguments()), row, column, tries=2, seed=0)
+    with minigen.device("cpu"):
+        field = influence(lambda: type(model)(**model.arguments()), row, column, tries=2, seed=0)
     before = figures.before_pixel(field.shape, row, column)
     rows, columns = np.nonzero(before & (field > 0))
     between = np.zeros_like(before)

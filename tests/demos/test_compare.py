@@ -84,6 +84,16 @@ def test_every_model_beside_real_images(
     assert (tmp_path / "out" / "compare.png").stat().st_size > 10_000
 
 
+def test_it_runs_on_a_gpu(tmp_path: Path, of_photographs: list, run_demo: Callable, gpu_standin: Any) -> None:
+    for name in (compared := ("vae", "row", "dcgan")):
+        minigen.save(MADE[name](), tmp_path / f"{name}.safetensors")
+    run_demo(
+        "compare", *of_photographs, "--runs", tmp_path, "--models", *compared,
+        "--seeds", 1, "--out", tmp_path / "out", "--device", "gpu",
+    )  # fmt: skip
+    assert (tmp_path / "out" / "compare.png").exists()
+
+
 def test_real_images_beside_themselves(photographs: Path) -> None:
     """Other test images are as new as can be, copies of training images are copies, each of its kind of pixels."""
     images, test_images = (data.load(str(photographs), split, size=8) for split in ("train", "test"))
