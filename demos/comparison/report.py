@@ -83,8 +83,15 @@ def aligned(rows: list[list[str]]) -> str:
 
 
 def claims_as_text(claims: list[Judged]) -> str:
+    """Each claim with its verdict, what was measured below it, and how many hold."""
     lines = [f"{claim.verdict.upper():14} {claim.of}: {claim.text}\n{'':15}{claim.measured}" for claim in claims]
-    return "\n".join(lines)
+    return "\n".join([*lines, "", score(claims)])
+
+
+def score(claims: list[Judged]) -> str:
+    count = lambda holds: sum(claim.holds is holds for claim in claims)
+    unknown = f", {count(None)} were not measured" if count(None) else ""
+    return f"Of the lecture's {len(claims)} claims {count(True)} hold, {count(False)} do not{unknown}."
 
 
 def write(results: Results, claims: list[Judged], settings: dict[str, Any], out: Path) -> None:
@@ -102,13 +109,14 @@ def markdown(results: Results, claims: list[Judged]) -> str:
     verdicts = [[f"**{claim.of}**: {claim.text}", claim.verdict, claim.measured, claim.holds_if] for claim in claims]
     in_lines = lambda heading, rows: [in_bars(heading), in_bars("---" for _ in heading), *map(in_bars, rows)]
     lines = [*in_lines(heading, rows), "", LEGEND, ""]
-    return "\n".join([*lines, *in_lines(["the lecture", "", "measured", "holds if"], verdicts)]) + "\n"
+    lines += [*in_lines(["the lecture", "", "measured", "holds if"], verdicts), "", score(claims)]
+    return "\n".join(lines) + "\n"
 
 
 # -- the figure --------------------------------------------------------------------------------------------------------
 
 PANELS = {  # the metrics of each panel of bars, and how they are printed
-    "nats of a test image\n(VAE: at most)": (["nats"], ".1f"),
+    "nats of a test image, from 60\n(VAE: at most)": (["nats"], ".1f"),
     "Fréchet distance": (["frechet"], ".1f"),
     "precision (blue)\nrecall (brown)": (["precision", "recall"], ".0%"),
     "sharpness of edges\n(binary: 1)": (["sharpness"], ".2f"),

@@ -1,5 +1,4 @@
-"""Samples compared with data by distances: nearest neighbours, copies, precision and recall, Parzen windows, modes; and
-how sharp images are.
+"""Samples beside data: nearest neighbours, copies, precision and recall, sharpness, Parzen windows, modes covered.
 
 No metric is enough by itself: a model that copies the training set passes all but `nearest` and `copying`. `judge`
 compares samples with images in the feature space of a classifier. Arguments are arrays of NumPy or CuPy, or tensors.
