@@ -43,6 +43,7 @@ def learn(
         report=table.row,
         resume=args.resume,
         settings=flags.settings_of(args),
+        capture=True,
     )
     weights = args.out / "weights.safetensors"
     with flags.own_folder(args.out), step.averaged() if isinstance(step, train.Game) else nullcontext():

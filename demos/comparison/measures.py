@@ -14,7 +14,7 @@ import numpy as np
 
 import minigen
 from benchmarks import in_turns, sampling
-from benchmarks.models import timed_step
+from benchmarks.models import training_step
 from common import figures, games
 from comparison import Row
 from minigen import data, evaluate
@@ -114,7 +114,7 @@ def speed(model: Any, test_images: data.Dataset) -> Row:
         naive, rows = sampling.sample(model, TIMED, cached=False, limit=1.0)
         naive *= model.image_shape[1] / rows.shape[2]
         return {"sample_ms": 1000 * cached / TIMED, "naive_ms": 1000 * naive / TIMED}
-    (drawing,) = in_turns([lambda: model.sample(TIMED).numpy()], 20)
+    (drawing,) = in_turns([lambda: model.sample(TIMED)], 20)
     return {"sample_ms": min(drawing.values) / TIMED, "code_ms": milliseconds_of_a_code(model, test_images[:TIMED])}
 
 
@@ -124,7 +124,7 @@ def add_steps(rows: list[Row], weights: dict[str, Path], test_images: data.Datas
     models = {name: minigen.load(path) for name, path in weights.items()}
     models = {name: model for name, model in models.items() if isinstance(model, Autoregressive)}
     x = unit(test_images[:TIMED], "binary").astype(np.uint8)
-    times = in_turns([timed_step(model, x) for model in models.values()], 10)
+    times = in_turns([training_step(model, x) for model in models.values()], 10)
     for name, time_of_a_step in zip(models, times, strict=True):
         next(row for row in rows if row["model"] == name)["step_ms"] = time_of_a_step.median
 
@@ -133,7 +133,7 @@ def milliseconds_of_a_code(model: VAE | GAN, images: data.Dataset) -> float:
     """The time in which z is found for an image: by the encoder, or by a search with gradients (GAN inversion)."""
     if isinstance(model, VAE):
         x = model.device.asarray(unit(images, "binary"))
-        (encoding,) = in_turns([lambda: model.encode(x).mean.numpy()], 20)  # waits for a GPU
+        (encoding,) = in_turns([lambda: model.encode(x)], 20)
         return min(encoding.values) / len(x)
     x = model.device.asarray(2 * unit(images, "grey") - 1)
     start = time.perf_counter()
