@@ -90,8 +90,7 @@ def claims_as_text(claims: list[Judged]) -> str:
 
 def score(claims: list[Judged]) -> str:
     count = lambda holds: sum(claim.holds is holds for claim in claims)
-    unknown = f", {count(None)} were not measured" if count(None) else ""
-    return f"Of the lecture's {len(claims)} claims {count(True)} hold, {count(False)} do not{unknown}."
+    return f"Claims of the lecture that hold: {count(True)}, do not hold: {count(False)}, not measured: {count(None)}."
 
 
 def write(results: Results, claims: list[Judged], settings: dict[str, Any], out: Path) -> None:
@@ -116,7 +115,7 @@ def markdown(results: Results, claims: list[Judged]) -> str:
 # -- the figure --------------------------------------------------------------------------------------------------------
 
 PANELS = {  # the metrics of each panel of bars, and how they are printed
-    "nats of a test image, from 60\n(VAE: at most)": (["nats"], ".1f"),
+    "nats, from 60\n(VAE: at most)": (["nats"], ".1f"),
     "Fréchet distance": (["frechet"], ".1f"),
     "precision (blue)\nrecall (brown)": (["precision", "recall"], ".0%"),
     "sharpness of edges\n(binary: 1)": (["sharpness"], ".2f"),

@@ -273,9 +273,12 @@ def test_numbers_stand_beside_the_claims() -> None:
         "VAE 0.300",
     ):
         assert re.search(re.escape(number), text), number
-    assert report.score(claims.judged(Results(rows))) == "Of the lecture's 14 claims 14 hold, 0 do not."
+    assert (
+        report.score(claims.judged(Results(rows)))
+        == "Claims of the lecture that hold: 14, do not hold: 0, not measured: 0."
+    )
     one_seed = claims.judged(Results(rows[::2]))
-    assert report.score(one_seed) == "Of the lecture's 14 claims 12 hold, 0 do not, 2 were not measured."
+    assert report.score(one_seed) == "Claims of the lecture that hold: 12, do not hold: 0, not measured: 2."
     assert report.table(Results(rows))[1][0] == "test images, grey"
     (line,) = (cells for cells in report.table(Results(rows)) if cells[0] == "Row LSTM")
     assert line[2] == "20.1 (20.0 to 20.2)"
