@@ -22,7 +22,15 @@ from minigen.evaluate.judge import (
     trained_classifier,
 )
 from minigen.evaluate.likelihood import mean_over
-from minigen.evaluate.samples import best_sigma, modes_covered, nearest, parzen_log_prob
+from minigen.evaluate.samples import (
+    best_sigma,
+    copying,
+    modes_covered,
+    nearest,
+    parzen_log_prob,
+    precision_and_recall,
+    sharpness,
+)
 from minigen.nn.module import evaluating
 
 __all__ = [
@@ -32,6 +40,7 @@ __all__ = [
     "bits_per_dim",
     "class_shares",
     "confident_share",
+    "copying",
     "evaluating",
     "features_and_probabilities",
     "frechet_distance",
@@ -44,7 +53,9 @@ __all__ = [
     "nearest",
     "optimal_discriminator",
     "parzen_log_prob",
+    "precision_and_recall",
     "report_on",
+    "sharpness",
     "trained_classifier",
     "value_function",
     "wasserstein_1d",
