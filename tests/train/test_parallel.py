@@ -67,8 +67,8 @@ def in_step(number: int, what: str, *ranks: int) -> str:
 
 def wait_for_the_end_of(out: Path) -> None:
     """`mpiexec` may end a moment before the processes that it has killed."""
-    locks = [*out.glob(".minigen-*-run.lock")]
-    while any(_is_running(int(_owner(path)[1])) for path in locks):
+    locks, until = [*out.glob(".minigen-*-run.lock")], time.monotonic() + 30
+    while any(_is_running(int(_owner(path)[1])) for path in locks) and time.monotonic() < until:
         time.sleep(0.02)
 
 
