@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import nullcontext
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -40,7 +41,7 @@ class Communicator:
             return self.copies[number]
 
     def Split_type(self, kind: object) -> Any:
-        return SimpleNamespace(rank=self.rank)
+        return SimpleNamespace(rank=self.rank, size=self.size)
 
     def allgather(self, what: Any) -> list[Any]:
         given = self._give(what)
@@ -107,7 +108,13 @@ def run_together(size: int, work: Callable[[], Any], patch: pytest.MonkeyPatch) 
     world = NCCLBackend.communicator = Communicator(size)
     NCCLBackend.made = []
     mpi = SimpleNamespace(COMM_WORLD=world, COMM_TYPE_SHARED=0)
-    for name, content in (("mpi4py", {"MPI": mpi}), ("cupyx", {}), ("cupyx.distributed", {"NCCLBackend": NCCLBackend})):
+    modules = {
+        "mpi4py": {"MPI": mpi},
+        "cupyx": {},
+        "cupyx.distributed": {"NCCLBackend": NCCLBackend},
+        "threadpoolctl": {"threadpool_limits": lambda threads: nullcontext()},
+    }
+    for name, content in modules.items():
         module = ModuleType(name)
         vars(module).update(content)
         patch.setitem(sys.modules, name, module)

@@ -113,7 +113,7 @@ def test_what_is_imported_is_declared() -> None:
     declares = tomllib.loads(project.read_text())["project"]
     dependencies = declares["dependencies"] + declares["optional-dependencies"]["testing"]
     declared = {re.split("[>=<]", name)[0] for name in dependencies}
-    packages, others = {"PIL": "pillow"}, {"minigen", "cupy", "cupyx", "mpi4py"}
+    packages, others = {"PIL": "pillow"}, {"minigen", "cupy", "cupyx", "mpi4py", "threadpoolctl"}
     found = set()
     for tree in TREES.values():
         for node in ast.walk(tree):

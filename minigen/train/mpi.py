@@ -22,8 +22,9 @@ from minigen.backend import Array, array_module, on_host
 class MPIGroup:
     """All processes of an `mpiexec`, and messages between them.
 
-    place    number of this process among those of its machine, which is the number of its GPU
-    names    of all processes, such as "process 0 (pid 4711 on host)"
+    place     number of this process among those of its machine, which is the number of its GPU
+    threads   how many threads each process may have, if those of a machine share its cores
+    names     of all processes, such as "process 0 (pid 4711 on host)"
     """
 
     def __init__(self, patience: float) -> None:
@@ -36,7 +37,8 @@ class MPIGroup:
             ) from error
         self.world, self.patience = MPI.COMM_WORLD, patience
         self.rank, self.size = self.world.rank, self.world.size
-        self.place = self.world.Split_type(MPI.COMM_TYPE_SHARED).rank
+        machine = self.world.Split_type(MPI.COMM_TYPE_SHARED)
+        self.place, self.threads = machine.rank, max(_cores() // machine.size, 1)
         host = f"pid {os.getpid()} on {socket.gethostname()}"
         self.names = [f"process {rank} ({where})" for rank, where in enumerate(self.world.allgather(host))]
         self.sums, self.watch = self.world.Dup(), self.world.Dup()
@@ -121,3 +123,8 @@ class MPIGroup:
         if self.size == 1:
             return "One process; `mpiexec -n N python ...` starts N of them"
         return f"{self.size} processes: {', '.join(self.names)}"
+
+
+def _cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -24,9 +24,10 @@ on a CPU this gained about 1 %, because MPI moves data only while it is called, 
 from __future__ import annotations
 
 import json
+import os
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from itertools import accumulate
 from typing import Any
 
@@ -115,16 +116,26 @@ def together(patience: float = 1800.0) -> Iterator[MPIGroup]:
 
     If a process fails, the others end too, and the error says which one it was. The same happens if a process does not
     come to a sum within `patience` seconds, in which it may evaluate or draw. At its end the block waits for all.
+    Matrix products get their share of the machine's cores as threads, unless OMP_NUM_THREADS says otherwise.
     `RuntimeError` if mpi4py or MPI is missing.
     """
     group = MPIGroup(patience)
-    with processes.changed_group(group):
+    with processes.changed_group(group), _share_of_cores(group):
         try:
             yield group
         except BaseException as error:
             group.end(error)
             raise
         group.end()
+
+
+def _share_of_cores(group: MPIGroup) -> Any:
+    """Inside the block, the processes of a machine do not have more threads than it has cores."""
+    if "OMP_NUM_THREADS" in os.environ:
+        return nullcontext()
+    from threadpoolctl import threadpool_limits
+
+    return threadpool_limits(group.threads)
 
 
 def first_goes_on() -> None:

@@ -285,6 +285,33 @@ def test_the_loop_looks_for_differences(tmp_path: Path, monkeypatch: pytest.Monk
     assert looked == [100]
 
 
+def test_the_processes_of_a_machine_share_its_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("minigen.train.mpi._cores", lambda: 6)
+    for size, threads in {1: 6, 2: 3, 4: 1, 7: 1}.items():
+        assert together(size, lambda: group().threads, monkeypatch) == [threads] * size  # type: ignore[attr-defined]
+
+
+@needs_mpi
+@pytest.mark.parametrize(("chosen", "cores"), [(None, 2), ("1", 8)])
+def test_matrix_products_get_their_share_of_the_cores(chosen: str | None, cores: int) -> None:
+    """One thread of two cores; of eight it would be four, but OMP_NUM_THREADS chooses one."""
+    code = f"""
+import os
+del os.environ["OMP_NUM_THREADS"]
+os.environ.update({{"OMP_NUM_THREADS": "{chosen}"}} if {chosen} else {{}})
+import numpy, threadpoolctl
+from minigen import train
+from minigen.train import mpi
+mpi._cores = lambda: {cores}
+with train.parallel.together() as group:
+    if group.rank == 0:
+        print(*(pool["num_threads"] for pool in threadpoolctl.threadpool_info()))
+"""
+    ended = start(2, "-c", code)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert {*ended.stdout.split()} == {"1"}
+
+
 def test_one_process_without_mpi_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "mpi4py", None)
     with pytest.raises(RuntimeError, match=r'^parallel: needs mpi4py .*pip install "minigen\[parallel\]"'):
