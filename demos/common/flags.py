@@ -7,17 +7,20 @@ import errno
 import math
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import minigen
-from minigen import data
+from common.own_image import one_image
+from minigen import data, train
 from minigen.files import locked
 from minigen.models import Tricks
 from minigen.models.tricks import NOISES
 from minigen.nn import Module
+from minigen.processes import group
 
 Model = TypeVar("Model", bound=Module)
 
@@ -25,10 +28,31 @@ Model = TypeVar("Model", bound=Module)
 def run(demo: Callable[[argparse.Namespace], None], parser: Parser) -> None:
     """Parse the command line, then run `demo(args)` on the device that it names."""
     args = parser.parse_args()
-    with errors_without_traceback(), minigen.device(getattr(args, "device", "cpu")):
+    with errors_without_traceback(), processes(args), errors_without_traceback(), minigen.device(device_of(args)):
         if args.quick:
             print(f"A quick run, for a first look: {parser.quick_values}")
         demo(args)
+
+
+# -- several processes -------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def processes(args: argparse.Namespace) -> Iterator[None]:
+    """With --parallel, this process computes together with the others that `mpiexec` started; the first one prints."""
+    if not getattr(args, "parallel", False):
+        yield
+        return
+    with train.parallel.together() as together, open(os.devnull, "w") as nowhere, warnings.catch_warnings():
+        print(together) if together.rank == 0 else warnings.simplefilter("ignore")
+        with redirect_stdout(nowhere) if together.rank > 0 else nullcontext():
+            yield
+
+
+def device_of(args: argparse.Namespace) -> str:
+    """The device --device; with --parallel and "gpu", a card of its own for each process of a machine."""
+    name = getattr(args, "device", "cpu")
+    return f"gpu:{getattr(group(), 'place', 0)}" if name == "gpu" else name
 
 
 # -- errors ------------------------------------------------------------------------------------------------------------
@@ -53,7 +77,8 @@ def errors_without_traceback() -> Iterator[None]:
         yield
         sys.stdout.flush()
     except KeyboardInterrupt as interrupted:  # `train.Interrupted` says where all is saved
-        print(str(interrupted) or "Interrupted", file=sys.stderr)
+        if group().rank == 0:
+            print(str(interrupted) or "Interrupted", file=sys.stderr)
         raise SystemExit(130) from None
     except BrokenPipeError:
         os.dup2(
@@ -95,7 +120,7 @@ class Parser(argparse.ArgumentParser):
         super().__init__(description=description, formatter_class=Formatter)
         self.quick = quick
         self.quick_values = " ".join(f"--{name.replace('_', '-')} {text(value)}" for name, value in quick.items())
-        help = f"a first look within a minute: {self.quick_values}, where these are not given"
+        help = f"a first look soon: {self.quick_values}, where these are not given"
         self.set_defaults(quick=False)
         if quick:
             self.add_argument("--quick", action="store_true", help=help)
@@ -151,17 +176,11 @@ def training_parser(
     """A parser with the flags of every demo that trains on images; the demo fills in a default that is None."""
     parser = Parser(description, quick)
     group = parser.add_argument_group("the run")
-    group.add_argument("--device", default="cpu", help='"cpu", "gpu" or "gpu:N"')
-    group.add_argument(
-        "--dataset",
-        default="digits",
-        help="digits, coloured_digits, mnist, fashion-mnist, cifar10, or a folder of images",
-    )
-    group.add_argument("--image-size", type=positive, default=32, help="side that the images of a folder get")
-    group.add_argument("--data-dir", type=Path, help="where data files are or go (or MINIGEN_DATA; by default a cache)")
+    add_data(group)
     group.add_argument("--epochs", type=positive, default=epochs, help="passes over the training set")
     group.add_argument("--batch-size", type=positive, default=batch_size, help="images in a step")
     group.add_argument("--seed", type=seed, default=0, help="of all random numbers")
+    group.add_argument("--parallel", action="store_true", help="train with all processes of `mpiexec -n N python ...`")
     group.add_argument(
         "--out", type=Path, default=out and Path(out), help="folder for figures, log, weights and checkpoint"
     )
@@ -172,10 +191,34 @@ def training_parser(
     return parser
 
 
+def add_data(group: Any) -> None:
+    """The flags of the device and of the data set."""
+    group.add_argument("--device", default="cpu", help='"cpu", "gpu" or "gpu:N"')
+    group.add_argument(
+        "--dataset",
+        default="digits",
+        help="digits, coloured_digits, mnist, fashion-mnist, cifar10, or a folder of images",
+    )
+    group.add_argument("--image-size", type=positive, default=32, help="side that the images of a folder get")
+    group.add_argument("--data-dir", type=Path, help="where data files are or go (or MINIGEN_DATA; by default a cache)")
+
+
 def datasets(args: argparse.Namespace) -> tuple[data.Dataset, data.Dataset]:
-    """The training and the test images of --dataset."""
+    """The training and the test images of --dataset; with --image, that image takes the place of the test images."""
     load = lambda split: data.load(args.dataset, split, data_dir=args.data_dir, size=args.image_size)
-    return load("train"), load("test")
+    images, test_images = load("train"), load("test")
+    if (own := getattr(args, "image", None)) is not None:
+        if args.weights is None:
+            raise ValueError("--image needs --weights: it is shown to a model that is trained")
+        test_images = one_image(own, test_images)
+    return images, test_images
+
+
+def add_image(group: Any) -> None:
+    """The flag of an image of one's own."""
+    group.add_argument(
+        "--image", help="with --weights: an image file, or the number of a test image, in place of the test images"
+    )
 
 
 def new_or_loaded(args: argparse.Namespace, images: data.Dataset, kind: type[Model], new: Callable[[], Model]) -> Model:
@@ -203,15 +246,16 @@ def new_or_loaded(args: argparse.Namespace, images: data.Dataset, kind: type[Mod
 @contextmanager
 def own_folder(out: Path) -> Iterator[None]:
     """Inside the block the folder --out belongs to this process: what it writes after the training does not fall into
-    the folder of another run, which was started in the meantime."""
+    the folder of another run, which was started in the meantime. Of several processes, only the first one goes on."""
+    train.parallel.first_goes_on()
     out.mkdir(parents=True, exist_ok=True)
     with locked(out):
         yield
 
 
 NOT_SETTINGS = {
-    *("device", "data_dir", "epochs", "out", "resume", "quick", "weights"),
-    *("beside", "importance_samples", "temperature"),  # these say what is done with trained models
+    *("device", "data_dir", "epochs", "out", "resume", "quick", "weights", "parallel"),
+    *("beside", "image", "importance_samples", "temperature"),  # these say what is done with trained models
     *("objectives", "seeds", "analogies", "exemplars"),
 }
 

@@ -31,6 +31,9 @@ from minigen.evaluate.samples import (
     modes_covered,
     nearest,
     parzen_log_prob,
+    copying,
+    precision_and_recall,
+    sharpness,
 )
 from minigen.nn.module import evaluating
 
@@ -44,6 +47,7 @@ __all__ = [
     "clustering_accuracy",
     "confident_share",
     "coverage",
+    "copying",
     "evaluating",
     "features_and_probabilities",
     "frechet_distance",
@@ -58,7 +62,9 @@ __all__ = [
     "nearest",
     "optimal_discriminator",
     "parzen_log_prob",
+    "precision_and_recall",
     "report_on",
+    "sharpness",
     "trained_classifier",
     "value_function",
     "wasserstein_1d",
