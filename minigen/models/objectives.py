@@ -122,7 +122,7 @@ OBJECTIVES = {
 def clip_weights(critic: Module, bound: float) -> None:
     """Put its weights into [-bound, bound]; this bounds its Lipschitz constant (Arjovsky et al. 2017, algorithm 1)."""
     for p in critic.parameters():
-        p.data = p.data.clip(-bound, bound)
+        p.data = p.data.clip(-bound, bound, out=p.data)  # the assignment tells the tape that it changed
 
 
 def gradient_penalty(critic: Callable[[Any], Any], data: Any, samples: Any) -> Tensor:
