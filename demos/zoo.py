@@ -33,9 +33,9 @@ PAGES = {  # the minutes on one core of a CPU, with three seeds
     "lapgan": 6,
     "ccgan": 4,
     "id_cgan": 3,
-    "cogan": 5,
+    "cogan": 6,
     "cycle_gan": 5,
-    "dtn": 3,
+    "dtn": 5,
     "gene_gan": 3,
 }
 

@@ -27,7 +27,7 @@ from minigen.nn.module import evaluating
 from minigen.random import uniform
 from zoo_pages import Claim, digits, learn, seeds, spread
 
-ITERATIONS = 600
+ITERATIONS = 1200
 CLAIM = "a translation from colour to grey negatives, learned without pairs, keeps the digit"
 SHAPE, FEATURES, BATCH = (3, 28, 28), 8, 32
 RATES = {"discriminator": 2e-4, "generator": 3e-3}
