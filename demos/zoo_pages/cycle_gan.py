@@ -2,7 +2,8 @@
 
 The two domains are disjoint halves of the training digits. A classifier of digits says whether the digit is kept; both
 domains become grey for it exactly. The colour is right if the mean colour is nearer to the second domain's than to the
-first's. DiscoGAN and DualGAN learn the same, with as many rounds.
+first's. DiscoGAN and DualGAN learn the same, with as many rounds. The networks halve the side only once, so that copying
+a digit is the easiest for them: without a cycle they come to it as well, only later.
 
 DualGAN's cycle has the weight 1 here. The scores of critics as small as these, with clipped weights, differ by
 hundredths; beside a weight of 500 they decide nothing, and the digits stay bright, which leads back as well.
@@ -29,7 +30,7 @@ from minigen.nn.module import evaluating
 from zoo_pages import Claim, digits, learn, seeds, spread
 
 ITERATIONS = 400
-CLAIM = "a translation learned without pairs changes the colour and keeps the digit, because it leads back"
+CLAIM = "translations learned without pairs change the colour and keep the digit, if each leads back to where it began"
 SHAPE, FEATURES, HALVINGS, BATCH, SHOWN = (3, 28, 28), 8, 1, 16, 20
 RATES = {"discriminator": 2e-4, "generator": 2e-3}
 KINDS = {
