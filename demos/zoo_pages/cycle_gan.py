@@ -2,7 +2,7 @@
 
 The two domains are disjoint halves of the training digits. A classifier of digits says whether the digit is kept; both
 domains become grey for it exactly. The colour is right if the mean colour is nearer to the second domain's than to the
-first's. DiscoGAN and DualGAN learn the same, with as many rounds. The networks halve the side only once, so that copying
+first's. DiscoGAN and DualGAN learn the same, with as many rounds. The networks halve the side only once, and to copy
 a digit is the easiest for them: without a cycle they come to it as well, only later.
 
 DualGAN's cycle has the weight 1 here. The scores of critics as small as these, with clipped weights, differ by
