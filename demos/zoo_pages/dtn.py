@@ -2,7 +2,10 @@
 
 The domains are disjoint halves of the training digits, without pairs; only the source has labels, from which f learns.
 f sees half of the source's images as negatives, so that it can read digits on white at all. Another classifier, of grey
-digits, says whether the digit is kept. Beside it, the same without f-constancy.
+digits, says whether the digit is kept. Beside it, once, the same without f-constancy.
+
+The aim is out of reach in these minutes: what f itself reads, which is printed, bounds what can be kept, and the share
+that is kept still rises with the number of rounds. The samples carry noise that f does not see.
 """
 
 from __future__ import annotations
@@ -27,7 +30,7 @@ from minigen.nn.module import evaluating
 from minigen.random import uniform
 from zoo_pages import Claim, digits, learn, seeds, spread
 
-ITERATIONS = 600
+ITERATIONS = 1200
 CLAIM = "a translation from colour to grey negatives, learned without pairs, keeps the digit"
 SHAPE, FEATURES, BATCH = (3, 28, 28), 8, 32
 RATES = {"discriminator": 2e-4, "generator": 3e-3}
@@ -41,7 +44,7 @@ class Reader(nn.Module):
     """A classifier that learns by itself: a game of one player. It sees half of the images as negatives."""
 
     def __init__(self) -> None:
-        self.classifier = Classifier(SHAPE, width=FEATURES)
+        self.classifier = Classifier(SHAPE)
 
     def players(self) -> dict[str, Player]:
         return {"classifier": Player(self.classifier, self.loss)}
@@ -65,14 +68,14 @@ class Score(NamedTuple):
 
 
 def learned(seed: int, args: argparse.Namespace, out: Path) -> list[DTN]:
-    """With f-constancy and without, and with the same f."""
+    """With f-constancy; for the first seed also without it, with the same f."""
     minigen.manual_seed(seed)
     source, target = halves(data.load("coloured_digits"), seed)[0], on_white(halves(data.load("digits"), seed)[1])
     loader = data.Loader(source, 2 * BATCH, pixels="signed", seed=seed)
     f = learn(Reader(), loader, args, out / f"reader-{seed}", lr=3e-3, average=None).classifier
     batches = Unpaired(source, target, BATCH, args.iterations, seed)
     models = []
-    for constancy in (15.0, 0.0):
+    for constancy in (15.0, 0.0) if seed == args.seed else (15.0,):
         generator = DCGANGenerator(SHAPE, f.head.weight.shape[1], FEATURES)
         model = DTN(f, generator, Heads(ConvTrunk(SHAPE, FEATURES), 3), constancy=constancy)
         models.append(learn(model, batches, args, out / f"dtn-{constancy:g}-{seed}", lr=RATES))
@@ -92,7 +95,7 @@ def score(model: DTN, test: data.Dataset, judge: digits.Judge) -> Score:
 def measure(args: argparse.Namespace, out: Path) -> list[Claim]:
     judge, test = digits.Judge(out), data.load("coloured_digits", "test")[1::2]  # the judge compares with the others
     models = [learned(seed, args, out) for seed in seeds(args)]
-    mine, other = ([score(pair[i], test, judge) for pair in models] for i in (0, 1))
+    mine, other = ([score(model, test, judge) for model in found] for found in ([m[0] for m in models], models[0][1:]))
     rows = {"given": test.images[:20] / 255.0}
     rows |= {name: digits.shown(found[0].translations[:20]) for name, found in (("DTN", mine), ("no constancy", other))}
     plot.save_grid(np.concatenate(list(rows.values())), out / "translated.png", columns=20, rows=list(rows))

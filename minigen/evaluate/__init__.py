@@ -26,6 +26,7 @@ from minigen.evaluate.judge import (
 from minigen.evaluate.likelihood import mean_over
 from minigen.evaluate.samples import (
     best_sigma,
+    copying,
     coverage,
     intersection_over_union,
     modes_covered,

@@ -67,7 +67,7 @@ def test_a_translation_that_is_exact_and_one_that_does_nothing(exact: bool) -> N
     x, y = signed(cycle_gan.red(TEST)), signed(cycle_gan.on_green(TEST))
     found = cycle_gan.score(Painter(exact), x, y, TEST.labels, Known())  # type: ignore[arg-type]
     assert found.kept == found.coloured == (1 if exact else 0)
-    np.testing.assert_allclose(found.cycle.numpy(), x.numpy(), atol=1e-6)
+    np.testing.assert_allclose(found.cycle.numpy(), x.numpy()[:20], atol=1e-6)
     if exact:
         np.testing.assert_allclose(found.forth.numpy(), y.numpy(), atol=1e-6)
 

@@ -22,6 +22,7 @@ from minigen import nn, ops
 from minigen.autograd import Tensor, no_grad
 from minigen.models.game import Batch, Player
 from minigen.models.gan import GAN
+from minigen.nn.module import evaluating
 
 
 class CoGAN(nn.Module):
@@ -68,11 +69,15 @@ class CoGAN(nn.Module):
         """Each GAN with the data of its domain; the noise is the same."""
         return [(gan, batch._replace(data=batch.data[:, i])) for i, gan in enumerate((self.first, self.second))]
 
+    def forward(self, z: Any) -> Tensor:
+        """The pairs (N, 2, ...) of z (N, latent_dim), in the current mode and with derivatives, unlike `sample`."""
+        return ops.stack([self.first(z), self.second(z)], axis=1)
+
     @no_grad()
     def sample(self, n: int) -> Tensor:
-        """`n` pairs (n, 2, ...), each from one z."""
-        z = self.noise(n)
-        return ops.stack([self.first.sample(z=z), self.second.sample(z=z)], axis=1)
+        """`n` pairs (n, 2, ...), in evaluation mode."""
+        with evaluating(self):
+            return self(self.noise(n))
 
 
 def tie(first: Any, second: Any, layers: slice) -> None:

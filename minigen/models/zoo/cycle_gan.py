@@ -72,6 +72,10 @@ class CycleGAN(nn.Module):
     def noise(self, n: int) -> None:
         """None is drawn."""
 
+    def forward(self, x: Any) -> Tensor:
+        """Images of the first domain in the second."""
+        return self.forth(x)
+
     def discriminator_loss(self, batch: Batch) -> tuple[Tensor, dict[str, Any]]:
         x, y = batch.data[:, 0], batch.data[:, 1]
         with no_grad():

@@ -3,17 +3,16 @@ r"""GeneGAN: an object is taken from one image and put into another (Zhou et al.
 Idea: the code of an image has a part for the background and a part for the object, as genes; children of two images,
 one with the object and one without, cross them over.
 
-    E(Ax) = (A, x) and E(Be) = (B, e): Ax has the object, Be has none, so that e should be 0
-    G(A, x), G(B, 0)    reconstructions of Ax and Be
-    G(B, x), G(A, 0)    the children: B with the object, A without it
+    E(Ax) = (A, x), E(Be) = (B, e)    Ax has the object, Be has none, so that e should be 0
+    G(A, x), G(B, 0)                  reconstructions;  G(B, x), G(A, 0) are the children
 
     E and G minimise   -E D_with(G(B, x)) - E D_without(G(A, 0))             the children look real
                        + |G(A, x) - Ax| + |G(B, 0) - Be|                     reconstruction
                        + |e|                                                 what has no object has no code of one
                        + 2.55 |Ax + Be - G(B, x) - G(A, 0)|                  parallelogram: the sum of genes is kept
 
-|.| is a mean, of pixels in [0, 1]. D_with and D_without are Wasserstein critics. The parallelogram's weight
-is 0.01 in the authors' code, but there its pixels reach 255, and those of the reconstructions 1.
+|.| is a mean, of pixels in [0, 1]. D_with and D_without are Wasserstein critics. The authors have 0.01 in place of
+2.55, of pixels up to 255, beside reconstructions of pixels up to 1.
 
 What differs from a plain GAN: four images from two, and two discriminators. No label says where or what the object is.
 """
@@ -33,7 +32,7 @@ from minigen.nn.module import evaluating
 
 
 class GeneGAN(nn.Module):
-    """Images (C, H, W) with pixels in [-1, 1], H and W multiples of 4.
+    """For images (C, H, W) with pixels in [-1, 1], H and W multiples of 4.
 
     features     channels at half of the side; twice as many at a quarter of it, of which the last quarter is the object
     objective    a name from `OBJECTIVES` without a gradient penalty
@@ -88,37 +87,32 @@ class GeneGAN(nn.Module):
         real = batch.data[:, 0], batch.data[:, 1]
         with no_grad():
             (*_, with_it, without), _ = self.family(*real)
-        judged = zip(self.judges, real, (with_it, without), strict=True)
-        one, two = (self.objective.discriminator(judge(x), judge(sample)) for judge, x, sample in judged)
+        pair = zip(self.judges, real, (with_it, without), strict=True)
+        one, two = (self.objective.discriminator(judge(x), judge(sample)) for judge, x, sample in pair)
         return one + two, {}
 
     def generator_loss(self, batch: Batch) -> tuple[Tensor, dict[str, Any]]:
         ax, be = batch.data[:, 0], batch.data[:, 1]
         (same_ax, same_be, bx, a0), e = self.family(ax, be)
         deceit = self.objective.generator(self.judges[0](bx)) + self.objective.generator(self.judges[1](a0))
-        reconstruction = size(same_ax - ax) + size(same_be - be)
-        parallelogram = size(ax + be - bx - a0)
+        size = lambda x: ops.mean(ops.abs(x))
+        reconstruction, parallelogram = size(same_ax - ax) + size(same_be - be), size(ax + be - bx - a0)
         loss = deceit + 0.5 * (reconstruction + 2.55 * parallelogram) + size(e)  # 0.5: pixels span 2, not 1
         return loss, {"reconstruction": reconstruction.data, "e": size(e).data}
 
     def _clip(self, metrics: Any) -> None:
-        if self.objective.clip is not None:
+        if self.objective.clip:
             clip_weights(nn.ModuleList(self.judges), self.objective.clip)
 
     @no_grad()
     def removed(self, x: Any) -> Tensor:
         """The images (N, C, H, W) without the object, in evaluation mode."""
         with evaluating(self):
-            background, thing = self.encode(x)
-            return self.decode(background, 0.0 * thing)
+            a, thing = self.encode(x)
+            return self.decode(a, 0.0 * thing)
 
     @no_grad()
     def moved(self, source: Any, target: Any) -> Tensor:
         """The images `target` (N, C, H, W) with the objects of the images `source`, in evaluation mode."""
         with evaluating(self):
             return self.decode(self.encode(target)[0], self.encode(source)[1])
-
-
-def size(x: Any) -> Tensor:
-    """The mean of |x|."""
-    return ops.mean(ops.abs(x))
