@@ -1,7 +1,7 @@
 """Improved GAN: digits from 100 labels, with two targets for G; and minibatch discrimination on a ring of Gaussians.
 
 100 digits have labels, 10 of each class, and 8,000 have none. Beside each GAN stands its D, trained on the 100
-alone, and on all 8,000 labels. The aim of 95 % is the paper's setting: 60,000 images, fifty times as many rounds.
+alone, and on all 8,000 labels. The aim of 95 % is the paper's setting: 60,000 images, sixty times as many rounds.
 
 On the ring, a mode is covered if it is the nearest of at least 50 of 4,000 samples that lie within three standard
 deviations. Minibatch discrimination does not help minimax there: one look at a batch tells samples from data, D's loss
@@ -28,7 +28,7 @@ from zoo_pages import Claim, Samples, covered, digits, few, learn, play, seeds, 
 ITERATIONS = 3000  # on the ring two thirds of them
 CLAIM = "with 100 labels, images without labels help to classify; a D that sees the batch keeps minimax on more modes"
 RATES = {  # the target "features" needs a G that learns fast, so that D stays unsure of samples
-    "features": {"discriminator": 3e-4, "generator": 5e-3},
+    "features": {"discriminator": 1e-3, "generator": 5e-3},
     "class": {"discriminator": 1e-3, "generator": 2e-3},
 }
 
