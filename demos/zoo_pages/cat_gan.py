@@ -18,7 +18,7 @@ from minigen.models import DCGANGenerator
 from minigen.models.zoo.cat_gan import CatGAN
 from zoo_pages import Claim, digits, few, learn, seeds, spread
 
-ITERATIONS = 2000
+ITERATIONS = 2500
 CLAIM = "a discriminator that is to be sure of data sorts digits by what they are, with few labels or with none"
 BATCH, CLASSES = 128, 20
 
