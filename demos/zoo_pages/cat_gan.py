@@ -48,7 +48,7 @@ def measure(args: argparse.Namespace, out: Path) -> list[Claim]:
     by_pixels = [clusters.k_means(CLASSES, seed) for seed in seeds(args)]
     text, holds = f"digits right by {CLASSES} classes, beside k-means", bool(np.median(right) >= 0.8)
     return [
-        *few.claims("accuracy, 100 labels", found, *few.alone(fewer, out)),
+        *few.claims("100 labels: accuracy", found, *few.alone(fewer, out)),
         Claim(text, ">= 0.8", spread(right), spread(by_pixels), holds),
     ]
 

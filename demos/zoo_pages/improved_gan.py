@@ -64,7 +64,7 @@ def measure(args: argparse.Namespace, out: Path) -> list[Claim]:
     claims = []
     for target, trained in gans.items():
         found = [few.accuracy(gan.discriminator) for gan in trained]
-        claims += few.claims(f"accuracy, 100 labels, G's target: {target}", found, alone, everything)
+        claims += few.claims(f"100 labels, target {target}: accuracy", found, alone, everything)
     both = runs[: args.seeds], runs[args.seeds :]
     for text, value, form in (
         ("modes covered, of 8, beside plain minimax", lambda run: run.covered, ".0f"),
