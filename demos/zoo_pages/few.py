@@ -79,13 +79,8 @@ def alone(args: argparse.Namespace, out: Path) -> tuple[list[float], float]:
 def claims(text: str, found: list[float], alone: list[float], everything: float) -> list[Claim]:
     """That few labels nearly do, and that the images without labels help: accuracies for each seed."""
     middle = float(np.median(found))
+    beside, more = f"{text}, beside labels alone", middle > float(np.median(alone))
     return [
         Claim(text, ">= 0.95", spread(found), f"all labels {everything:.3f}", middle >= 0.95),
-        Claim(
-            "the same, beside D on the labels alone",
-            "more",
-            spread(found),
-            spread(alone),
-            middle > float(np.median(alone)),
-        ),
+        Claim(beside, "more", spread(found), spread(alone), more),
     ]
