@@ -14,27 +14,27 @@ import numpy as np
 import minigen
 from minigen import data, plot
 from minigen.autograd import Tensor
-from minigen.models import GAN, DCGANDiscriminator, MLPDiscriminator, MLPGenerator
+from minigen.models import GAN, DCGANDiscriminator, DCGANGenerator, MLPDiscriminator, MLPGenerator, Tricks
 from minigen.models.zoo.lapgan import LAPGAN, DetailGenerator, Level
 from minigen.models.zoo.restoration import down, up
 from zoo_pages import Claim, digits, learn, seeds, spread
 
-ITERATIONS = 2000
+ITERATIONS = 1500
 CLAIM = "a GAN for each level of a pyramid draws better digits than one that draws all pixels at once"
-BATCH, FEATURES = 64, 16
-SIDES = (7, 14, 28)
-
-
-def mlp_gan(side: int, hidden: int) -> GAN:
-    return GAN(MLPGenerator((1, side, side), 64, hidden), MLPDiscriminator((1, side, side), hidden))
+BATCH, SIDES = 64, (7, 14, 28)
 
 
 def train(seed: int, args: argparse.Namespace, out: Path) -> LAPGAN:
+    """With noise on the inputs of each D, of which a third stays: without it, D sees how even the data's black is."""
     minigen.manual_seed(seed)
-    levels = [mlp_gan(7, 128)]
-    for halvings, side in enumerate(SIDES[1:], start=1):
+    tricks, levels = Tricks(instance_noise=0.3, instance_noise_rounds=args.iterations * 3 // 2), []
+    for k, (side, features) in enumerate(zip(SIDES, (32, 32, 16), strict=True)):
         shape = (1, side, side)
-        levels.append(Level(DetailGenerator(shape, FEATURES, halvings), DCGANDiscriminator(shape, FEATURES)))
+        discriminator = DCGANDiscriminator(shape, features)
+        if k == 0:
+            levels.append(GAN(DCGANGenerator(shape, 64, 64), discriminator, tricks=tricks))
+        else:
+            levels.append(Level(DetailGenerator(shape, features, halvings=k), discriminator, tricks=tricks))
     model = LAPGAN(levels)
     rates = {name: (1e-3 if "generator" in name else 5e-4) for name in model.players()}
     return learn(model, digits.batches(BATCH, seed), args, out / f"lapgan-{seed}", lr=rates)
@@ -44,7 +44,8 @@ def train_at_once(seed: int, args: argparse.Namespace, out: Path) -> GAN:
     """The GAN of all pixels, with the rates of `gan.py`."""
     minigen.manual_seed(seed)
     rates = {"discriminator": 5e-4, "generator": 1e-3}
-    return learn(mlp_gan(28, 240), digits.batches(BATCH, seed), args, out / f"mlp-{seed}", lr=rates)
+    gan = GAN(MLPGenerator(digits.SHAPE, 64, 240), MLPDiscriminator(digits.SHAPE, 240))
+    return learn(gan, digits.batches(BATCH, seed), args, out / f"mlp-{seed}", lr=rates)
 
 
 def enlarged(x: Tensor) -> Tensor:
