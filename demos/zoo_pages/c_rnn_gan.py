@@ -14,12 +14,12 @@ from zoo_pages import Claim, digits, learn, seeds, spread
 
 ITERATIONS = 800
 CLAIM = "recurrent networks learn digits row by row, and feature matching helps them"
-BATCH = 64
+BATCH, STEPS = 64, 7
 
 
 def train(matching: bool, seed: int, args: argparse.Namespace, out: Path) -> CRNNGAN:
     minigen.manual_seed(seed)
-    gan = CRNNGAN(RecurrentGenerator(digits.SHAPE), RecurrentDiscriminator(digits.SHAPE), matching)
+    gan = CRNNGAN(RecurrentGenerator(digits.SHAPE, STEPS), RecurrentDiscriminator(digits.SHAPE, STEPS), matching)
     folder = out / f"{'matching' if matching else 'plain'}-{seed}"
     return learn(gan, digits.batches(BATCH, seed), args, folder, lr={"discriminator": 1e-3, "generator": 2e-3})
 
