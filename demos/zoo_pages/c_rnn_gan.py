@@ -1,4 +1,7 @@
-"""C-RNN-GAN writes digits from the top down, in 7 strips of 4 rows. Feature matching beside G's own loss of a plain GAN."""
+"""C-RNN-GAN writes digits from the top down, in 7 strips of 4 rows.
+
+Feature matching stands beside the loss of a plain GAN. D is slow on purpose: one that runs ahead leaves G one image.
+"""
 
 from __future__ import annotations
 
