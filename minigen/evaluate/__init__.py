@@ -23,7 +23,16 @@ from minigen.evaluate.judge import (
     trained_classifier,
 )
 from minigen.evaluate.likelihood import mean_over
-from minigen.evaluate.samples import best_sigma, coverage, modes_covered, nearest, parzen_log_prob
+from minigen.evaluate.samples import (
+    best_sigma,
+    copying,
+    coverage,
+    modes_covered,
+    nearest,
+    parzen_log_prob,
+    precision_and_recall,
+    sharpness,
+)
 from minigen.nn.module import evaluating
 
 __all__ = [
@@ -34,6 +43,7 @@ __all__ = [
     "class_shares",
     "clustering_accuracy",
     "confident_share",
+    "copying",
     "coverage",
     "evaluating",
     "features_and_probabilities",
@@ -47,7 +57,9 @@ __all__ = [
     "nearest",
     "optimal_discriminator",
     "parzen_log_prob",
+    "precision_and_recall",
     "report_on",
+    "sharpness",
     "trained_classifier",
     "value_function",
     "wasserstein_1d",
