@@ -209,15 +209,20 @@ class History:
 
 def save_modes(mixture: data.toy.GaussianMixture, runs: Sequence[Any], columns: int, path: Path) -> None:
     """The samples of every run, `columns` in a row, and a circle around each mode of the mixture."""
+    figure = new_figure(2.3 * columns, 2.5 * (len(runs) // columns))
+    draw_modes(figure, mixture, runs, columns)
+    plot.save_figure(figure, path)
+
+
+def draw_modes(figure: Any, mixture: data.toy.GaussianMixture, runs: Sequence[Any], columns: int) -> None:
+    """The panels of `save_modes`, in a Matplotlib figure or a part of one."""
     rows = len(runs) // columns
-    figure = new_figure(2.3 * columns, 2.5 * rows)
     limit = 1.3 * abs(mixture.means).max()
     for axes, run in zip(figure.subplots(rows, columns, squeeze=False).flat, runs, strict=True):
         axes.plot(*run.samples[:1000].T, ".", markersize=1.5, color="C0", alpha=0.5)
         axes.plot(*mixture.means.T, "o", markersize=9, markerfacecolor="none", color="C1", linewidth=0.7)
         axes.set_title(f"{run.objective}, seed {run.seed}\n{run.covered} modes, {run.near:.0%} near", fontsize=9)
         axes.set(xlim=(-limit, limit), ylim=(-limit, limit), xticks=[], yticks=[], aspect="equal")
-    plot.save_figure(figure, path)
 
 
 def save_analogies(rows: Sequence[Sequence[tuple[str, Any]]], draw: Callable[[Any], np.ndarray], path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from minigen import data, evaluate
+from minigen import data, evaluate, ops
 from minigen.backend import to_numpy
 
 SHAPE = (1, 28, 28)
@@ -33,7 +33,20 @@ class Judge:
 
     def frechet(self, model: Any) -> float:
         """The Fréchet distance of 1,000 of the model's samples to 1,000 test digits."""
-        return evaluate.frechet_distance(self.features(model.sample(1000)), self.real)
+        return self.distance(model.sample(1000))
+
+    def distance(self, images: Any) -> float:
+        """The Fréchet distance of images to 1,000 test digits, which are every second one."""
+        return evaluate.frechet_distance(self.features(images), self.real)
+
+    def read(self, images: Any) -> np.ndarray:
+        """The most probable class of each image."""
+        return evaluate.features_and_probabilities(self.classifier, images)[1].argmax(axis=1)
+
+
+def psnr(x: Any, images: Any) -> float:
+    """The peak signal-to-noise ratio in decibels, 10 log10(2^2 / squared error), for pixels in [-1, 1]."""
+    return float(10 * np.log10(4 / to_numpy(ops.mse_loss(x, images).data)))
 
 
 def shown(samples: Any) -> np.ndarray:

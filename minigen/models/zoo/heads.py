@@ -50,11 +50,17 @@ class MLPTrunk(nn.Module):
     """x (N, *shape) -> (N, width): hidden layers with LeakyReLU; normal noise on the input and after each layer."""
 
     def __init__(
-        self, shape: Shape, hidden: Sequence[int] = (256, 256), input_noise: float = 0.0, noise: float = 0.0
+        self,
+        shape: Shape,
+        hidden: Sequence[int] = (256, 256),
+        input_noise: float = 0.0,
+        noise: float = 0.0,
+        batch_norm: bool = False,
     ) -> None:
         parts: list[nn.Module] = [nn.Flatten(), Noise(input_noise)]
         for inputs, outputs in pairwise([math.prod(shape), *hidden]):
-            parts += [nn.Linear(inputs, outputs), nn.LeakyReLU(0.2), Noise(noise)]
+            parts += [nn.Linear(inputs, outputs), *([nn.BatchNorm1d(outputs)] * batch_norm)]
+            parts += [nn.LeakyReLU(0.2), Noise(noise)]
         self.net, self.width = nn.Sequential(*parts), hidden[-1]
 
     def forward(self, x: Any) -> Any:
@@ -62,11 +68,11 @@ class MLPTrunk(nn.Module):
 
 
 class ConvTrunk(nn.Module):
-    """Images (N, C, side, side) -> (N, width): `DCGANDiscriminator` without its last layer."""
+    """Images (N, C, side, side) -> (N, width): `DCGANDiscriminator` without its last layer; `noise` on the images."""
 
-    def __init__(self, image_shape: Shape, features: int = 16, batch_norm: bool = True) -> None:
+    def __init__(self, image_shape: Shape, features: int = 16, batch_norm: bool = True, noise: float = 0.0) -> None:
         *layers, last = DCGANDiscriminator(image_shape, features, batch_norm=batch_norm).net
-        self.net = nn.Sequential(*layers, nn.Flatten())
+        self.net = nn.Sequential(Noise(noise), *layers, nn.Flatten())
         self.width = math.prod(last.weight.shape[1:])  # type: ignore[attr-defined]
 
     def forward(self, x: Any) -> Any:

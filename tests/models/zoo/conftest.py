@@ -14,15 +14,15 @@ from minigen.train.game import frozen_but
 
 
 @pytest.fixture
-def check_players() -> Callable[[Any, Any], None]:
-    """`check_players(model, x)`: each loss has derivatives by its player's parameters, and changes nothing else."""
+def check_players() -> Callable[..., None]:
+    """`check_players(model, x, labels)`: each loss has derivatives by its player's parameters alone."""
 
-    def check(model: Any, x: Any) -> None:
+    def check(model: Any, x: Any, labels: Any = None) -> None:
         state = lambda: {name: to_numpy(value).copy() for name, value in model.state_dict().items()}
         before = state()
         for name, player in model.players().items():
             with frozen_but(player.module, model):
-                player.loss(Batch(x, model.noise(len(x))))[0].backward()
+                player.loss(Batch(x, model.noise(len(x)), labels))[0].backward()
             own = {id(p) for p in player.module.parameters()}
             for parameter_name, p in model.named_parameters():
                 moved = p.grad is not None and bool(abs(to_numpy(p.grad.data)).max() > 0)

@@ -1,0 +1,69 @@
+"""ID-CGAN takes slanted streaks off the digits, beside the same network with the squared error alone.
+
+The classifier whose features are compared is not the judge: it has seen 2,000 of the digits, twice.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+import minigen
+from minigen import data, evaluate, ops, plot
+from minigen.autograd import Tensor
+from minigen.backend import to_numpy
+from minigen.models import DCGANDiscriminator
+from minigen.models.zoo.id_cgan import IDCGAN, streaks
+from minigen.models.zoo.restoration import Hourglass
+from minigen.nn.module import evaluating
+from zoo_pages import Claim, digits, learn, seeds, spread
+
+ITERATIONS = 1000
+CLAIM = "with a discriminator of pairs and a classifier's features, what was under the streaks is sharp again"
+BATCH = 64
+
+
+def train(terms: bool, seed: int, classifier: evaluate.Classifier, args: argparse.Namespace, out: Path) -> IDCGAN:
+    """With both terms beside the squared error, or with neither."""
+    minigen.manual_seed(seed)
+    weights = {"adversarial": 0.01, "perceptual": 0.03} if terms else {"adversarial": 0.0, "perceptual": 0.0}
+    discriminator = DCGANDiscriminator((2, *digits.SHAPE[1:]), 16)
+    model = IDCGAN(Hourglass(1, 1), discriminator, classifier, streaks, **weights)
+    folder = out / f"{'id-cgan' if terms else 'squared-error'}-{seed}"
+    return learn(model, digits.batches(BATCH, seed), args, folder, lr=1e-3)
+
+
+def restored(model: IDCGAN, x: Tensor) -> Tensor:
+    with evaluating(model):
+        return ops.clip(model(x), -1, 1).detach()
+
+
+def measure(args: argparse.Namespace, out: Path) -> list[Claim]:
+    judge, training, test = digits.Judge(out), data.load("digits"), data.load("digits", "test")
+    some = {"training": training[:2000], "test": test[:500], "path": out / "features.safetensors"}
+    classifier = evaluate.trained_classifier(**some, epochs=2).classifier
+    both = [[train(terms, seed, classifier, args, out) for seed in seeds(args)] for terms in (True, False)]
+    others = data.Loader(test[1::2], 1000, pixels="signed", shuffle=False)  # not those that the judge compares with
+    images, labels = next(others.epoch(0))
+    minigen.manual_seed(args.seed)
+    x, y = streaks(images), Tensor(images)
+    mine, plain = ([restored(model, x) for model in models] for models in both)
+    rows = {"given": x, "squared error": plain[0], "ID-CGAN": mine[0], "data": y}
+    plot.save_grid(
+        np.concatenate([digits.shown(part[:20]) for part in rows.values()]), out / "restored.png", 20, rows=list(rows)
+    )
+    right = lambda images: float((judge.read(images) == to_numpy(labels)).mean())
+    text, claims = "beside squared error", []
+    for name, aim, value, form, sign in (
+        (f"Fréchet distance, {text}", "less", judge.distance, ".1f", -1),
+        (f"digits read rightly, {text}", "more", right, ".3f", 1),
+    ):
+        a, b = ([value(images) for images in kind] for kind in (mine, plain))
+        claims.append(
+            Claim(name, aim, spread(a, form), spread(b, form), bool(sign * (np.median(a) - np.median(b)) > 0))
+        )
+    a, b = [digits.psnr(part, y) for part in mine], digits.psnr(x, y)
+    text = f"PSNR in dB, beside none; squared error: {spread([digits.psnr(part, y) for part in plain], '.1f')}"
+    return [*claims, Claim(text, "more", spread(a, ".1f"), f"{b:.1f}", bool(np.median(a) > b))]

@@ -1,0 +1,84 @@
+"""LAPGAN on the digits, 7 -> 14 -> 28 pixels, beside the fully connected GAN that has as many rounds.
+
+Each level is also measured by itself: it gets test digits that were made smaller, and adds the detail. Beside that are
+the same images with larger pixels only.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+import minigen
+from minigen import data, plot
+from minigen.autograd import Tensor
+from minigen.models import GAN, DCGANDiscriminator, DCGANGenerator, MLPDiscriminator, MLPGenerator, Tricks
+from minigen.models.zoo.lapgan import LAPGAN, DetailGenerator, Level
+from minigen.models.zoo.restoration import down, up
+from zoo_pages import Claim, digits, learn, seeds, spread
+
+ITERATIONS = 1500
+CLAIM = "a GAN for each level of a pyramid draws better digits than one that draws all pixels at once"
+BATCH, SIDES = 64, (7, 14, 28)
+
+
+def train(seed: int, args: argparse.Namespace, out: Path) -> LAPGAN:
+    """With noise on the inputs of each D, of which a third stays: without it, D sees how even the data's black is."""
+    minigen.manual_seed(seed)
+    tricks, levels = Tricks(instance_noise=0.3, instance_noise_rounds=args.iterations * 3 // 2), []
+    for k, (side, features) in enumerate(zip(SIDES, (32, 32, 16), strict=True)):
+        shape = (1, side, side)
+        discriminator = DCGANDiscriminator(shape, features)
+        if k == 0:
+            levels.append(GAN(DCGANGenerator(shape, 64, 64), discriminator, tricks=tricks))
+        else:
+            levels.append(Level(DetailGenerator(shape, features, halvings=k), discriminator, tricks=tricks))
+    model = LAPGAN(levels)
+    rates = {name: (1e-3 if "generator" in name else 5e-4) for name in model.players()}
+    return learn(model, digits.batches(BATCH, seed), args, out / f"lapgan-{seed}", lr=rates)
+
+
+def train_at_once(seed: int, args: argparse.Namespace, out: Path) -> GAN:
+    """The GAN of all pixels, with the rates of `gan.py`."""
+    minigen.manual_seed(seed)
+    rates = {"discriminator": 5e-4, "generator": 1e-3}
+    gan = GAN(MLPGenerator(digits.SHAPE, 64, 240), MLPDiscriminator(digits.SHAPE, 240))
+    return learn(gan, digits.batches(BATCH, seed), args, out / f"mlp-{seed}", lr=rates)
+
+
+def enlarged(x: Tensor) -> Tensor:
+    """To 28 x 28, with larger pixels."""
+    return up(x, 28 // x.shape[2])
+
+
+def measure(args: argparse.Namespace, out: Path) -> list[Claim]:
+    judge = digits.Judge(out)
+    models = [train(seed, args, out) for seed in seeds(args)]
+    plain = [train_at_once(seed, args, out) for seed in seeds(args)]
+    test = data.Loader(data.load("digits", "test")[1::2], 1000, pixels="signed", shuffle=False)
+    images, _ = next(test.epoch(0))  # not those that the judge compares with
+    draw(models[0], plain[0], Tensor(images[:20]), out / "samples.png")
+    mine, theirs = [judge.frechet(model) for model in models], [judge.frechet(gan) for gan in plain]
+    holds = bool(np.median(mine) < np.median(theirs))
+    text = "Fréchet distance of samples, beside an MLP GAN's"
+    claims = [Claim(text, "less", spread(mine, ".1f"), spread(theirs, ".1f"), holds)]
+    for k, side in enumerate(SIDES[:-1], start=1):
+        smaller = down(Tensor(images), 28 // side)
+        found = [judge.distance(model.refine(smaller, k)) for model in models]
+        blocks = judge.distance(enlarged(smaller))
+        text = f"from real {side} x {side} images, beside larger pixels"
+        claims.append(Claim(text, "less", spread(found, ".1f"), f"{blocks:.1f}", bool(np.median(found) < blocks)))
+    return claims
+
+
+def draw(model: LAPGAN, plain: GAN, images: Tensor, path: Path) -> None:
+    """Samples as they grow; digits, and what the last level makes of them; and samples of the other GAN."""
+    n = len(images)
+    first = model.levels[0].sample(n)
+    second = model.levels[1].sample(z=(model.levels[1].noise(n), up(first)))
+    rows = {f"{x.shape[2]} x {x.shape[2]}": x for x in (first, second, model.refine(second, 2))}
+    rows |= {"of data": down(images), "refined": model.refine(down(images), 2), "data": images, "MLP": plain.sample(n)}
+    pictures = np.concatenate([digits.shown(enlarged(x)) for x in rows.values()])
+    plot.save_grid(pictures, path, columns=n, rows=list(rows))
