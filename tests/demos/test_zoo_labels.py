@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 import minigen
-from minigen import data, nn
+from minigen import data, nn, ops
 from minigen.autograd import Tensor
 from minigen.data.coloured_digits import COLOURS
-from minigen.models import MLPGenerator
-from minigen.models.zoo.heads import Heads, MLPTrunk
+from minigen.models import Batch, MLPGenerator
+from minigen.models.zoo.heads import Heads, Labelled, MLPTrunk
 from minigen.models.zoo.info_gan import InfoGAN
 from zoo_pages import ac_gan, clusters, dr_gan, few, info_gan
 
@@ -76,6 +76,22 @@ def test_the_labelled_examples() -> None:
     assert len(some.images) == 100 and len(every.images) == 8000
     assert np.bincount(some.labels.numpy()).tolist() == [10] * 10
     assert some.images.numpy().min() == -1 and (few.labelled(4).images.numpy() != some.images.numpy()).any()
+
+
+def test_the_classifier_that_learns_from_the_labels_alone() -> None:
+    """What else it is given does not matter."""
+    examples = Labelled(np.ones((1, 2), "float32"), np.array([2]))
+    model = few.Alone(Heads(MLPTrunk((2,), (4,)), 3), examples)
+    p = ops.softmax(model.discriminator(examples.images), axis=1).numpy()[0]
+    for x in (np.zeros((5, 2), "float32"), np.full((5, 2), 7, "float32")):
+        assert model.of_labels(Batch(x, None))[0].item() == pytest.approx(-np.log(p[2]), rel=1e-5)
+
+
+def test_the_claims_about_few_labels() -> None:
+    kept, beside = few.claims("accuracy", [0.96, 0.1, 0.97], [0.95, 0.2, 0.99], 0.98)
+    assert kept.holds and beside.holds and beside.text == "accuracy, beside labels alone"
+    assert kept.measured == beside.measured == "0.960 (0.100 to 0.970)" and kept.baseline == "all labels 0.980"
+    assert not any(claim.holds for claim in few.claims("accuracy", [0.9], [0.9], 0.98))
 
 
 def test_the_colour_of_an_image() -> None:
