@@ -91,7 +91,7 @@ def test_the_claims_about_few_labels() -> None:
     kept, beside = few.claims("accuracy", [0.96, 0.1, 0.97], [0.95, 0.2, 0.99], 0.98)
     assert kept.holds and beside.holds and beside.text == "accuracy, beside labels alone"
     assert kept.measured == beside.measured == "0.960 (0.100 to 0.970)" and kept.baseline == "all labels 0.980"
-    assert not any(claim.holds for claim in few.claims("accuracy", [0.9], [0.9], 0.98))
+    assert not any(claim.holds for claim in few.claims("accuracy", [0.9], [0.8, 0.9, 1.0], 0.98))
 
 
 def test_the_colour_of_an_image() -> None:
