@@ -29,7 +29,7 @@ PAGES = {  # the minutes on one core of a CPU, with three seeds
     "improved_gan": 5,
     "cat_gan": 5,
     "ac_gan": 6,
-    "info_gan": 4,
+    "info_gan": 5,
     "dr_gan": 4,
     "bs_gan": 1,
     "aff_gan": 3,

@@ -26,7 +26,7 @@ from minigen.models.zoo.heads import ConvTrunk, Heads
 from minigen.models.zoo.info_gan import InfoGAN
 from zoo_pages import Claim, clusters, digits, few, learn, seeds, spread
 
-ITERATIONS = 6000
+ITERATIONS = 7000
 CLAIM = "a class that stays readable in the samples is mostly the digit, which nobody has named"
 CLASSES, NUMBERS, LATENT = 10, 2, 74
 
