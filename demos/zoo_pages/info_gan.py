@@ -4,9 +4,9 @@ Q names the class of test images; a class stands for the digit that most of its 
 k-means of the pixels, with as many clusters. The images have half the resolution, and D and Q see them through noise.
 
 The bound is near its maximum, log 10 nats, after a few hundred rounds, when samples are hardly digits yet. The classes
-that can be told apart then are strokes at different places and of different slant (the figure shows them), and they
-become digits slowly, if at all: the paper trains longer, on 60,000 images. So a high bound does not make the code the
-digit. Without the noise it is worse. Then all classes draw the same digit, and Q reads the code in faint pixels.
+that can be told apart then are strokes at different places and of different slant, and they become digits slowly, while
+the bound stays as it is: a high bound does not make the code the digit. The paper trains longer, on 60,000 images. With
+little noise it is worse. Then classes may draw the same digit, and Q reads the code in faint pixels.
 """
 
 from __future__ import annotations
