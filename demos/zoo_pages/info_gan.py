@@ -1,8 +1,12 @@
 """InfoGAN finds the digits without labels: a class in z that has to be read in the sample comes to stand for a digit.
 
 Q names the class of test images; a class stands for the digit that most of its training images are. Beside it stands
-k-means of the pixels, with as many clusters. That Q reads the code, which the bound log 10 = 2.3 nats shows, does not
-make the code the digit: slant and thickness can be read as well.
+k-means of the pixels, with as many clusters. The images have half the resolution, and D and Q see them through noise.
+
+The bound is near its maximum, log 10 nats, after a few hundred rounds, when samples are hardly digits yet. The classes
+that can be told apart then are strokes at different places and of different slant, and they become digits slowly, while
+the bound stays as it is: a high bound does not make the code the digit. The paper trains longer, on 60,000 images. With
+little noise it is worse. Then classes may draw the same digit, and Q reads the code in faint pixels.
 """
 
 from __future__ import annotations
@@ -20,9 +24,9 @@ from minigen.autograd import Tensor, no_grad
 from minigen.models import DCGANGenerator
 from minigen.models.zoo.heads import ConvTrunk, Heads
 from minigen.models.zoo.info_gan import InfoGAN
-from zoo_pages import Claim, digits, few, learn, seeds, spread
+from zoo_pages import Claim, clusters, digits, few, learn, seeds, spread
 
-ITERATIONS = 3000
+ITERATIONS = 7000
 CLAIM = "a class that stays readable in the samples is mostly the digit, which nobody has named"
 CLASSES, NUMBERS, LATENT = 10, 2, 74
 
@@ -40,13 +44,13 @@ class Reader(nn.Module):
 def train(seed: int, args: argparse.Namespace, out: Path) -> InfoGAN:
     """Q has a hidden layer on D's trunk."""
     minigen.manual_seed(seed)
-    trunk = ConvTrunk(few.SHAPE, noise=few.NOISE)
+    trunk = ConvTrunk(clusters.SHAPE, noise=few.NOISE)
     q = nn.Sequential(
         nn.Linear(trunk.width, 128), nn.BatchNorm1d(128), nn.LeakyReLU(0.1), nn.Linear(128, CLASSES + NUMBERS)
     )
-    gan = InfoGAN(DCGANGenerator(few.SHAPE, LATENT, 16), Heads(trunk, 1, q), CLASSES, NUMBERS)
+    gan = InfoGAN(DCGANGenerator(clusters.SHAPE, LATENT, 16), Heads(trunk, 1, q), CLASSES, NUMBERS)
     rates = {"discriminator": 5e-4, "generator": 2e-3}
-    return learn(gan, few.batches(64, seed), args, out / f"info-{seed}", lr=rates)
+    return learn(gan, clusters.batches(64, seed), args, out / f"info-{seed}", lr=rates)
 
 
 @no_grad()
@@ -61,11 +65,11 @@ def measure(args: argparse.Namespace, out: Path) -> list[Claim]:
     gans = [train(seed, args, out) for seed in seeds(args)]
     draw(gans[0], out / "codes.png")
     read = [nats(gan) for gan in gans]
-    found = [few.sorted_right(Reader(gan)) for gan in gans]
-    clusters = [few.k_means(CLASSES, seed) for seed in seeds(args)]
+    found = [clusters.sorted_right(Reader(gan)) for gan in gans]
+    by_pixels = [clusters.k_means(CLASSES, seed) for seed in seeds(args)]
     text = f"digits right by {CLASSES} classes that Q reads, beside k-means"
     return [
-        Claim(text, ">= 0.8", spread(found), spread(clusters), bool(np.median(found) >= 0.8)),
+        Claim(text, ">= 0.8", spread(found), spread(by_pixels), bool(np.median(found) >= 0.8)),
         Claim(
             "the bound I(c; G(z)) in nats",
             ">= 2",

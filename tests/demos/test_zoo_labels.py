@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 import minigen
-from minigen import data, nn
+from minigen import data, nn, ops
 from minigen.autograd import Tensor
 from minigen.data.coloured_digits import COLOURS
-from minigen.models import MLPGenerator
-from minigen.models.zoo.heads import Heads, MLPTrunk
+from minigen.models import Batch, MLPGenerator
+from minigen.models.zoo.heads import Heads, Labelled, MLPTrunk
 from minigen.models.zoo.info_gan import InfoGAN
-from zoo_pages import ac_gan, dr_gan, few, info_gan
+from zoo_pages import ac_gan, clusters, dr_gan, few, info_gan
 
 
 class ByPixel(nn.Module):
@@ -33,31 +33,32 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> np.ndarray:
     images[range(100), pixel] = 255
     labels = np.where(np.arange(100) % 10 == 9, 0, pixel // 2)
     dataset = data.Dataset(images.reshape(-1, 1, 14, 14), labels, tuple("0123456789"), "lines", "train")
-    monkeypatch.setattr(few, "digits", lambda split="train": dataset if split == "train" else dataset[:50])
+    monkeypatch.setattr(clusters, "digits", lambda split="train": dataset if split == "train" else dataset[:50])
     return labels
 
 
 def test_the_digits_at_half_the_resolution() -> None:
-    whole, half = data.load("digits", "test"), few.digits("test")
-    assert half.image_shape == few.SHAPE and half.labels.tolist() == whole.labels.tolist()
+    whole, half = data.load("digits", "test"), clusters.digits("test")
+    assert half.image_shape == clusters.SHAPE and half.labels.tolist() == whole.labels.tolist()
     square = whole.images[7, 0, 10:12, 14:16].astype(float)
     assert half.images[7, 0, 5, 7] == np.rint(square.mean()) and square.std() > 0
 
 
-def test_classes_accuracy_and_clusters(lines: np.ndarray) -> None:
+def test_classes_accuracy_and_clusters(lines: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
     """20 classes, two for a label: all are right but for every tenth, which is wrong except by its vote."""
-    classes, labels = few.classes_of(ByPixel(), "train")
+    classes, labels = few.classes_of(ByPixel(), clusters.digits())
     assert classes.tolist() == (np.arange(100) % 20).tolist() and labels.tolist() == lines.tolist()
+    monkeypatch.setattr(few.data, "load", lambda name, split: clusters.digits(split))
     assert few.accuracy(ByPixel()) == (np.arange(50) % 20 == lines[:50]).mean()
     expected = np.mean([lines[i] == (0 if i % 10 == 9 else i % 20 // 2) for i in range(50)])
-    assert few.sorted_right(ByPixel()) == pytest.approx(expected) and few.k_means(20, 0) > 0.5
+    assert clusters.sorted_right(ByPixel()) == pytest.approx(expected) and clusters.k_means(20, 0) > 0.5
 
 
 def test_clusters_get_their_labels_from_the_training_digits(lines: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
-    training = few.digits()
+    training = clusters.digits()
     other = replace(training, labels=9 - training.labels)
-    monkeypatch.setattr(few, "digits", lambda split: training if split == "train" else other)
-    assert few.sorted_right(ByPixel()) < 0.1
+    monkeypatch.setattr(clusters, "digits", lambda split="train": other if split == "test" else training)
+    assert clusters.sorted_right(ByPixel()) < 0.1
 
 
 def test_k_means_finds_clusters_that_are_apart(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,9 +66,9 @@ def test_k_means_finds_clusters_that_are_apart(monkeypatch: pytest.MonkeyPatch) 
     random = np.random.default_rng(0)
     labels = np.arange(300) % 2
     images = (200 * labels[:, None] + random.integers(0, 9, (300, 4))).astype(np.uint8).reshape(-1, 1, 2, 2)
-    monkeypatch.setattr(few, "digits", lambda split: data.Dataset.from_arrays(images, labels))
-    assert all(few.k_means(2, seed) == 1 for seed in range(6))
-    assert min(few.k_means(2, seed, passes=0) for seed in range(6)) < 1
+    monkeypatch.setattr(clusters, "digits", lambda split="train": data.Dataset.from_arrays(images, labels))
+    assert all(clusters.k_means(2, seed) == 1 for seed in range(6))
+    assert min(clusters.k_means(2, seed, passes=0) for seed in range(6)) < 1
 
 
 def test_the_labelled_examples() -> None:
@@ -75,6 +76,22 @@ def test_the_labelled_examples() -> None:
     assert len(some.images) == 100 and len(every.images) == 8000
     assert np.bincount(some.labels.numpy()).tolist() == [10] * 10
     assert some.images.numpy().min() == -1 and (few.labelled(4).images.numpy() != some.images.numpy()).any()
+
+
+def test_the_classifier_that_learns_from_the_labels_alone() -> None:
+    """What else it is given does not matter."""
+    examples = Labelled(np.ones((1, 2), "float32"), np.array([2]))
+    model = few.Alone(Heads(MLPTrunk((2,), (4,)), 3), examples)
+    p = ops.softmax(model.discriminator(examples.images), axis=1).numpy()[0]
+    for x in (np.zeros((5, 2), "float32"), np.full((5, 2), 7, "float32")):
+        assert model.of_labels(Batch(x, None))[0].item() == pytest.approx(-np.log(p[2]), rel=1e-5)
+
+
+def test_the_claims_about_few_labels() -> None:
+    kept, beside = few.claims("accuracy", [0.96, 0.1, 0.97], [0.95, 0.2, 0.99], 0.98)
+    assert kept.holds and beside.holds and beside.text == "accuracy, beside labels alone"
+    assert kept.measured == beside.measured == "0.960 (0.100 to 0.970)" and kept.baseline == "all labels 0.980"
+    assert not any(claim.holds for claim in few.claims("accuracy", [0.9], [0.8, 0.9, 1.0], 0.98))
 
 
 def test_the_colour_of_an_image() -> None:
@@ -120,6 +137,6 @@ def test_the_report_of_perfect_samples_and_of_one_image_each(monkeypatch: pytest
 
 def test_the_bound_of_untrained_networks_is_about_zero() -> None:
     minigen.manual_seed(0)
-    gan = InfoGAN(MLPGenerator(few.SHAPE, info_gan.LATENT, 8), Heads(MLPTrunk(few.SHAPE, (8,)), 1, 12))
+    gan = InfoGAN(MLPGenerator(clusters.SHAPE, info_gan.LATENT, 8), Heads(MLPTrunk(clusters.SHAPE, (8,)), 1, 12))
     assert info_gan.nats(gan) == pytest.approx(0, abs=0.3)
-    assert info_gan.Reader(gan)(Tensor(np.zeros((3, *few.SHAPE), "float32"))).shape == (3, 10)
+    assert info_gan.Reader(gan)(Tensor(np.zeros((3, *clusters.SHAPE), "float32"))).shape == (3, 10)

@@ -73,6 +73,10 @@ class DRGAN(nn.Module):
         identity, pose = self.discriminator(self(Tensor(raw(batch.data)), poses, z))
         return ops.cross_entropy(identity, labels // self.poses) + ops.cross_entropy(pose, poses), {}
 
+    def loss(self, images: Any, labels: Any) -> Tensor:
+        """D's loss on images (N, C, H, W) and as many in new poses."""
+        return self.discriminator_loss(Batch(images, self.noise(len(images)), labels))[0]
+
     @no_grad()
     def turned(self, x: Any, poses: Any) -> Tensor:
         """The images x in other poses, in evaluation mode."""

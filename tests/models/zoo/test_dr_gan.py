@@ -45,6 +45,14 @@ def test_the_losses_are_the_papers(device: Device) -> None:
     assert gan.generator_loss(Batch(x, (z, poses), y))[0].item() == pytest.approx(expected, rel=1e-4)
 
 
+def test_the_loss_is_that_of_the_discriminator() -> None:
+    gan, y = small(), 2 * DIGITS + COLOURS
+    minigen.manual_seed(1)
+    loss = gan.loss(random(8, 2), y)
+    minigen.manual_seed(1)
+    assert loss.item() == gan.discriminator_loss(Batch(random(8, 2), gan.noise(8), y))[0].item()
+
+
 def test_each_player_moves_its_own(check_players: Callable) -> None:
     gan = small()
     check_players(gan, random(8, 2), 2 * DIGITS + COLOURS)
