@@ -2,7 +2,8 @@
 
 In bagging each of the five has a bootstrap sample of the data, and all count alike. The data are 5,000 points. A mode
 is covered if it is the nearest of at least 16 of 4,000 samples that lie within three standard deviations. The paper's
-own measure is the share of the data where the model's density is over that of all but 5 % of its own samples.
+own measure is the share of the data where the model's density is over that of all but 5 % of its own samples; it does
+not mind samples between the modes.
 """
 
 from __future__ import annotations

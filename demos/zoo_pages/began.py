@@ -77,7 +77,7 @@ def draw(gans: tuple[BEGAN, ...], logs: tuple[list[dict[str, Any]], ...], path: 
     for i, log in enumerate(logs):
         left.plot(of(log, "M"), "C0", label=None if i else "M")
         other.plot(of(log, "frechet"), "C1", label=None if i else "Fréchet distance")
-    left.set(xlabel="part of the training", ylabel="M")
+    left.set(xlabel="part of the training", ylabel="M", xticks=range(0, PARTS, 3))
     other.set(ylabel="Fréchet distance", yscale="log")
     figure.legend(loc="upper left", bbox_to_anchor=(0.15, 0.95))
     right.imshow(plot.mosaic(np.concatenate([digits.shown(gan.sample(32)) for gan in gans]), columns=16))
