@@ -22,7 +22,7 @@ from minigen.models.zoo.encoder import Inversion
 from minigen.models.zoo.heads import Heads, MLPTrunk
 from zoo_pages import Claim, after_half, compared, digits, learn, seeds, spread
 
-ITERATIONS = 3000
+ITERATIONS = 4000
 CLAIM = "an encoder that D judges together with the generator comes to invert it, without a loss that says so"
 LATENT, HIDDEN, BATCH, QUARTERS, IMAGES = 32, (256, 256), 64, 4, 2000  # the last: of the test
 RATES = {"discriminator": 1e-3, "generator": 1e-3}
@@ -49,8 +49,9 @@ def bigan(seed: int, args: argparse.Namespace, out: Path) -> BiGAN:
 
 
 def aegan(seed: int, args: argparse.Namespace, out: Path) -> Inversion:
-    """A plain GAN, and then an encoder for it."""
+    """A plain GAN for half of the rounds, and an encoder for it for the other half."""
     minigen.manual_seed(seed)
+    args = argparse.Namespace(**vars(args) | {"iterations": -(-args.iterations // 2)})
     gan = GAN(generator(), Heads(MLPTrunk(digits.SHAPE, HIDDEN), 1))
     learn(gan, digits.batches(BATCH, seed), args, out / f"gan-{seed}", lr=RATES)
     model = Inversion(gan, encoder(), "samples")
