@@ -3,8 +3,7 @@
 Beside it stands AEGAN, whose encoder is learned after the generator of a plain GAN, on the error of the image. The
 features are E's last hidden layer; their nearest neighbours are also found with an E that has learned nothing.
 
-The authors train for about 50 times as many rounds (400 epochs of 60,000 images in batches of 128), and come to a ratio
-of 0.62. The row with the ratio after half of the training says what the second half adds here.
+The authors train about 50 times as long, and come to a ratio of 0.62; a row says what the second half adds here.
 """
 
 from __future__ import annotations
