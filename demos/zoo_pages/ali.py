@@ -28,15 +28,15 @@ from minigen.models.zoo.encoder import GaussianEncoder
 from minigen.models.zoo.heads import MLPTrunk
 from zoo_pages import Claim, Samples, after_half, compared, covered, learn, seeds, spread
 
-ITERATIONS = 8000
+ITERATIONS = 6000
 CLAIM = "an encoder in the game keeps the generator on the modes, and its codes are the prior's"
-GRID, LATENT, HIDDEN, BATCH = toy.grid(5, 0.7, 0.0175), 2, 64, 256  # the usual grid, divided by its deviation
+GRID, LATENT, HIDDEN, BATCH = toy.grid(), 2, 64, 256
 
 
 def train(kind: str, seed: int, args: argparse.Namespace, out: Path) -> GAN:
     minigen.manual_seed(seed)
     generator = MLPGenerator((2,), LATENT, HIDDEN, tanh=False, batch_norm=True)
-    d = MLPDiscriminator((2 + LATENT if kind == "ALI" else 2,), HIDDEN, pieces=2, dropout=0.0)
+    d = MLPDiscriminator((2 + LATENT if kind == "ALI" else 2,), 2 * HIDDEN, pieces=2, dropout=0.0)
     if kind == "ALI":
         encoder = GaussianEncoder(MLPTrunk((2,), (HIDDEN, HIDDEN), batch_norm=True), LATENT)
         gan: GAN = ALI(generator, encoder, PairDiscriminator(nn.Flatten(), d))
@@ -103,7 +103,7 @@ def draw(found: dict[str, list[Samples]], inferred: Inference, path: Path) -> No
     for axes, (kind, runs) in zip(panels, found.items(), strict=False):
         axes.plot(*GRID.means.T, "o", markersize=9, markerfacecolor="none", color="C1")
         axes.plot(*runs[0].samples.T, ".", markersize=1.5)
-        axes.set(title=f"{kind}: {runs[0].covered} modes", xlim=(-2, 2), ylim=(-2, 2))
+        axes.set(title=f"{kind}: {runs[0].covered} modes", xlim=(-6, 6), ylim=(-6, 6))
     for axes, points, title in zip(panels[2:], (inferred.codes, inferred.back), ("E(x)", "G(E(x))"), strict=True):
         axes.scatter(*points.T, c=mode, cmap="tab20", s=1.5)
         axes.set(title=f"{title}, coloured by mode")
