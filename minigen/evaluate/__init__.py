@@ -24,7 +24,16 @@ from minigen.evaluate.judge import (
     trained_classifier,
 )
 from minigen.evaluate.likelihood import mean_over
-from minigen.evaluate.samples import best_sigma, coverage, modes_covered, nearest, parzen_log_prob
+from minigen.evaluate.samples import (
+    best_sigma,
+    copying,
+    coverage,
+    modes_covered,
+    nearest,
+    parzen_log_prob,
+    precision_and_recall,
+    sharpness,
+)
 from minigen.nn.module import evaluating
 
 __all__ = [
@@ -36,6 +45,7 @@ __all__ = [
     "class_shares",
     "clustering_accuracy",
     "confident_share",
+    "copying",
     "coverage",
     "evaluating",
     "features_and_probabilities",
@@ -50,7 +60,9 @@ __all__ = [
     "nearest",
     "optimal_discriminator",
     "parzen_log_prob",
+    "precision_and_recall",
     "report_on",
+    "sharpness",
     "trained_classifier",
     "value_function",
     "wasserstein_1d",
