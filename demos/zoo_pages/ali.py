@@ -5,8 +5,8 @@ count of modes with one such sample, as it is often given, is nearly full even f
 The codes of the data should be distributed as the prior, and lead back to where they come from. Beside ALI stands a
 plain GAN with the same networks, without the code in D.
 
-D has to see the modes in pairs of four numbers before G can find them, which takes long: the share of the samples near a
-mode is also shown after half of the training. The authors' networks are four to eight times as wide.
+D has to see the modes in pairs of four numbers before G can find them, which takes long: the share of the samples near
+a mode is also shown after half of the training. The authors' networks are three to eight times as wide.
 """
 
 from __future__ import annotations
