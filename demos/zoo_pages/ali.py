@@ -6,7 +6,7 @@ The codes of the data should be distributed as the prior, and lead back to where
 plain GAN with the same networks, without the code in D.
 
 D has to see the modes in pairs of four numbers before G can find them, which takes long: the share of the samples near
-a mode is also shown after half of the training. The authors' networks are three to eight times as wide.
+a mode is also shown after half of the training. The authors' networks are three to 16 times as wide.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ from minigen.models.zoo.encoder import GaussianEncoder
 from minigen.models.zoo.heads import MLPTrunk
 from zoo_pages import Claim, Samples, after_half, compared, covered, learn, seeds, spread
 
-ITERATIONS = 6000
+ITERATIONS = 7500
 CLAIM = "an encoder in the game keeps the generator on the modes, and its codes are the prior's"
-GRID, LATENT, HIDDEN, BATCH = toy.grid(), 2, 128, 256
+GRID, LATENT, HIDDEN, BATCH = toy.grid(), 2, 64, 256
 
 
 def train(kind: str, seed: int, args: argparse.Namespace, out: Path) -> GAN:
     minigen.manual_seed(seed)
     generator = MLPGenerator((2,), LATENT, HIDDEN, tanh=False, batch_norm=True)
-    d = MLPDiscriminator((2 + LATENT if kind == "ALI" else 2,), HIDDEN, pieces=2, dropout=0.0)
+    d = MLPDiscriminator((2 + LATENT if kind == "ALI" else 2,), 2 * HIDDEN, pieces=2, dropout=0.0)
     if kind == "ALI":
         encoder = GaussianEncoder(MLPTrunk((2,), (HIDDEN, HIDDEN), batch_norm=True), LATENT)
         gan: GAN = ALI(generator, encoder, PairDiscriminator(nn.Flatten(), d))
