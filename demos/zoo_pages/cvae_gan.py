@@ -2,7 +2,7 @@
 
 A classifier that no model has seen reads the samples, and compares them with test digits. The errors of features have a
 smaller weight than in the paper, and the means a larger one. With the paper's weights the features, which here are as
-many as the pixels, outweigh the divergence: then z holds the class as well, and G often ignores the one that is asked for.
+many as the pixels, outweigh the divergence: then z holds the class, and G often ignores the one that is asked for.
 
 The option IAN has no classes; it is trained with the first seed, and its weights are a tenth of the paper's, too.
 """
