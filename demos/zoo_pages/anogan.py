@@ -4,6 +4,9 @@ Each digit is held out once, and also the other way round: it is normal, and all
 the digits, so that there are ten trainings of each kind. Beside the mean of the areas under the ROC curve, and their
 range, stands that of the squared error that 20 principal components leave.
 
+What the search does not find adds to the score of normal images as well: a row says what the last two thirds of it are
+worth. Principal components need no search.
+
 iGAN's part: a search for z that starts from an encoder's prediction, and a stroke of paint.
 """
 

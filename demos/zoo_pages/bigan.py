@@ -2,6 +2,8 @@
 
 Beside it stands AEGAN, whose encoder is learned after the generator of a plain GAN, on the error of the image. The
 features are E's last hidden layer; their nearest neighbours are also found with an E that has learned nothing.
+
+The authors train about 50 times as long, and come to a ratio of 0.62; a row says what the second half adds here.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from minigen.models.zoo.encoder import Inversion
 from minigen.models.zoo.heads import Heads, MLPTrunk
 from zoo_pages import Claim, after_half, compared, digits, learn, seeds, spread
 
-ITERATIONS = 3000
+ITERATIONS = 4000
 CLAIM = "an encoder that D judges together with the generator comes to invert it, without a loss that says so"
 LATENT, HIDDEN, BATCH, QUARTERS, IMAGES = 32, (256, 256), 64, 4, 2000  # the last: of the test
 RATES = {"discriminator": 1e-3, "generator": 1e-3}
@@ -42,15 +44,15 @@ def bigan(seed: int, args: argparse.Namespace, out: Path) -> BiGAN:
     minigen.manual_seed(seed)
     net = Heads(MLPTrunk((math.prod(digits.SHAPE) + LATENT,), HIDDEN), 1)
     model = BiGAN(generator(), encoder(), PairDiscriminator(nn.Flatten(), net), noise="normal")
-    test = data.load("digits", "test")
-    ratio = lambda: {"ratio": inverse(model.encoder, model.generator, test)[2]}
+    ratio = lambda: {"ratio": inverse(model.encoder, model.generator, data.load("digits", "test"))[2]}
     folder, batches = out / f"bigan-{seed}", digits.batches(BATCH, seed)
     return learn(model, batches, args, folder, lr=RATES, average="both", epochs=QUARTERS, evaluate=ratio)
 
 
 def aegan(seed: int, args: argparse.Namespace, out: Path) -> Inversion:
-    """A plain GAN, and then an encoder for it."""
+    """A plain GAN for half of the rounds, and an encoder for it for the other half."""
     minigen.manual_seed(seed)
+    args = argparse.Namespace(**vars(args) | {"iterations": -(-args.iterations // 2)})
     gan = GAN(generator(), Heads(MLPTrunk(digits.SHAPE, HIDDEN), 1))
     learn(gan, digits.batches(BATCH, seed), args, out / f"gan-{seed}", lr=RATES)
     model = Inversion(gan, encoder(), "samples")
@@ -97,14 +99,14 @@ def measure(args: argparse.Namespace, out: Path) -> list[Claim]:
     knn, own, ratio, _ = zip(*mine, strict=True)
     knn_after, own_after, ratio_after, _ = zip(*after, strict=True)
     half = [after_half(out / f"bigan-{seed}", "ratio") for seed in seeds(args)]
+    enough = bool(np.median(ratio) <= 0.65)
     pixels = evaluate.knn_accuracy(training.images / 255, training.labels, test.images / 255, test.labels)
-    text = "|x - G(E(x))| beside that of another x, ratio; AEGAN's"
     return [
         compared("1-NN on E's features, beside pixels", "more", knn, [pixels]),
         compared("the same, beside an untrained E", "more", knn, fresh),
         compared("the same, beside AEGAN's E", "more", knn, knn_after),
-        Claim(text, "<= 0.65", spread(ratio), spread(ratio_after), bool(np.median(ratio) <= 0.65)),
-        compared("the ratio, beside that after half of the training", "less", ratio, half),
+        Claim("|x - G(E(x))| by another x's", "<= 0.65", spread(ratio), spread(ratio_after), enough),
+        compared("this ratio, beside that after half of the training", "less", ratio, half),
         compared("AEGAN's |x - G(E(x))|, beside BiGAN's", "less", own_after, own, ".2f"),
     ]
 

@@ -2,9 +2,9 @@
 
 A classifier that no model has seen reads the samples, and compares them with test digits. The errors of features have a
 smaller weight than in the paper, and the means a larger one. With the paper's weights the features, which here are as
-many as the pixels, outweigh the divergence: then z holds the class as well, and G ignores the one that is asked for.
+many as the pixels, outweigh the divergence: then z holds the class, and G often ignores the one that is asked for.
 
-The option IAN has no classes; it is trained with the first seed.
+The option IAN has no classes; it is trained with the first seed, and its weights are a tenth of the paper's, too.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def train(variant: str, seed: int, args: argparse.Namespace, out: Path) -> GAN:
     trunk = lambda: ConvTrunk(digits.SHAPE, FEATURES)
     rates = {"discriminator": 5e-4, "classifier": 5e-4, "generator": 1e-3}
     if variant == "IAN":
-        model: GAN = IAN(DCGANGenerator(digits.SHAPE, LATENT, FEATURES), Heads(trunk(), 3))
+        model: GAN = IAN(DCGANGenerator(digits.SHAPE, LATENT, FEATURES), Heads(trunk(), 3), pixels=0.3, features=0.1)
         rates.pop("classifier")
     else:
         generator = DCGANGenerator(digits.SHAPE, LATENT, FEATURES, CLASSES)

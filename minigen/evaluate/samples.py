@@ -149,9 +149,9 @@ def coverage(data: Any, samples: Any, sigma: float, share: float = 0.95) -> floa
     """The share of the data (M, ...) that a model reaches, from its samples (N, ...): P_data(p_model(x) > c).
 
     The threshold c is the density that `share` of the model's own samples exceed. A model whose density is that of the
-    data has a coverage of `share`, and one that is broader has more: samples off the data do not count. p_model is the
-    Parzen window of one half of the samples with width sigma, and the other half gives c (Tolstikhin et al. 2017, arXiv
-    1701.02386, section 4). `ValueError` unless 0 < share < 1 and N >= 2.
+    data has a coverage of `share`. p_model is the Parzen window of one half of the samples with width sigma, and the
+    other half gives c (Tolstikhin et al. 2017, arXiv 1701.02386, section 4). `ValueError` unless 0 < share < 1 and
+    N >= 2.
     """
     if not 0 < share < 1 or len(samples) < 2:
         raise ValueError(f"coverage: expects 0 < share < 1 and two samples or more, got {share} and {len(samples)}")

@@ -250,7 +250,7 @@ def test_parzen_errors() -> None:
 
 
 def test_coverage_of_models_that_are_known(device: Device) -> None:
-    """The same density covers `share`, one of two equal modes half of that; a mode more or breadth costs nothing."""
+    """The same density covers `share`; one of two equal modes covers half of that; a mode more costs nothing."""
     both, on = toy.bimodal(), lambda density, n: Tensor(device.asarray(density.sample(n)))
     data = on(both, 2000)
     one, three = GaussianMixture([[2.0]], 0.5), GaussianMixture([[-2.0], [2.0], [9.0]], 0.5)
@@ -258,7 +258,6 @@ def test_coverage_of_models_that_are_known(device: Device) -> None:
         assert coverage(data, on(both, 4000), 0.1, share) == pytest.approx(share, abs=0.03)
         assert coverage(data, on(one, 4000), 0.1, share) == pytest.approx(share / 2, abs=0.03)
         assert coverage(data, on(three, 4000), 0.1, share) == pytest.approx(share, abs=0.04)
-        assert coverage(data, on(GaussianMixture([[0.0]], 5.0), 4000), 0.1, share) > share + 0.03
 
 
 def test_coverage_by_the_definition() -> None:
