@@ -30,6 +30,7 @@ from typing import Any
 
 import numpy as np
 
+import minigen
 from benchmarks import Ratio, Table, convolutions, engine, growth, launches, memory, sampling, steps, torch_twins
 from benchmarks.models import MODELS
 from common import flags
@@ -52,7 +53,7 @@ THREADS = int(os.environ.get("OMP_NUM_THREADS") or CORES or 1)
 def run(args: argparse.Namespace) -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     print(machine := describe(args.device))
-    torch_twins.set_threads(THREADS)
+    torch_twins.prepare(args.device, THREADS)
     tables = []
     for name in args.only:
         tables.append(table := Table(name, summary(TABLES[name])))
@@ -64,7 +65,16 @@ def run(args: argparse.Namespace) -> None:
 def describe(device: str) -> str:
     """The machine, the threads and the libraries."""
     library = torch_twins.version() or "PyTorch is not installed: minigen alone"
-    return f"{processor()}, {platform.platform()}, {device}, {THREADS} threads; NumPy {np.__version__}; {library}"
+    return f"{processor()}, {platform.platform()}, {card(device)}, {THREADS} threads; NumPy {np.__version__}; {library}"
+
+
+def card(device: str) -> str:
+    """A GPU's name, and the version of CuPy."""
+    if device == "cpu":
+        return device
+    gpu = minigen.device(device)
+    name = gpu.module.cuda.runtime.getDeviceProperties(gpu.index)["name"].decode()
+    return f"{name}, CuPy {gpu.module.__version__}"
 
 
 def processor() -> str:
@@ -111,7 +121,7 @@ def parser() -> flags.Parser:
     number = flags.positive
     result.add_argument("--only", nargs="+", choices=TABLES, default=[*TABLES], help="the tables to print")
     result.add_argument("--models", nargs="+", choices=MODELS, default=[*MODELS], help="the models to time")
-    result.add_argument("--device", default="cpu", help='"cpu", "gpu" or "gpu:N"; PyTorch is timed on the CPU only')
+    result.add_argument("--device", default="cpu", help='"cpu", "gpu" or "gpu:N"')
     result.add_argument("--repeat", type=number, default=10, help="timed calls of each")
     result.add_argument("--size", type=number, help="height and width of the images (default: the model's own)")
     result.add_argument("--sizes", type=number, nargs="+", default=[16, 20, 28, 40], help="growth: heights and widths")

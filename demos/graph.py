@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import minigen
-from benchmarks.models import MODELS, example, timed_step
+from benchmarks.models import MODELS, example, training_step
 from common import flags
 from minigen import nn
 from minigen.models import PixelRNN
@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> None:
             layer: Any = model.layers[0]
             h = minigen.randn(args.batch_size, 2 * layer.hidden, *model.image_shape[1:])
             draw(minigen.graph(layer(h), layer), args.out / f"{name}_layer")
-        report(name, timed_step(model, images), args)
+        report(name, training_step(model, images), args)
     cell, state = nn.LSTMCell(28, 16), None
     for row in minigen.randn(28, args.batch_size, 28):
         state = cell(row, state)

@@ -53,6 +53,7 @@ def run(args: argparse.Namespace) -> None:
             report=table.row,
             resume=args.resume,
             settings=flags.settings_of(args),
+            capture=True,
         )
     with flags.own_folder(args.out):
         if args.weights is None:

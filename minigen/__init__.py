@@ -1,10 +1,10 @@
 """minigen: deep generative models from scratch, on NumPy and CuPy.
 
-Its modules, from the lowest up; each imports only lower ones: `backend` (NumPy or CuPy), `kernels` (formulas as one
-launch on a GPU), `random` (random numbers), `autograd` (tensors and reverse-mode differentiation), `ops` (operations
-with their derivatives), `nn`, `optim` and `distributions`, `models`, `evaluate`, `train` and `plot`. `testing` checks
-operations and layers; `weights` builds models from their files; `data` (data sets and batches) needs only `backend` and
-`random`.
+Its modules, from the lowest up; each imports only lower ones: `backend` (NumPy or CuPy), `capture` (a training step as
+one launch on a GPU), `kernels` (a formula as one launch), `random` (random numbers), `autograd` (tensors and
+reverse-mode differentiation), `ops` (operations with their derivatives), `nn`, `optim` and `distributions`, `models`,
+`evaluate`, `train` and `plot`. `testing` checks operations and layers; `weights` builds models from their files; `data`
+(data sets and batches) needs only `backend` and `random`.
 """
 
 from importlib import import_module

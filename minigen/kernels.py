@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from functools import cache, wraps
 from typing import Any, TypeVar
 
-from minigen.backend import Array, array_module, arrays_among, is_array, on_host
+from minigen.backend import Array, array_module, is_array, on_host
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -52,8 +52,8 @@ def kernel(inputs: str, outputs: str, operation: str) -> Callable[[Function], Fu
 
         @wraps(plain)
         def fused(*args: Any) -> Any:
-            first = next(iter(arrays_among(args)), None)
-            if first is None or on_host(first) or first.dtype.kind != "f":
+            first = next((x for x in args if is_array(x) and x.dtype.kind == "f"), None)
+            if first is None or on_host(first):
                 return plain(*args)
             if len(args) == len(raw_inputs):
                 args += tuple(new_outputs(args, first.dtype))

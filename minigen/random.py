@@ -28,6 +28,7 @@ import numpy as np
 
 from minigen.backend import Array, Shape, array_module, current_dtype
 from minigen.backend import device as find_device
+from minigen.capture import recomputed
 from minigen.kernels import kernel
 
 Words = tuple[int, int, int, int, int]
@@ -146,7 +147,8 @@ def _uniform(shape: Shape, dtype: Any) -> Array:
     if dtype not in (np.float32, np.float64):
         raise TypeError(f"random numbers: expects float32 or float64, got {dtype}")
     x = find_device().module.empty(shape, dtype)
-    _fill(*_take(), x)
+    seed, stream, a, b, draw = recomputed(_take, *[np.uint64] * 5)
+    _fill(seed, stream, a, b, draw, x)
     return x
 
 

@@ -6,6 +6,7 @@ would fail on a GPU, and on a real card where there is one. Tests that need a ca
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import os
 import sys
@@ -14,6 +15,7 @@ from collections.abc import Iterator
 import pytest
 import strict_cupy
 from hypothesis import HealthCheck, settings
+from strict_cupy.cublas import load
 
 from minigen import backend
 from minigen.autograd import PRIMITIVES
@@ -74,6 +76,7 @@ def no_garbage_collector() -> Iterator[None]:
 def gpu_standin(monkeypatch: pytest.MonkeyPatch) -> backend.Device:
     """`device("gpu")` on the strict stand-in for CuPy, which has two cards; not entered."""
     monkeypatch.setitem(sys.modules, "cupy", strict_cupy.cupy)
+    monkeypatch.setattr(ctypes, "CDLL", load)  # its cuBLAS
     return backend.device("gpu")
 
 

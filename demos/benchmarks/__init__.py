@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from statistics import median
 from typing import Any, NamedTuple
 
+from minigen.backend import waiting
+
 
 class Times(NamedTuple):
     """Milliseconds of the same work, done several times."""
@@ -101,20 +103,23 @@ def in_bars(cells: Any) -> str:
 
 
 def in_turns(functions: Sequence[Callable[[], Any]], repeat: int) -> list[Times]:
-    """The times that each function takes, `repeat` of them.
+    """The times that each function takes, `repeat` of them, until a GPU has done its work, too.
 
     With several, a turn begins with a rest and a call that is not timed: after its call, a library's waiting threads
     take the processor from the next one for a while.
     """
     times: list[list[float]] = [[] for _ in functions]
+    wait = waiting()
     for i in range(repeat):
         for function, taken in zip(functions, times, strict=True):
             if len(functions) > 1:
                 time.sleep(0.05)
             if len(functions) > 1 or i == 0:
                 function()
+            wait()
             start = time.perf_counter()
             function()
+            wait()
             taken.append(1000 * (time.perf_counter() - start))
     return [Times(taken) for taken in times]
 

@@ -74,8 +74,8 @@ def our_convolution(case: Convolution, x: Any, weight: Any, mask: dict[str, Any]
 
 def their_convolution(case: Convolution, x: Any, weight: Any, mask: dict[str, Any]) -> list[Callable[[], Any]]:
     """The same; PyTorch computes a masked convolution in full."""
-    x, weight = (torch_twins.torch.from_numpy(v).requires_grad_() for v in (x, weight))
-    factor = torch_twins.torch.from_numpy(mask["mask"]) if mask else 1.0
+    x, weight = (torch_twins.torch.as_tensor(v).requires_grad_() for v in (x, weight))
+    factor = torch_twins.torch.as_tensor(mask["mask"]) if mask else 1.0
     operation = getattr(torch_twins.torch.nn.functional, case.operation.removeprefix("masked_"))
     forward = lambda: operation(x, weight * factor, stride=case.stride, padding=case.padding)
     out = forward()

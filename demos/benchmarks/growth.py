@@ -7,7 +7,7 @@ import argparse
 import numpy as np
 
 from benchmarks import Table, Times, in_turns
-from benchmarks.models import MODELS, example, timed_step
+from benchmarks.models import MODELS, example, training_step
 
 
 def measure(args: argparse.Namespace, table: Table) -> None:
@@ -25,7 +25,7 @@ def measure(args: argparse.Namespace, table: Table) -> None:
 
 def step_time(table: Table, name: str, side: int, images: int, repeat: int) -> Times:
     """Time the steps of one case, as a row of the table."""
-    (times,) = in_turns([timed_step(*example(name, side, images))], repeat)
+    (times,) = in_turns([training_step(*example(name, side, images))], repeat)
     per_pixel = 1e6 * times.median / (images * side**2)
     table.add(model=name, size=f"{side} x {side}", images=images, milliseconds=times, ns_a_pixel=round(per_pixel))
     return times

@@ -9,7 +9,8 @@ import numpy as np
 
 import minigen
 from minigen import nn, optim, train
-from minigen.backend import Array, Shape, waiting
+from minigen.backend import Array, Shape
+from minigen.capture import Captured
 from minigen.models import DCGAN, GAN, VAE, GatedPixelCNN, MLPDiscriminator, MLPGenerator, PixelCNN, PixelRNN
 
 
@@ -50,7 +51,7 @@ def example(name: str, side: int | None = None, n: int | None = None) -> tuple[A
     return model, images.astype(np.float32) if isinstance(model, GAN) else images
 
 
-def training_step(model: Any, x: np.ndarray) -> Callable[[], Any]:
+def training_step(model: Any, x: np.ndarray, captured: bool = False) -> Callable[[], Any]:
     """The step that the demos train the model with, on the images x."""
     images: Array = model.device.asarray(x)
     adam = lambda module: optim.Adam(module.parameters(), LR)
@@ -59,10 +60,5 @@ def training_step(model: Any, x: np.ndarray) -> Callable[[], Any]:
         step = train.Game(model, {name: adam(player.module) for name, player in model.players().items()})
     else:
         step = train.MaximumLikelihood(model, adam(model))
+    step = Captured(step) if captured else step
     return lambda: step(images)
-
-
-def timed_step(model: Any, x: np.ndarray) -> Callable[[], Any]:
-    """A training step that waits for a GPU to finish."""
-    step, wait = training_step(model, x), waiting()
-    return lambda: (step(), wait())

@@ -22,8 +22,8 @@ except ImportError:
 
 
 def usable(device: str) -> bool:
-    """Whether PyTorch is there to be compared with."""
-    return torch is not None and device == "cpu"
+    """Whether PyTorch is there to be compared with on a device."""
+    return torch is not None and (device == "cpu" or torch.cuda.is_available())
 
 
 def version() -> str:
@@ -31,15 +31,17 @@ def version() -> str:
     return f"PyTorch {torch.__version__}" if torch else ""
 
 
-def set_threads(n: int) -> None:
-    """Let PyTorch use n threads."""
-    if torch:
-        torch.set_num_threads(n)
+def prepare(device: str, threads: int) -> None:
+    """Let PyTorch use the device and so many threads, and compute in float32 on a GPU, too (not in TF32)."""
+    if usable(device):
+        torch.set_num_threads(threads)
+        torch.set_default_device(device.replace("gpu", "cuda"))
+        torch.backends.cudnn.allow_tf32 = False
 
 
 def training_step(model: Any, x: np.ndarray) -> Callable[[], float]:
     """A training step on the images x, which returns its loss."""
-    twin, images = Twin(model), torch.from_numpy(x)
+    twin, images = Twin(model), torch.as_tensor(x)
     if isinstance(model, GAN):
         return game_round(twin, model, images.float())
     if isinstance(model, VAE):
@@ -52,7 +54,7 @@ class Twin:
     """The layers of a model, run by PyTorch in training mode: `twin(layer, x)`."""
 
     def __init__(self, model: nn.Module) -> None:
-        self.tensors = {id(p): torch.from_numpy(p.numpy().copy()).requires_grad_() for p in model.parameters()}
+        self.tensors = {id(p): torch.tensor(p.numpy(), requires_grad=True) for p in model.parameters()}
 
     def parameters(self, part: nn.Module) -> list[Any]:
         """PyTorch's copies of the parameters of a part of the model."""
@@ -68,7 +70,7 @@ class Twin:
             case nn.Linear():
                 return functional.linear(x, weight, bias)
             case nn.MaskedConv2d():
-                return functional.conv2d(x, weight * torch.from_numpy(layer.mask), bias, **layer.options)
+                return functional.conv2d(x, weight * torch.as_tensor(layer.mask), bias, **layer.options)
             case nn.Conv2d():
                 (top, bottom), (left, right) = sides_of(layer.options["padding"])
                 if top == bottom and left == right:

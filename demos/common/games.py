@@ -32,6 +32,7 @@ def play(name: str, game: train.Game, loader: data.Loader, history: figures.Hist
         report=table.row,
         resume=args.resume,
         settings=flags.settings_of(args),
+        capture=True,
     )
     with flags.own_folder(args.out):
         history.save_animation()

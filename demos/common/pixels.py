@@ -48,6 +48,7 @@ def learn(
             report=table.row,
             resume=args.resume,
             settings=flags.settings_of(args),
+            capture=True,
         )
     with flags.own_folder(args.out):
         if args.weights is None:

@@ -130,7 +130,7 @@ class GAN(nn.Module):
         bound = self.objective.clip
         if bound is not None:
             for p in self.discriminator.parameters():
-                p.data = p.data.clip(-bound, bound)
+                p.data = p.data.clip(-bound, bound, out=p.data)  # the assignment tells the tape that it changed
 
     # -- samples -----------------------------------------------------------------------------------------------------
 

@@ -64,6 +64,8 @@ class Tricks:
 
     def blur(self, x: Tensor, round: int) -> Tensor:
         """x plus the instance noise that is left in this round."""
+        if not self.instance_noise:
+            return x
         std = self.instance_noise * max(0.0, 1 - round / self.instance_noise_rounds)
         return x + normal(x.shape, std=std, dtype=x.dtype, device=x.device) if std else x
 

@@ -27,6 +27,7 @@ from typing import Any
 
 import numpy as np
 
+from minigen import backend
 from minigen.autograd import primitive, raw
 from minigen.backend import Array, Device, Shape, array_module, device_of, on_host
 from minigen.ops.convolution_arguments import checked_mask, conv2d_geometry, conv_transpose2d_geometry
@@ -80,7 +81,7 @@ def _conv2d(x: Array, weight: Array, bias: Array | None = None, *, geometry: Geo
         matrix = weight_matrix(weight[outputs], live)
         for some, columns in im2col(x[:, inputs], geometry, live):
             rows = out[some, ..., outputs].reshape(-1, matrix.shape[1])  # a view
-            xp.matmul(in_blocks(columns, matrix.size), matrix, out=in_blocks(rows, matrix.size))
+            backend.matmul(in_blocks(columns, matrix.size), matrix, out=in_blocks(rows, matrix.size))
             if bias is not None:
                 rows += bias[outputs]
     return out.transpose(0, 3, 1, 2)
@@ -104,7 +105,7 @@ def _conv_transpose2d(
         matrix = weight_matrix(weight[outputs], live).T
         for start in range(0, images, step):
             some = slice(start, start + step)
-            col2im(_rows(y[some, outputs]) @ matrix, out[some, ..., inputs], geometry, live)
+            col2im(backend.matmul(_rows(y[some, outputs]), matrix), out[some, ..., inputs], geometry, live)
     if bias is not None:
         out += bias
     return out.transpose(0, 3, 1, 2)
@@ -151,8 +152,8 @@ def _product(columns: Array, rows: Array) -> Array:
     work = columns.shape[1] * rows.shape[1]
     blocks = in_blocks(columns, work)
     if blocks is columns:
-        return columns.T @ rows
-    return (blocks.swapaxes(1, 2) @ in_blocks(rows, work)).sum(axis=0)
+        return backend.matmul(columns.T, rows)
+    return backend.matmul(blocks.swapaxes(1, 2), in_blocks(rows, work)).sum(axis=0)
 
 
 def _is_faster_flipped(y: Array, weight: Array, geometry: Geometry) -> bool:

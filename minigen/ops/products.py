@@ -7,6 +7,7 @@ import math
 import re
 from typing import Any
 
+from minigen import backend
 from minigen.autograd import primitive
 from minigen.backend import Array, Shape, array_module
 from minigen.ops.shaping import broadcast_to, expand_dims, permute_dims, reshape, squeeze
@@ -17,7 +18,7 @@ __all__ = ["matmul", "linear", "einsum"]
 @primitive
 def matmul(x: Array, y: Array) -> Array:
     """The matrix product x y; a vector is a row on the left and a column on the right, leading axes broadcast."""
-    return x @ y
+    return backend.matmul(x, y)
 
 
 def _for_left(g: Any, x: Any, y: Any) -> Any:
@@ -54,7 +55,7 @@ def linear(x: Array, weight: Array, bias: Array | None = None) -> Array:
     """x W^T + b, with x (..., in), weight (out, in), bias (out,)."""
     if weight.ndim != 2 or x.ndim < 1 or x.shape[-1] != weight.shape[1]:
         raise ValueError(f"x has {x.shape[-1:]} features {x.shape} but weight (out, in) is {weight.shape}")
-    out = _rows(x) @ weight.T
+    out = backend.matmul(_rows(x), weight.T)
     if bias is not None:
         if bias.shape != weight.shape[:1]:
             raise ValueError(f"expects a bias {weight.shape[:1]} for weight {weight.shape}, got {bias.shape}")

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from minigen import backend
 from minigen.autograd import primitive
 from minigen.backend import Array, Shape, array_module
 from minigen.kernels import kernel
@@ -165,7 +166,7 @@ def lstm(gates: Array, weight: Array, h: Array, c: Array, *, steps: Steps) -> An
     for which, here, taps, rows in spans:
         seen, of_input, state = windows[:, :, here], gates[:, :, which], states[:, :, which]
         around[:, rows].reshape(seen.shape)[...] = seen
-        sums = xp.matmul(around[:, rows], matrix).reshape(of_input.shape)
+        sums = backend.matmul(around[:, rows], matrix).reshape(of_input.shape)
         activated = xp.empty((4, *state.shape), gates.dtype)
         before, tanh_c = xp.empty_like(activated[:2])
         new_h, new_c = h[:, :, taps[kernel // 2]], c[:, :, here]
@@ -190,9 +191,9 @@ def _(g: Any, weight: Array, h_shape: Shape, around: Array, cells: list[Any], st
         by_gate, by_row = _by_gate(of_gates, 3), _by_gate(g_rows[:, rows].reshape(of_gates.shape), 3)
         of_h, of_c = g_h[:, :, taps[kernel // 2]], g_c[:, :, here]
         _go_back(of_state, before, activated, tanh_c, by_gate, by_row, of_h, of_c)
-        g_around = xp.matmul(g_rows[:, rows], weight).reshape(*of_h.shape[:3], kernel, hidden)
+        g_around = backend.matmul(g_rows[:, rows], weight).reshape(*of_h.shape[:3], kernel, hidden)
         _add_around(g_around, g_h[:, :, taps[0].start : taps[-1].stop])
-    return {"gates": g_gates, "weight": g_rows.swapaxes(1, 2) @ around, "h": g_h, "c": g_c}
+    return {"gates": g_gates, "weight": backend.matmul(g_rows.swapaxes(1, 2), around), "h": g_h, "c": g_c}
 
 
 @kernel(

@@ -33,7 +33,12 @@ def _keepdims(x: Any, shape: Shape, axis: Axis) -> Any:
 
 def _checked(x: Array, axis: Axis) -> Axis:
     """The axes to reduce; for an array without axes, 0 and -1 are allowed and mean none."""
-    return None if x.ndim == 0 and axis in (0, -1) else axis
+    if x.ndim == 0 and axis in (0, -1):
+        return None
+    for number in () if axis is None else axis if isinstance(axis, tuple) else (axis,):
+        if not -x.ndim <= number < x.ndim:  # CuPy does not always say so
+            raise IndexError(f"axis {number} is out of bounds for an array with {x.ndim} axes")
+    return axis
 
 
 def _axes(shape: Shape, axis: Axis) -> tuple[int, ...]:
@@ -239,9 +244,9 @@ logsumexp.derivatives(
 
 
 @primitive
-def softmax(x: Array, axis: int = -1) -> Array:
+def softmax(x: Array, axis: Axis = -1) -> Array:
     """exp(x) / sum exp(x) along one axis."""
-    xp, x = array_module(x), floating(x)
+    xp, x, axis = array_module(x), floating(x), _checked(x, axis)
     out = xp.exp(x - x.max(axis=axis, keepdims=True))
     out /= out.sum(axis=axis, keepdims=True)
     return out
@@ -251,9 +256,9 @@ softmax.derivatives(x=lambda g, out, axis: out * (g - sum(g * out, axis, True)))
 
 
 @primitive
-def log_softmax(x: Array, axis: int = -1) -> Array:
+def log_softmax(x: Array, axis: Axis = -1) -> Array:
     """log softmax(x) along one axis, without overflow."""
-    xp, x = array_module(x), floating(x)
+    xp, x, axis = array_module(x), floating(x), _checked(x, axis)
     out = x - x.max(axis=axis, keepdims=True)
     return out - xp.log(xp.exp(out).sum(axis=axis, keepdims=True))
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from minigen.autograd import Tensor
 from minigen.backend import Array, blocks, flattened, memory_order, row_major
+from minigen.capture import recomputed
 from minigen.kernels import kernel
 from minigen.nn.module import Module, load_arrays
 
@@ -44,13 +45,21 @@ class WeightEMA:
 
     def update(self) -> None:
         """average = decay average + (1 - decay) weights"""
-        self.updates += 1
-        decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
+        recomputed(self._count)
         for name, p in self._averaged():
+            (share,) = recomputed(self._share, p.dtype)
             order = memory_order(p.data)
             average, current = (flattened(x, order) for x in (self.average[name], p.data))
             for block in blocks(p.data):
-                _move(current[block], 1 - decay, average[block])
+                _move(current[block], share, average[block])
+
+    def _count(self) -> tuple[()]:
+        self.updates += 1
+        return ()
+
+    def _share(self) -> tuple[float]:
+        """The share of the present weights in the average."""
+        return (1 - min(self.decay, (1 + self.updates) / (10 + self.updates)),)
 
     @contextmanager
     def applied(self) -> Iterator[None]:

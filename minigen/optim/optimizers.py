@@ -21,6 +21,7 @@ import numpy as np
 from minigen.autograd import Tensor
 from minigen.autograd.modes import timed
 from minigen.backend import Array, array_module, blocks, flattened, memory_order, ordered, row_major
+from minigen.capture import recomputed
 from minigen.kernels import kernel
 from minigen.nn.module import Parameter, load_arrays
 
@@ -40,6 +41,8 @@ class Optimizer:
     """
 
     slots: tuple[str, ...] = ()
+    numbers = 1
+    """How many numbers `rates` gives."""
 
     def __init__(self, parameters: Parameters, lr: float, weight_decay: float = 0.0) -> None:
         self.lr = self._initial_lr = lr
@@ -71,27 +74,35 @@ class Optimizer:
             _check(self, lr=(lr, lr > 0, "> 0"), weight_decay=(decay, decay >= 0, ">= 0"))
         return [group | {"params": list(group["params"])} for group in groups]
 
-    def update(self, p: Array, g: Array, lr: float, *state: Array) -> None:
-        """Update a block `p` (n,) of a parameter in place, given its gradient g (n,), learning rate and state (n,)."""
+    def rates(self, lr: float, weight_decay: float) -> tuple[float, ...]:
+        """The numbers of this step that `update` and `decay` need, from a group's: here the learning rate."""
+        return (lr,)
+
+    def update(self, p: Array, g: Array, rates: tuple[Any, ...], *state: Array) -> None:
+        """Update a block `p` (n,) of a parameter in place, given its gradient g (n,), `rates` and its state (n,)."""
         raise NotImplementedError
 
-    def decay(self, p: Array, g: Array, lr: float, weight_decay: float) -> Array:
+    def decay(self, p: Array, g: Array, rates: tuple[Any, ...], weight_decay: float) -> Array:
         """The gradient with weight decay: here, that of the loss plus the penalty."""
         return _penalized(g, p, weight_decay)
 
     def step(self) -> None:
         """Update every parameter that has a gradient; the others and their state do not change."""
-        self.steps += 1
+        recomputed(self._count)
         states = iter(self.state)
         with timed("optimizer"):
             for group in self.groups:
                 for parameter in group["params"]:
-                    self._move(parameter, next(states), self._lr_of(group), group["weight_decay"])
+                    self._move(parameter, next(states), group)
+
+    def _count(self) -> tuple[()]:
+        self.steps += 1
+        return ()
 
     def _lr_of(self, group: dict[str, Any]) -> float:
         return self.lr * (group["lr"] / self._initial_lr)
 
-    def _move(self, parameter: Parameter, state: dict[str, Array], lr: float, weight_decay: float) -> None:
+    def _move(self, parameter: Parameter, state: dict[str, Array], group: dict[str, Any]) -> None:
         """Update one parameter, block by block."""
         if parameter.grad is None:
             return
@@ -99,9 +110,11 @@ class Optimizer:
         data = ordered(parameter.data, order)
         g = parameter.grad.data.astype(data.dtype, copy=False)
         arrays = [flattened(x, order) for x in (data, g, *state.values())]
+        decay = group["weight_decay"]
+        rates = recomputed(lambda: self.rates(self._lr_of(group), decay), *[data.dtype] * self.numbers)
         for block in blocks(data):
             p, g, *slots = [x[block] for x in arrays]
-            self.update(p, self.decay(p, g, lr, weight_decay) if weight_decay else g, lr, *slots)
+            self.update(p, self.decay(p, g, rates, decay) if decay else g, rates, *slots)
         parameter.data = data  # the assignment increases the version that the tape checks
 
     def zero_grad(self) -> None:
@@ -155,7 +168,8 @@ class SGD(Optimizer):
         super().__init__(parameters, lr, weight_decay)
         self.momentum = momentum
 
-    def update(self, p: Array, g: Array, lr: float, *state: Array) -> None:
+    def update(self, p: Array, g: Array, rates: tuple[Any, ...], *state: Array) -> None:
+        (lr,) = rates
         if self.momentum:
             _sgd_with_momentum(g, lr, self.momentum, p, *state)
         else:
@@ -201,12 +215,17 @@ class Adam(Optimizer):
         super().__init__(parameters, lr, weight_decay)
         self.betas, self.eps = betas, eps
 
-    def update(self, p: Array, g: Array, lr: float, *state: Array) -> None:
+    numbers = 2
+
+    def rates(self, lr: float, weight_decay: float) -> tuple[float, ...]:
         # lr m' / (sqrt(v') + eps), with both bias corrections applied to numbers instead of arrays
         b1, b2 = self.betas
         correction = math.sqrt(1 - b2**self.steps)
-        lr = lr * correction / (1 - b1**self.steps)
-        _adam(g, lr, b1, b2, self.eps * correction, p, *state)
+        return lr * correction / (1 - b1**self.steps), self.eps * correction
+
+    def update(self, p: Array, g: Array, rates: tuple[Any, ...], *state: Array) -> None:
+        (lr, eps), (b1, b2) = rates[:2], self.betas
+        _adam(g, lr, b1, b2, eps, p, *state)
 
     def extra_repr(self) -> str:
         return f", betas={self.betas}"
@@ -250,9 +269,14 @@ class AdamW(Adam):
     ) -> None:
         super().__init__(parameters, lr, betas, eps, weight_decay)
 
-    def decay(self, p: Array, g: Array, lr: float, weight_decay: float) -> Array:
+    numbers = 3
+
+    def rates(self, lr: float, weight_decay: float) -> tuple[float, ...]:
+        return *super().rates(lr, weight_decay), 1 - lr * weight_decay
+
+    def decay(self, p: Array, g: Array, rates: tuple[Any, ...], weight_decay: float) -> Array:
         """Decay the weights themselves, and leave the gradient as it is."""
-        p *= 1 - lr * weight_decay
+        p *= rates[2]
         return g
 
 
@@ -273,7 +297,8 @@ class RMSprop(Optimizer):
         super().__init__(parameters, lr, weight_decay)
         self.alpha, self.eps = alpha, eps
 
-    def update(self, p: Array, g: Array, lr: float, *state: Array) -> None:
+    def update(self, p: Array, g: Array, rates: tuple[Any, ...], *state: Array) -> None:
+        (lr,) = rates
         _rmsprop(g, lr, self.alpha, self.eps, p, *state)
 
     def extra_repr(self) -> str:

@@ -7,8 +7,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
+import numpy as np
+
 from minigen.autograd import Tensor
 from minigen.backend import Array, on_host
+from minigen.capture import recomputed
 from minigen.models.game import Batch, Player, prefix
 from minigen.nn.module import Module, frozen
 from minigen.optim import Optimizer, WeightEMA, grad_norm
@@ -62,10 +65,7 @@ class Game:
         return self.optimizers[name].steps // player.steps
 
     def __call__(self, images: Any, labels: Any = None) -> Metrics:
-        rounds = self.rounds
-        if self.schedule is not None:
-            for name, optimizer in self.optimizers.items():
-                optimizer.lr = self.rates[name] * self.schedule(rounds)
+        (rounds,) = recomputed(self._begin_round, np.int64)
         k = max(player.steps for player in self.players.values())
         m = len(images) // k
         if m == 0:
@@ -90,6 +90,14 @@ class Game:
         if all(map(on_host, result.values())):
             self.diagnostics.look(result)
         return result
+
+    def _begin_round(self) -> tuple[int]:
+        """Set the learning rates; returns the number of rounds before this one."""
+        rounds = self.rounds
+        if self.schedule is not None:
+            for name, optimizer in self.optimizers.items():
+                optimizer.lr = self.rates[name] * self.schedule(rounds)
+        return (rounds,)
 
     def look(self, metrics: Metrics) -> None:
         """Look for signs of failure in the metrics of one round, which were on a GPU; `train` calls this."""

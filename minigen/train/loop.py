@@ -20,6 +20,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from minigen.capture import Captured
 from minigen.random import separate_random
 from minigen.train.divergence import Diverged
 from minigen.train.forecast import Forecast, duration
@@ -33,7 +34,7 @@ class Step(Protocol):
     parts: Mapping[str, Any]
     """What a checkpoint holds, each with `state_dict` and `load_state_dict`: the modules and the optimizers."""
 
-    def __call__(self, images: Any, labels: Any) -> Metrics:
+    def __call__(self, images: Any, labels: Any, /) -> Metrics:
         """Update from images (N, C, H, W) and labels (N,); returns what the bar and the log show.
 
         Numbers that are still on a GPU are read when the bar is next drawn, and before a checkpoint is written. A step
@@ -62,6 +63,7 @@ def train(
     report: Callable[[dict], str] | None = None,
     resume: bool = False,
     settings: Mapping[str, Any] | None = None,
+    capture: bool = False,
     checkpoint_seconds: float = 30.0,
 ) -> list[dict[str, Any]]:
     """Train for `epochs` epochs, with everything that belongs to the run in the folder `out`; returns the log.
@@ -73,6 +75,7 @@ def train(
     resume      continue the run in `out`; otherwise an earlier run there is moved aside
     settings    what affects training (not how samples are drawn from the trained model, for example); resuming with
                 another value of one is an error
+    capture     on a GPU, record the step once and launch it as one from then on: `Captured` says what it must be like
 
     In `out` are `log.jsonl` (a record for each epoch) and `checkpoint.safetensors` (written after every epoch and
     every `checkpoint_seconds`). One process at a time trains in a folder: `RuntimeError` names the other one. A run
@@ -86,6 +89,8 @@ def train(
     """
     if out == "":
         raise ValueError("train: expects out to be a folder, got ''")
+    if capture:
+        step = Captured(step)
     run = Run(Path(out), step.parts, settings or {}, look=getattr(step, "look", lambda metrics: None))
     shown = {1, epochs, *(round(epochs * i / 12) for i in range(1, 12))}
     with run.opened(resume) as moved, _progress_bar(run, epochs, len(loader)) as bar, Interruption() as interruption:

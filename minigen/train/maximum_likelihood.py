@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from minigen.backend import on_host
+from minigen.capture import recomputed
 from minigen.optim import Optimizer, clip_grad_norm
 from minigen.train.divergence import Diverged, check_overflow, origin
 from minigen.train.run import Metrics, figure
@@ -41,7 +42,11 @@ class MaximumLikelihood:
             clip_grad_norm(self.model.parameters(), self.max_norm)
         if here:
             check_overflow("model", self.model)
-        if self.schedule is not None:
-            self.optimizer.lr = self.lr * self.schedule(self.optimizer.steps)
+        recomputed(self._set_rate)
         self.optimizer.step()
         return {"loss": figure(loss)}
+
+    def _set_rate(self) -> tuple[()]:
+        if self.schedule is not None:
+            self.optimizer.lr = self.lr * self.schedule(self.optimizer.steps)
+        return ()

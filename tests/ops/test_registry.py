@@ -222,6 +222,7 @@ def law(name: str) -> Callable[[], None]:
 
     @settings(phases=[Phase.generate], database=None, derandomize=True, report_multiple_bugs=False)
     @given(case=CASES[name])
+    @settings(max_examples=max(25, settings.default.max_examples))  # also where there is a card
     def check(case: Case) -> None:
         check_derivatives(*case)
 

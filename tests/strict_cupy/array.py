@@ -7,13 +7,13 @@ that are functions of CuPy.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from types import EllipsisType
+from types import EllipsisType, SimpleNamespace
 from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
 from strict_cupy.costs import indexing, overlapping
-from strict_cupy.counting import Device, download, launch, upload
+from strict_cupy.counting import Device, download, launch, recorded, upload
 from strict_cupy.tables import ARRAY, ARRAY_OR_SCALAR, SCALARS_TOO, SEQUENCE_OF_ARRAYS
 
 
@@ -53,6 +53,7 @@ class ndarray:
     size = property(lambda self: self._array.size)
     strides = property(lambda self: self._array.strides)
     device = property(lambda self: Device(self._device_id))
+    data = property(lambda self: SimpleNamespace(ptr=self._array.ctypes.data))
     T = property(lambda self: self._view(self._array.T))
     mT = property(lambda self: self._view(self._array.swapaxes(-1, -2)))
     real = property(lambda self: self._view(self._array.real))
@@ -104,7 +105,7 @@ class ndarray:
         if not arrays:
             return self._view(self._array[index])
         launch("getitem", [self, *arrays], indexing(arrays))
-        return ndarray(np.array(self._array[index], order="C"), self._device_id)
+        return recorded(lambda: ndarray(np.array(self._array[self._parts(key)[0]], order="C"), self._device_id), [])
 
     def __setitem__(self, key: Any, value: Any) -> None:
         check_argument("setitem", "value", value)
@@ -117,19 +118,27 @@ class ndarray:
             upload(1 - len(values))  # a number becomes an array
         else:
             launch("setitem", [self, *values], 1 + overlapping(values, self._view(self._array[index])))
-        self._array[index] = value._array if values else value
+
+        def write() -> None:
+            self._array[self._parts(key)[0]] = value._array if values else value
+
+        recorded(write, [self._array])
         if arrays and values:
             refuse_lost_writes("setitem", self._array[index], value._array)
 
     def _index(self, key: Any) -> tuple[tuple[Any, ...], list[ndarray]]:
         """`key` as NumPy takes it, and the arrays of the device in it."""
+        index, arrays = self._parts(key)
+        if any(k.dtype == bool for k in arrays):
+            download()  # only the device knows how many elements a mask chooses
+        return index, arrays
+
+    def _parts(self, key: Any) -> tuple[tuple[Any, ...], list[ndarray]]:
         keys = key if isinstance(key, tuple) else (key,)
         for k in keys:
             if isinstance(k, bool) or not isinstance(k, ndarray | slice | int | np.integer | EllipsisType | None):
                 raise TypeError(f"cupy.ndarray: index with cupy.ndarray, slices and integers, not with {type(k)}")
         arrays = [k for k in keys if isinstance(k, ndarray)]
-        if any(k.dtype == bool for k in arrays):
-            download()  # only the device knows how many elements a mask chooses
         if not any(k is Ellipsis for k in keys):
             keys = (*keys, Ellipsis)  # with it, x[0, 0] is a 0-d array
         rest = self.ndim - sum(_axes_of(k) for k in keys if k is not Ellipsis)

@@ -7,10 +7,13 @@ the host to the device or back, and `synchronise` when the host has to wait.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
 
 if TYPE_CHECKING:
     from strict_cupy.array import ndarray
@@ -71,6 +74,7 @@ def no_sync() -> Iterator[None]:
 
 def synchronise() -> None:
     """Count a wait of the host for the device."""
+    refuse_in_capture("the host waits")
     if _waiting_is_refused:
         raise Wait("the host waits here until the device has computed everything")
     for counts in _open:
@@ -79,6 +83,8 @@ def synchronise() -> None:
 
 def upload(arrays: int = 1) -> None:
     """Count arrays that go to the device. CuPy copies them to pinned memory first, so the host does not wait."""
+    if arrays:
+        refuse_in_capture("a copy from the host")
     for counts in _open:
         counts.uploads += arrays
 
@@ -100,6 +106,87 @@ def launch(name: str, inputs: list[ndarray], kernels: int = 1) -> None:
             )
     for counts in _open:
         counts.launches += kernels
+
+
+# -- capture -----------------------------------------------------------------------------------------------------------
+
+
+class Recording(NamedTuple):
+    """The work that is launched while a stream is captured."""
+
+    again: list[Callable[[], None]]
+    """computes each kernel's results once more, from what its inputs then hold"""
+    undo: list[Callable[[], None]]
+    """a captured kernel is not run: this takes back what the stand-in computed meanwhile"""
+
+
+_recordings: list[Recording] = []
+
+
+def recorded(compute: Callable[[], Any], arrays: list[np.ndarray]) -> Any:
+    """`compute()`, which may write to these arrays; while a stream is captured, it is recorded as a kernel."""
+    if not _recordings:
+        return compute()
+    before = [x.copy() for x in arrays]
+    result = compute()
+    for x, values in zip(arrays, before, strict=True):
+        if not np.array_equal(x, values, equal_nan=x.dtype.kind in "fc"):
+            _recordings[-1].undo.append(partial(np.copyto, x, values))
+    _recordings[-1].again.append(lambda: _store(result, compute()))
+    return result
+
+
+def _store(result: Any, values: Any) -> None:
+    """Put new values into the memory of a kernel's first results."""
+    if isinstance(result, list | tuple):
+        for x, y in zip(result, values, strict=True):
+            _store(x, y)
+    elif hasattr(result, "_array") and result._array.flags.writeable:
+        np.copyto(result._array, values._array)
+
+
+def refuse_in_capture(what: str) -> None:
+    """Raise for what CUDA or CuPy refuse while a stream is captured."""
+    if _recordings:
+        raise RuntimeError(f"cudaErrorStreamCaptureUnsupported: {what} while a stream is captured")
+
+
+class Stream:
+    """`cupy.cuda.Stream`, whose work can be captured."""
+
+    ptr = 0
+
+    def __init__(self, *, non_blocking: bool = False) -> None:
+        self.non_blocking = non_blocking
+
+    def __enter__(self) -> Stream:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+    def begin_capture(self) -> None:
+        if not self.non_blocking:
+            raise RuntimeError("cudaErrorStreamCaptureImplicit: the default stream would wait for this one")
+        _recordings.append(Recording([], []))
+
+    def end_capture(self) -> Graph:
+        recording = _recordings.pop()
+        for undo in reversed(recording.undo):
+            undo()
+        return Graph(recording.again)
+
+
+class Graph:
+    """`cupy.cuda.Graph`: all its kernels are one launch."""
+
+    def __init__(self, kernels: list[Callable[[], None]]) -> None:
+        self.kernels = kernels
+
+    def launch(self) -> None:
+        launch("graph", [])
+        for kernel in self.kernels:
+            kernel()
 
 
 # -- devices -----------------------------------------------------------------------------------------------------------

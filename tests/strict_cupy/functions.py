@@ -14,13 +14,15 @@ import numpy as np
 
 from strict_cupy.array import check_argument, ndarray, refuse_lost_writes
 from strict_cupy.costs import cost, indexing, overlapping
-from strict_cupy.counting import current, download, launch, upload
+from strict_cupy.counting import current, download, launch, recorded, refuse_in_capture, upload
 from strict_cupy.tables import (
+    CUBLAS,
     FUNCTIONS,
     HOST_RESULT,
     KEEPS_ORDER,
     MAY_BE_AN_ARRAY,
     NO_LAUNCH,
+    REDUCTIONS,
     SCATTERS,
     SYNCHRONISES,
     UFUNCS,
@@ -42,11 +44,19 @@ def offer(name: str, parameters: str, compute: Callable[..., Any]) -> Callable[.
         except TypeError as error:
             raise TypeError(f"{name}: {error}; CuPy has {name}{signature}") from None
         positional, keywords, inputs = _for_numpy(name, signature, arguments)
-        with np.errstate(all="ignore"):  # a GPU does not warn
-            result = compute(*positional, **keywords)
+        if name in REDUCTIONS and inputs:
+            _refuse_axis(name, inputs[0].ndim, arguments.get("axis"))
+        if name in CUBLAS:
+            refuse_in_capture("cuBLAS is called by CuPy")
+
+        def kernel() -> Any:
+            with np.errstate(all="ignore"):  # a GPU does not warn
+                result = compute(*positional, **keywords)
+            return result if name in HOST_RESULT else _to_device(name, result, inputs)
+
+        result = recorded(kernel, [x._array for x in inputs])
         if name in HOST_RESULT:
             return result
-        result = _to_device(name, result, inputs)
         if name in SYNCHRONISES or (name == "where" and len(arguments) == 1):
             download()
         if name not in NO_LAUNCH and (keywords.get("out") is not None or not _is_view(result, inputs)):
@@ -60,6 +70,15 @@ def offer(name: str, parameters: str, compute: Callable[..., Any]) -> Callable[.
     offered.__name__ = offered.__qualname__ = name
     offered.__signature__ = signature  # type: ignore[attr-defined]
     return offered
+
+
+def _refuse_axis(name: str, ndim: int, axis: Any) -> None:
+    """Refuse an axis that is not there. NumPy lets an array without axes have the axes 0 and -1."""
+    for number in () if axis is None else axis if isinstance(axis, tuple) else (axis,):
+        if not -ndim <= number < ndim:
+            if name in ("std", "var"):
+                raise IndexError("tuple index out of range")
+            raise np.exceptions.AxisError(number, ndim)
 
 
 # -- from the device to NumPy and back ---------------------------------------------------------------------------------
@@ -213,7 +232,7 @@ class ufunc:
         added = np.asarray(b._array if values else b).astype(a.dtype)
         if self.name in ("add", "subtract") and a.dtype.kind == "f":
             _refuse_sums_in_any_order(self.name, a, index, added)
-        self._numpy.at(a._array, index, added)
+        recorded(lambda: self._numpy.at(a._array, index, added), [a._array])
 
     def reduce(self, array: Any, axis: Any = 0, dtype: Any = None, out: Any = None, keepdims: bool = False) -> Any:
         if self.name not in ("add", "multiply"):

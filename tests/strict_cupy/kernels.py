@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from strict_cupy.array import ndarray
-from strict_cupy.counting import current, launch
+from strict_cupy.counting import current, launch, recorded
 
 MAX_NDIM = 16
 C_TYPES = {
@@ -167,7 +167,7 @@ class ElementwiseKernel:
         if 0 not in shape:
             arrays = [*args[: len(self.inputs)], *outputs]
             launch(self.name, [x for x in arrays if isinstance(x, ndarray)])
-            self._run(arrays, types, shape)
+            recorded(lambda: self._run(arrays, types, shape), [x._array for x in outputs])
         return outputs[0] if len(outputs) == 1 else tuple(outputs)
 
     def _shape(self, args: tuple[Any, ...], size: int | None) -> tuple[int, ...]:

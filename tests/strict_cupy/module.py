@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import ModuleType
+from contextlib import nullcontext
+from types import ModuleType, SimpleNamespace
 from typing import Any, NoReturn
 
 import numpy as np
 from numpy.lib import stride_tricks
 
 from strict_cupy.array import ndarray
-from strict_cupy.counting import DEVICE_COUNT, Device, current, download, launch, synchronise, upload
+from strict_cupy.counting import DEVICE_COUNT, Device, Stream, current, download, launch, synchronise, upload
 from strict_cupy.functions import function, offer, ufunc
 from strict_cupy.kernels import ElementwiseKernel
 from strict_cupy.tables import (
@@ -93,7 +94,11 @@ cupy.lib = StandIn("cupy.lib", stride_tricks=StandIn("cupy.lib.stride_tricks"))
 cupy.lib.stride_tricks.as_strided = as_strided
 cupy.lib.stride_tricks.sliding_window_view = sliding_window_view
 cupy.cuda = StandIn("cupy.cuda", Device=Device, is_available=lambda: True, runtime=StandIn("cupy.cuda.runtime"))
+vars(cupy.cuda).update(Stream=Stream, MemoryPool=lambda: SimpleNamespace(malloc=None))
+cupy.cuda.using_allocator = lambda malloc: nullcontext()
+cupy.cuda.alloc = lambda size: SimpleNamespace(ptr=0)
 cupy.cuda.runtime.getDeviceCount = lambda: DEVICE_COUNT
+cupy.cuda.runtime.runtimeGetVersion = lambda: 13000
 cupy.cuda.runtime.deviceSynchronize = synchronise
 
 # -- methods and operators of the arrays -------------------------------------------------------------------------------

@@ -153,6 +153,8 @@ HOST_RESULT.add("shares_memory")
 KEEPS_ORDER = set(words("asfortranarray astype copy empty eye flatten full ones ravel reshape zeros"))
 KEEPS_ORDER |= {"empty_like", "full_like", "ones_like", "zeros_like"}  # every other result is C-ordered
 NO_LAUNCH = {"empty", "empty_like"}
+REDUCTIONS = set(words("all any amax amin argmax argmin cumprod cumsum max mean min prod std sum var"))
+CUBLAS = set(words("dot einsum inner matmul tensordot vdot"))  # calls of cuBLAS, which CuPy refuses in a capture
 SYNCHRONISES = {"argwhere", "bincount", "flatnonzero", "nonzero", "unique"}
 
 # `ufunc.at` needs an atomic operation of CUDA: the ufuncs that have one, and its data types.
