@@ -31,8 +31,8 @@ PAGES = {  # the minutes on one core of a CPU, with three seeds
     "bs_gan": 1,
     "aff_gan": 3,
     "lapgan": 6,
-    "ccgan": 4,
-    "id_cgan": 3,
+    "ccgan": 5,
+    "id_cgan": 4,
 }
 
 
