@@ -78,7 +78,7 @@ def fill(model: CCGAN, images: Any) -> tuple[Tensor, Tensor]:
     """Images with their holes filled, and with black holes."""
     mask = model.noise(len(images))
     with evaluating(model):
-        return model(Tensor(images), mask), mask * Tensor(images) + mask - 1.0
+        return model(Tensor(images), mask), mask * Tensor(images) - (1.0 - mask)
 
 
 def draw(images: Any, filled: Tensor, known: Tensor, path: Path) -> None:
