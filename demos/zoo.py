@@ -2,7 +2,7 @@
 
 Without a name, lists the 48 GANs of the slide with the state of each, and the pages with their last results. With one
 or several, or --all, trains them with several seeds, prints the claims with a baseline beside each, and draws a figure
-into a folder in --out.
+into a folder in --out. --all also draws `overview.png`, the figures of all.
 """
 
 from __future__ import annotations
@@ -10,11 +10,14 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import math
 import time
 from pathlib import Path
 from types import ModuleType
 
-from common import flags
+from PIL import Image
+
+from common import figures, flags
 from minigen.files import atomic_write
 from minigen.models.zoo.catalogue import CATALOGUE
 from minigen.train.forecast import duration
@@ -29,10 +32,26 @@ PAGES = {  # the minutes on one core of a CPU, with three seeds
     "info_gan": 5,
     "dr_gan": 5,
     "bs_gan": 1,
-    "aff_gan": 3,
+    "aff_gan": 4,
     "lapgan": 6,
     "ccgan": 5,
     "id_cgan": 4,
+    "bigan": 6,
+    "ali": 4,
+    "anogan": 6,
+    "icgan": 6,
+    "cvae_gan": 6,
+    "b_gan": 2,
+    "ebgan": 5,
+    "began": 4,
+    "bayesian_gan": 3,
+    "sghmc_gan": 5,
+    "gogan": 4,
+    "c_rnn_gan": 6,
+    "cogan": 5,
+    "cycle_gan": 5,
+    "dtn": 3,
+    "gene_gan": 3,
 }
 
 
@@ -42,6 +61,8 @@ def run(args: argparse.Namespace) -> None:
         list_all(args.out)
     for name in names:
         show(name, args)
+    if args.all:
+        save_overview(args.out)
 
 
 def show(name: str, args: argparse.Namespace) -> None:
@@ -80,6 +101,22 @@ def list_all(out: Path) -> None:
         result = json.loads(file.read_text())["result"] if file.exists() else "not run yet"
         print(f"python demos/zoo.py {name}  (about {minutes} min)\n  {title(page)}")
         print(f"  claim: {page.CLAIM}\n  last result: {result}")
+
+
+def save_overview(out: Path) -> None:
+    """`overview.png`: of the figures of all pages in this folder, the left part of each."""
+    files = [(name, file) for name in PAGES for file in sorted((out / name).glob("*.png"))]
+    rows = math.ceil(len(files) / 4)
+    figure = figures.new_figure(12, 1.75 * rows)
+    places = figure.subplots(rows, 4, squeeze=False).flat
+    for axes, (name, file) in zip(places, files, strict=False):
+        with Image.open(file) as image:
+            width = min(image.width, 2 * image.height)
+            axes.imshow(image.convert("RGB").crop((0, 0, width, min(image.height, width))))
+        axes.set_title(name, fontsize=8)
+    for axes in figure.axes:
+        axes.axis("off")
+    figures.save_small(figure, out / "overview.png")
 
 
 def page_of(name: str) -> ModuleType:

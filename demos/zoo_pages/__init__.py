@@ -7,6 +7,7 @@ the folder `out` and returns its claims.
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain, count, islice
 from pathlib import Path
@@ -33,6 +34,13 @@ def spread(values: Sequence[float], form: str = ".3f") -> str:
     """The median, and the range if there are several values."""
     low, middle, high = (format(float(x), form) for x in (min(values), np.median(values), max(values)))
     return f"{middle} ({low} to {high})" if len(values) > 1 else middle
+
+
+def compared(text: str, aim: str, values: Sequence[float], others: Sequence[float], form: str = ".3f") -> Claim:
+    """The claim that the median of values is "more" or "less" than that of a baseline's."""
+    mine, baseline = float(np.median(values)), float(np.median(others))
+    holds = {"more": mine > baseline, "less": mine < baseline}[aim]
+    return Claim(text, aim, spread(values, form), spread(others, form), holds)
 
 
 def seeds(args: argparse.Namespace) -> range:
@@ -85,6 +93,12 @@ def learn(
         weights = {name: x.copy() for name, x in model.state_dict().items()}
     model.load_state_dict(weights)
     return model
+
+
+def after_half(folder: Path, metric: str) -> float:
+    """What `evaluate` found after half of the parts of a training, from its log."""
+    log = (folder / "log.jsonl").read_text().splitlines()
+    return float(json.loads(log[(len(log) - 1) // 2])["test"][metric])
 
 
 class Rounds:

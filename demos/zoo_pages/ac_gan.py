@@ -1,8 +1,9 @@
 """AC-GAN draws the digit that it is asked for: whether it is read there, and what that costs in variety, beside CGAN.
 
 A classifier of digits reads the samples. In its features, for each class, are the Fréchet distance to as many test
-digits and the variety, which is the mean deviation of a feature beside that of test digits. CGAN has the same networks,
-and its D gets the label as an input. ArtGAN is AC-GAN with a decoder of D's features.
+digits and the variety, which is the mean deviation of a feature beside that of test digits; samples that are hardly
+digits bring it above 1. CGAN has the same networks, and its D gets the label as an input. ArtGAN is AC-GAN with a
+decoder of D's features.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from minigen.models.zoo.ac_gan import ACGAN
 from minigen.models.zoo.heads import ConvTrunk, Heads
 from zoo_pages import Claim, digits, learn, seeds, spread
 
-ITERATIONS = 700
+ITERATIONS = 1100
 CLAIM = "the class that is asked for is read in at least 95 % of the samples, at the cost of variety"
 KINDS = ("AC-GAN", "CGAN", "ArtGAN")
 FEATURES, LATENT, EACH = 16, 64, 150  # EACH: samples, and test digits, of a class
@@ -75,14 +76,13 @@ def measure(args: argparse.Namespace, out: Path) -> list[Claim]:
         ),
         row("label read, ArtGAN, beside AC-GAN", ">= 0.95", [of_art, read], np.median(of_art) >= 0.95),
     ]
-    for text, value, form in (
-        ("variety within a class", "variety", ".2f"),
-        ("Fréchet distance within a class", "frechet", ".1f"),
+    for text, runs, others, value, form in (
+        ("variety within a class, AC-GAN, beside CGAN", ac, cgan, "variety", ".2f"),
+        ("Fréchet distance within a class, AC-GAN, beside CGAN", ac, cgan, "frechet", ".1f"),
+        ("Fréchet distance within a class, ArtGAN, beside AC-GAN", art, ac, "frechet", ".1f"),
     ):
-        for name, kind, other, beside in (("AC-GAN", ac, cgan, "CGAN"), ("ArtGAN", art, ac, "AC-GAN")):
-            both = [[getattr(found, value) for found in runs] for runs in (kind, other)]
-            less = np.median(both[0]) < np.median(both[1])
-            claims.append(row(f"{text}, {name}, beside {beside}", "less", both, less, form))
+        both = [[getattr(found, value) for found in kind] for kind in (runs, others)]
+        claims.append(row(text, "less", both, np.median(both[0]) < np.median(both[1]), form))
     return claims
 
 

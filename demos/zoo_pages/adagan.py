@@ -1,7 +1,8 @@
 """AdaGAN on a grid of 25 Gaussians: five minimax GANs, each on reweighted data, beside one, and beside bagging.
 
 In bagging each of the five has a bootstrap sample of the data, and all count alike. The data are 5,000 points. A mode
-is covered if it is the nearest of at least 16 of 4,000 samples that lie within three standard deviations.
+is covered if it is the nearest of at least 16 of 4,000 samples that lie within three standard deviations. The paper's
+own measure is the share of the data where the model's density is over that of all but 5 % of its own samples.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import numpy as np
 
 import minigen
 from common import figures
-from minigen import optim
+from minigen import evaluate, optim
 from minigen.autograd import Tensor, no_grad
 from minigen.backend import to_numpy
 from minigen.data import toy
@@ -70,10 +71,16 @@ def measure(args: argparse.Namespace, out: Path) -> list[Claim]:
     boosted, bagged = ([learn(boost, seed, args, out) for seed in seeds(args)] for boost in (True, False))
     shown = [runs[t] for t, kind in ((0, boosted), (-1, boosted), (-1, bagged)) for runs in kind]
     figures.save_modes(GRID, shown, args.seeds, out / "grid.png")
-    one, five, bag = ([runs[t].covered for runs in kind] for t, kind in ((0, boosted), (-1, boosted), (-1, bagged)))
-    text = "modes covered by five boosted, of 25, beside "
-    more = bool(np.median(five) > np.median(bag))
-    return [
-        Claim(f"{text}one", ">= 24", spread(five, ".0f"), spread(one, ".0f"), bool(np.median(five) >= 24)),
-        Claim(f"{text}five bagged", "more", spread(five, ".0f"), spread(bag, ".0f"), more),
-    ]
+    chosen, fresh = ((0, boosted), (-1, boosted), (-1, bagged)), GRID.sample(2000)
+    share = lambda run: evaluate.coverage(fresh, run.samples, float(GRID.std[0]))
+    claims = []
+    for text, value, form, aim in (
+        ("modes covered, of 25", lambda run: run.covered, ".0f", 24),
+        ("share of the data covered", share, ".3f", 0.9),
+    ):
+        one, five, bag = ([value(runs[t]) for runs in kind] for t, kind in chosen)
+        measured, more = spread(five, form), bool(np.median(five) > np.median(bag))
+        met, beside = bool(np.median(five) >= aim), f"{text}: five boosted beside "
+        claims += [Claim(f"{beside}one", f">= {aim}", measured, spread(one, form), met)]
+        claims += [Claim(f"{beside}five bagged", "more", measured, spread(bag, form), more)]
+    return claims

@@ -1,8 +1,8 @@
 """DR-GAN repaints digits, which keep what they are: the identity is the digit, the pose is one of five colours.
 
-Each test digit is drawn in another colour. A classifier of grey digits reads the brightest channel of each pixel; the
-colour is that whose channels the brightness is nearest to. The code of an image should hold the digit and not the
-colour: it is compared with the nearest code of a training image.
+Each of 1,000 test digits is drawn in another colour. A classifier of grey digits reads the brightest channel of each
+pixel; the colour is that whose channels the brightness is nearest to. The code of an image should hold the digit and
+not the colour: it is compared with the nearest code of 1,000 training images.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from minigen.models.zoo.dr_gan import DRGAN
 from minigen.models.zoo.heads import ConvTrunk, Heads
 from zoo_pages import Claim, digits, learn, seeds, spread
 
-ITERATIONS = 700
+ITERATIONS = 1000
 CLAIM = "a digit that is drawn in another colour stays the same digit, and its code does not say the colour"
 SHAPE, FEATURES, CODE, NOISE, POSES = (3, 28, 28), 16, 32, 16, len(COLOURS)
 
@@ -65,7 +65,7 @@ def measure(args: argparse.Namespace, out: Path) -> list[Claim]:
     judge = digits.Judge(out)
     read = lambda images: judge.read(images.max(axis=1, keepdims=True))
     gans = [train(seed, args, out) for seed in seeds(args)]
-    training, test = data.load("coloured_digits").take(4000), data.load("coloured_digits", "test")
+    training, test = (data.load("coloured_digits", split).take(1000) for split in ("train", "test"))
     signed = lambda dataset: dataset.images.astype(np.float32) / 127.5 - 1
     x = signed(test)
     asked = (test.colours + np.random.default_rng(0).integers(1, POSES, len(test))) % POSES

@@ -20,7 +20,7 @@ from minigen.models.zoo.autoencoder import AutoencoderDiscriminator
 from minigen.models.zoo.ebgan import EBGAN, pulling_away
 from zoo_pages import Claim, digits, learn, seeds, spread
 
-ITERATIONS = 4000
+ITERATIONS = 3000
 CLAIM = "the pulling-away term turns the samples' codes away from each other, and the samples get no worse"
 BATCH, MARGIN, PULL = 64, 0.2, 0.1
 
@@ -28,8 +28,7 @@ BATCH, MARGIN, PULL = 64, 0.2, 0.1
 def train(pull: float, seed: int, args: argparse.Namespace, out: Path) -> EBGAN:
     minigen.manual_seed(seed)
     gan = EBGAN(MLPGenerator(digits.SHAPE, 64), AutoencoderDiscriminator(digits.SHAPE), MARGIN, pull)
-    rates = {"discriminator": 5e-4, "generator": 5e-4}
-    return learn(gan, digits.batches(BATCH, seed), args, out / f"{'pull' if pull else 'plain'}-{seed}", lr=rates)
+    return learn(gan, digits.batches(BATCH, seed), args, out / f"{'pull' if pull else 'plain'}-{seed}", lr=1e-3)
 
 
 @no_grad()
@@ -50,9 +49,9 @@ def measure(args: argparse.Namespace, out: Path) -> list[Claim]:
     frechet, plain_frechet = ([judge.frechet(gan) for gan in gans] for gans in both)
     less = bool(np.median(angles) < np.median(plain_angles))
     no_worse = bool(np.median(frechet) <= np.median(plain_frechet))
+    text = f"mean cos^2 of codes (data: {np.median(natural):.3f}), beside no PT"
     return [
-        Claim("mean cos^2 of two samples' codes, beside no PT", "less", spread(angles), spread(plain_angles), less),
-        Claim("the same of data, for comparison", "", spread(natural), "", True),
+        Claim(text, "less", spread(angles), spread(plain_angles), less),
         Claim(
             "Fréchet distance, beside no PT", "no more", spread(frechet, ".1f"), spread(plain_frechet, ".1f"), no_worse
         ),

@@ -63,7 +63,7 @@ def sorted_right(network: nn.Module) -> float:
     return evaluate.clustering_accuracy(*classes_of(network, "train"), *classes_of(network, "test"))
 
 
-def k_means(k: int, seed: int, passes: int = 30) -> float:
+def k_means(k: int, seed: int, passes: int = 20) -> float:
     """The same of k clusters of pixels, whose centres are the means of their images (Lloyd's algorithm)."""
     both = [digits(split) for split in ("train", "test")]
     points, test_points = (part.images.reshape(len(part), -1) / 255.0 for part in both)

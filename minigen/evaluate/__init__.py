@@ -2,6 +2,7 @@
 
 from minigen.distributions import bits_per_dim
 from minigen.evaluate import latent
+from minigen.evaluate.classification import auroc, knn_accuracy
 from minigen.evaluate.clustering import clustering_accuracy
 from minigen.evaluate.divergences import (
     integration_grid,
@@ -23,12 +24,20 @@ from minigen.evaluate.judge import (
     trained_classifier,
 )
 from minigen.evaluate.likelihood import mean_over
-from minigen.evaluate.samples import best_sigma, coverage, modes_covered, nearest, parzen_log_prob
+from minigen.evaluate.samples import (
+    best_sigma,
+    coverage,
+    intersection_over_union,
+    modes_covered,
+    nearest,
+    parzen_log_prob,
+)
 from minigen.nn.module import evaluating
 
 __all__ = [
     "Classifier",
     "TrainedClassifier",
+    "auroc",
     "best_sigma",
     "bits_per_dim",
     "class_shares",
@@ -39,8 +48,10 @@ __all__ = [
     "features_and_probabilities",
     "frechet_distance",
     "integration_grid",
+    "intersection_over_union",
     "jensen_shannon_divergence",
     "kl_divergence",
+    "knn_accuracy",
     "latent",
     "mean_over",
     "modes_covered",

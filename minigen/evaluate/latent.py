@@ -20,6 +20,8 @@ from minigen.optim import Adam
 from minigen.random import normal
 
 Interpolation = Callable[[Any, Any, int], Array]
+Errors = Callable[[Tensor], Tensor]
+"""z (N, latent_dim) -> an error for each, (N,), which depends on no other point"""
 
 
 # -- paths -------------------------------------------------------------------------------------------------------------
@@ -120,22 +122,29 @@ def project(
             f"got {target.shape} {target.dtype}, {latent_dim}, {steps} and {restarts}"
         )
     n, xp = len(target), array_module(target)
-    z = Parameter(normal((restarts * n, latent_dim), dtype=target.dtype, device=Tensor(target).device))
+    start = normal((restarts * n, latent_dim), dtype=target.dtype, device=Tensor(target).device)
     target = xp.concatenate([target] * restarts)
-    optimizer = Adam([z], lr)
 
-    def errors() -> Tensor:
+    def errors(z: Tensor) -> Tensor:
         """(restarts N,)"""
         squares = ops.mse_loss(generate(z), target, reduction="none")
         return ops.mean(ops.reshape(squares, (restarts * n, -1)), axis=1)
 
+    z, found = search(errors, start, steps=steps, lr=lr)
+    found = found.reshape(restarts, n)
+    best = found.argmin(axis=0), xp.arange(n)
+    return z.reshape(restarts, n, latent_dim)[best], found[best]
+
+
+def search(errors: Errors, start: Any, *, steps: int = 300, lr: float = 0.2) -> tuple[Array, Array]:
+    """The points z (N, latent_dim) to which gradient descent (Adam) comes from `start`, and their errors (N,)."""
+    z = Parameter(raw(start).copy())
+    optimizer = Adam([z], lr)
     for _ in range(steps):
-        (z.grad,) = grad(ops.sum(errors()), z)  # each error depends on its own z only
+        (z.grad,) = grad(ops.sum(errors(z)), z)
         optimizer.step()
     with no_grad():
-        error = errors().data.reshape(restarts, n)
-    best = error.argmin(axis=0), xp.arange(n)
-    return z.data.reshape(restarts, n, latent_dim)[best], error[best]
+        return z.data, errors(z).data
 
 
 def arithmetic(positive: Any, minus: Any, plus: Any) -> Array:

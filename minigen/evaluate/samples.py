@@ -1,4 +1,4 @@
-"""Samples compared with data directly, in the space of the data: nearest neighbours, Parzen windows, coverage.
+"""Samples compared with data directly, in the space of the data: nearest neighbours, Parzen windows, coverage, overlap.
 
 No metric is enough by itself: a model that copies the training set passes all but `nearest`. `judge` compares samples
 with images in the feature space of a classifier. Arguments are arrays of NumPy or CuPy, or tensors.
@@ -118,6 +118,26 @@ def modes_covered(samples: Any, mixture: GaussianMixture, at_least: int = 1) -> 
     good = deviations.min(axis=1) <= 3
     counts = np.bincount(deviations.argmin(axis=1)[good], minlength=len(mixture.means))
     return float(good.mean()), int((counts >= at_least).sum())
+
+
+# -- overlap -----------------------------------------------------------------------------------------------------------
+
+
+def intersection_over_union(first: Any, second: Any) -> Array:
+    """The overlap of two masks: the pixels in both by the pixels in either, of each pair, (N, ...) bool -> (N,).
+
+    It is 1 for equal masks and 0 for disjoint ones; two empty ones are equal. Unlike the share of equal pixels, it is
+    not large for masks that are both nearly empty. `ValueError` if shapes differ or a value is not True or False.
+    """
+    a, b = raw(first), raw(second)
+    if a.shape != b.shape or a.ndim < 2 or (a.dtype.kind, b.dtype.kind) != ("b", "b"):
+        raise ValueError(
+            "intersection_over_union: expects two arrays (N, ...) of True and False, got "
+            f"{a.shape} {a.dtype}, {b.shape} {b.dtype}"
+        )
+    count = lambda mask: mask.reshape(len(mask), -1).sum(axis=1)
+    both, either = count(a & b), count(a | b)
+    return array_module(a).where(either > 0, both / array_module(a).maximum(either, 1), 1.0)
 
 
 # -- helpers -----------------------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from minigen.autograd import Tensor, checked_labels, no_grad, raw
 from minigen.backend import Array, array_module
 from minigen.kernels import kernel
 from minigen.models.game import Batch, Player
-from minigen.models.objectives import OBJECTIVES, gradient_penalty
+from minigen.models.objectives import OBJECTIVES, clip_weights, gradient_penalty
 from minigen.models.tricks import Tricks
 from minigen.nn.module import evaluating
 
@@ -126,11 +126,8 @@ class GAN(nn.Module):
         return both[: len(x)], both[len(x) :]
 
     def _clip(self, metrics: Any) -> None:
-        """Weight clipping: it bounds the critic's Lipschitz constant (Arjovsky et al. 2017, algorithm 1)."""
-        bound = self.objective.clip
-        if bound is not None:
-            for p in self.discriminator.parameters():
-                p.data = p.data.clip(-bound, bound, out=p.data)  # the assignment tells the tape that it changed
+        if self.objective.clip is not None:
+            clip_weights(self.discriminator, self.objective.clip)
 
     # -- samples -----------------------------------------------------------------------------------------------------
 

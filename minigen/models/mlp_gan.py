@@ -17,7 +17,10 @@ from minigen.models.labels import with_labels
 
 
 class MLPGenerator(nn.Module):
-    """z (N, latent_dim) -> (N, *shape) through hidden ReLU layers; with `tanh` the outputs lie in [-1, 1]."""
+    """z (N, latent_dim) -> (N, *shape) through hidden ReLU layers; with `tanh` the outputs lie in [-1, 1].
+
+    With `batch_norm`, the hidden layers are normalised.
+    """
 
     def __init__(
         self,
@@ -27,12 +30,13 @@ class MLPGenerator(nn.Module):
         layers: int = 2,
         classes: int | None = None,
         tanh: bool = True,
+        batch_norm: bool = False,
     ) -> None:
         self.latent_dim, self.classes = latent_dim, classes
         sizes = [latent_dim + (classes or 0)] + [hidden] * layers
         parts: list[nn.Module] = []
         for inputs, outputs in pairwise(sizes):
-            parts += [nn.Linear(inputs, outputs), nn.ReLU()]
+            parts += [nn.Linear(inputs, outputs), *([nn.BatchNorm1d(outputs)] * batch_norm), nn.ReLU()]
         parts += [nn.Linear(sizes[-1], math.prod(shape)), nn.Unflatten(tuple(shape))]
         self.net = nn.Sequential(*parts, *([nn.Tanh()] if tanh else []))
 

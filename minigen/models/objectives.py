@@ -25,6 +25,7 @@ from typing import Any
 from minigen import ops
 from minigen.autograd import Tensor, grad, raw
 from minigen.backend import Array
+from minigen.nn import Module
 from minigen.random import uniform
 
 
@@ -116,6 +117,12 @@ OBJECTIVES = {
     "wasserstein": Objective(_difference, _minus_mean, _distance, perfect=None, k=5, labelled=False, clip=0.01),
     "wasserstein-gp": Objective(_difference, _minus_mean, _distance, perfect=None, k=5, labelled=False, penalty=10.0),
 }
+
+
+def clip_weights(critic: Module, bound: float) -> None:
+    """Put its weights into [-bound, bound]; this bounds its Lipschitz constant (Arjovsky et al. 2017, algorithm 1)."""
+    for p in critic.parameters():
+        p.data = p.data.clip(-bound, bound, out=p.data)  # the assignment tells the tape that it changed
 
 
 def gradient_penalty(critic: Callable[[Any], Any], data: Any, samples: Any) -> Tensor:

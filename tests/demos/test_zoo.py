@@ -37,6 +37,9 @@ def test_a_page_prints_its_claims_draws_and_goes_on(
 ) -> None:
     """With --resume nothing is trained again, and all numbers are the same."""
     minigen.save(Classifier(), tmp_path / "classifier" / "digits.safetensors")  # the judge, which need not be right
+    monkeypatch.setattr("minigen.evaluate.judge._train", lambda *arguments: None)  # the judge of digits
+    monkeypatch.setattr("zoo_pages.anogan.DIGITS", (3,))  # all ten take too long here, as do
+    monkeypatch.setattr("zoo_pages.bigan.IMAGES", 100)  # the neighbours of 2,000 images
     flags = (name, "--seeds", 1, "--iterations", 3, "--out", tmp_path)
     run_demo("zoo", *flags)
     text = capsys.readouterr().out
@@ -68,7 +71,7 @@ def test_the_list(tmp_path: Path, run_demo: Callable, capsys: pytest.CaptureFixt
         if entry.state != "not yet":
             demo, *flags = entry.where.split()
             assert (DEMOS / demo).exists()
-            pages |= {flags[0]} if demo == "zoo.py" else set()
+            pages |= {flags[0], *set(flags) & set(zoo.PAGES)} if demo == "zoo.py" else set()
     assert pages == set(zoo.PAGES)
 
 
@@ -107,9 +110,10 @@ def test_a_game_is_learned_with_each_players_rate_averaged_and_evaluated(tmp_pat
         gan = GAN(MLPGenerator((2,), 2, 4), MLPDiscriminator((2,), 4, pieces=2))
         start.append(gan.generator.net[0].weight.numpy().copy())
         metric = lambda: {"weight": float(gan.generator.net[0].weight.numpy()[0, 0])}
-        out = tmp_path / f"run-{len(start)}"
-        batches = toy.Draws(toy.ring(), 8, 3)
-        learn(gan, batches, given(10), out, epochs=epochs, evaluate=metric, **options)
+        out, drawn = tmp_path / f"run-{len(start)}", []
+        gan.noise = lambda n: drawn.append(n) or GAN.noise(gan, n)  # type: ignore[method-assign]
+        learn(gan, toy.Draws(toy.ring(), 8, 3), given(10), out, epochs=epochs, evaluate=metric, **options)
+        assert drawn == [8] * 20  # 10 rounds, two players
         return gan, [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
 
     start: list[np.ndarray] = []

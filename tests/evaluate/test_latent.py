@@ -164,6 +164,17 @@ def test_project_keeps_the_best_restart_of_each_image(monkeypatch: pytest.Monkey
     np.testing.assert_allclose(error, 0, atol=1e-6)
 
 
+def test_search_minimises_any_errors_from_where_it_starts(device: Device) -> None:
+    """Of two valleys the nearer one; the start stays as it is; without steps the errors are those of the start."""
+    start = device.asarray(np.array([[0.7], [-3.0]], "float32"))
+    errors = lambda z: ops.sum(ops.square(ops.square(z) - 4.0), axis=1)  # the smallest at -2 and at 2
+    z, left = latent.search(errors, Tensor(start), steps=200, lr=0.1)
+    assert device_of(z) == device_of(left) == device and left.shape == (2,)
+    np.testing.assert_allclose(to_numpy(z), [[2], [-2]], atol=1e-3)
+    np.testing.assert_array_equal(to_numpy(start), np.array([[0.7], [-3.0]], "float32"))
+    np.testing.assert_allclose(to_numpy(latent.search(errors, start, steps=0)[1]), [(0.49 - 4) ** 2, 25], rtol=1e-5)
+
+
 def test_project_works_where_the_images_are(gpu_standin: Device) -> None:
     """Also if another device is the current one."""
     weight = gpu_standin.asarray(np.eye(2))

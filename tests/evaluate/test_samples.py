@@ -15,7 +15,14 @@ from minigen.backend import Device, device_of, to_numpy
 from minigen.data import toy
 from minigen.data.toy import GaussianMixture
 from minigen.evaluate import samples as module
-from minigen.evaluate.samples import best_sigma, coverage, modes_covered, nearest, parzen_log_prob
+from minigen.evaluate.samples import (
+    best_sigma,
+    coverage,
+    intersection_over_union,
+    modes_covered,
+    nearest,
+    parzen_log_prob,
+)
 
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -188,3 +195,26 @@ def test_modes_covered_errors() -> None:
             modes_covered(bad, toy.ring())
     with pytest.raises(ValueError, match="modes_covered: expects at_least >= 1, got 0"):
         modes_covered(np.zeros((1, 2)), toy.ring(), at_least=0)
+
+
+# -- overlap -----------------------------------------------------------------------------------------------------------
+
+
+def test_intersection_over_union_in_loops(device: Device) -> None:
+    random_masks = np.random.default_rng(0).random((2, 6, 1, 3, 4)) < 0.4
+    random_masks[:, 0] = False
+    random_masks[1, 1] = random_masks[0, 1]
+    random_masks[1, 2] = ~random_masks[0, 2]
+    found = to_numpy(intersection_over_union(*map(device.asarray, random_masks)))
+    assert found[:3].tolist() == [1, 1, 0]
+    for a, b, value in zip(*random_masks, found, strict=True):
+        pixels = list(zip(a.flat, b.flat, strict=True))
+        both, either = sum(p and q for p, q in pixels), sum(p or q for p, q in pixels)
+        assert value == pytest.approx(both / either if either else 1)
+
+
+def test_intersection_over_union_of_others_than_masks() -> None:
+    masks = np.ones((2, 3), bool)
+    for first, second in ((masks, masks[:1]), (masks, masks.astype("float32")), (masks[0], masks[0])):
+        with pytest.raises(ValueError, match=r"^intersection_over_union: expects two arrays \(N, ...\) of True and"):
+            intersection_over_union(first, second)

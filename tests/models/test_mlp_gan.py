@@ -52,3 +52,10 @@ def test_labels_are_one_hot_vectors_beside_the_input(device: Device) -> None:
     np.testing.assert_allclose(judged.numpy(), gan.discriminator.net(on(x, hot)).numpy()[:, 0], rtol=1e-6)
     assert not np.allclose(gan.sample(z=z, labels=(labels + 1) % 3).numpy(), samples.numpy())
     np.testing.assert_array_equal(one_hot(device.asarray(labels), 3).numpy(), hot)
+
+
+def test_the_hidden_layers_of_a_generator_may_be_normalised() -> None:
+    """Before each ReLU; the output is not."""
+    net = MLPGenerator((1, 2, 2), 3, 4, layers=2, batch_norm=True).net
+    kinds = [type(layer).__name__ for layer in net]
+    assert kinds == ["Linear", "BatchNorm1d", "ReLU"] * 2 + ["Linear", "Unflatten", "Tanh"]

@@ -14,8 +14,8 @@ variety within a class.
 
 What differs from a conditional GAN, whose D gets (x, y) as input: the class is an output of D, with a loss of its own.
 
-Option: a `decoder` of D's features, and 1/2 |x - decoder(f(x))|^2 in D's loss (ArtGAN, Tan et al. 2017, arXiv
-1702.03410, which has the idea and other networks).
+Option: a `decoder` of D's features f, and in D's loss the mean of 1/2 (x - decoder(f(x)))^2 (ArtGAN, Tan et al. 2017,
+arXiv 1702.03410, which has the idea and other networks).
 """
 
 from __future__ import annotations

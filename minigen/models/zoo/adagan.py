@@ -48,8 +48,8 @@ class AdaGAN(nn.Module):
         """`n` samples (n, ...), in random order."""
         generator, components = random_generator(), cast(Any, self.components)
         counts = generator.multinomial(n, self.shares)
-        parts = [part.sample(int(m)) for part, m in zip(components, counts, strict=True) if m]
-        return ops.concat(parts)[generator.permutation(n)]
+        samples = ops.concat([part.sample(int(m)) for part, m in zip(components, counts, strict=True) if m])
+        return samples[samples.device.asarray(generator.permutation(n))]
 
 
 def water_filling(ratios: Any, beta: float) -> np.ndarray:

@@ -26,9 +26,7 @@ class AutoencoderDiscriminator(nn.Module):
         self.power, size = power, math.prod(shape)
         self.encode = nn.Sequential(nn.Flatten(), nn.Linear(size, hidden), nn.ELU(), nn.Linear(hidden, code))
         """x (N, *shape) -> codes (N, code)"""
-        self.decode = nn.Sequential(
-            nn.Linear(code, hidden), nn.ELU(), nn.Linear(hidden, size), nn.Unflatten(tuple(shape))
-        )
+        self.decode = decoder(shape, code, hidden)
         """codes (N, code) -> reconstructions (N, *shape)"""
 
     def energy(self, x: Any, code: Any) -> Any:
@@ -38,3 +36,20 @@ class AutoencoderDiscriminator(nn.Module):
 
     def forward(self, x: Any) -> Any:
         return self.energy(x, self.encode(x))
+
+
+class DecoderGenerator(nn.Module):
+    """z (N, latent_dim) -> samples (N, *shape): a generator built like the decoder, as BEGAN's is."""
+
+    def __init__(self, shape: Shape, latent_dim: int = 64, hidden: int = 256) -> None:
+        self.latent_dim, self.net = latent_dim, decoder(shape, latent_dim, hidden)
+
+    def forward(self, z: Any) -> Any:
+        return self.net(z)
+
+
+def decoder(shape: Shape, code: int, hidden: int) -> nn.Sequential:
+    """Codes (N, code) -> (N, *shape) through a hidden layer."""
+    return nn.Sequential(
+        nn.Linear(code, hidden), nn.ELU(), nn.Linear(hidden, math.prod(shape)), nn.Unflatten(tuple(shape))
+    )

@@ -2,7 +2,7 @@ r"""BEGAN: boundary equilibrium GAN (Berthelot, Schumm and Metz 2017, arXiv 1703
 
 Idea: an autoencoder D, as in EBGAN, but a controller in place of the margin holds the two players in balance.
 
-    L(v) = mean |v - D(v)|, the error of the reconstruction
+    L(v) = mean |v - D(v)|^p, the error of the reconstruction, with p 1 or 2
     D minimises   L(x) - k L(G(z))
     G minimises   L(G(z))
     after a step   k <- clip(k + gain (gamma L(x) - L(G(z))), 0, 1),   k = 0 at first
@@ -12,8 +12,8 @@ are good and alike; a larger one gives more variety. How far training has come c
 
     M = L(x) + |gamma L(x) - L(G(z))|
 
-What differs from a plain GAN: D is an `AutoencoderDiscriminator` with power 1, the losses, and k. The controller sees
-the samples of D's step, as D's loss has them at hand; the paper takes those of G's step in the same round.
+What differs from a plain GAN: D is an `AutoencoderDiscriminator`, the losses, and k. The controller sees the samples of
+D's step, as D's loss has them at hand; the paper takes those of G's step in the same round.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from minigen.models.zoo.autoencoder import AutoencoderDiscriminator
 
 
 class BEGAN(GAN):
-    """A GAN with an autoencoder and the controller. `gain` is the controller's rate, 0.001 in the paper.
+    """A GAN with an autoencoder and the controller. `gain` is the controller's rate: 0.001 in the paper.
 
     `ValueError` unless 0 < gamma <= 1 and gain > 0.
     """

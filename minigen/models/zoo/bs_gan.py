@@ -12,12 +12,16 @@ likelihood:
 The weights seek the decision boundary: they are equal, and their gradient is 0 on average, where D cannot tell. The
 same holds where all M samples of a z are one pattern, however bad: D has to learn faster than G gets that sure.
 
-What differs from a plain GAN: the generator's loss, and that the generator draws bits. The paper's second form, for
-continuous data, has the loss (s - log Z)^2 in the generator's place; it is not here.
+What differs from a plain GAN: the generator's loss, and that the generator draws bits.
+
+Continuous data have a gradient, and there the boundary itself is sought (section 3):
+
+    G minimises   E_z s(G(z))^2 / 2
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from minigen import nn, ops
@@ -62,6 +66,14 @@ class BoundarySeekingGAN(GAN):
         w = ops.softmax(raw(s).reshape(x.shape[:2]), axis=0)  # (M, N)
         loss = -ops.mean(ops.sum(w * log_prob(x, logits), axis=0))
         return loss, {"effective": (1 / (w * w).sum(axis=0)).mean()}
+
+
+class ContinuousBoundarySeekingGAN(GAN):
+    """A GAN whose generator seeks the decision boundary: samples that D takes for data are pushed back to it."""
+
+    def __init__(self, generator: nn.Module, discriminator: nn.Module, k: int = 1) -> None:
+        super().__init__(generator, discriminator, k=k)
+        self.objective = replace(self.objective, generator=lambda t: 0.5 * ops.mean(ops.square(t)))
 
 
 def draw(logits: Any) -> Tensor:

@@ -12,11 +12,6 @@ of t at each x therefore gives a bound, which is tight for T = f'(p / q):
 v is D's output, and the activation g maps it into the domain of f*. D maximises the bound; G minimises it.
 
 What differs from a plain GAN: the two losses. "gan" is the plain one: its divergence is 2 JSD - log 4.
-
-b-GAN (Uehara et al. 2016, arXiv 1610.02920) lets D estimate the ratio r = p / q itself, by the Bregman divergence of f
-between p / q and r. That is D's loss above with T = f'(r). What differs is G's loss, "ratio": E_q f(r) with r fixed,
-which equals the divergence where r is exact, but has another gradient, as q is in r too. At p = N(0, 1), q = N(m, 1) it
-is -m E_p f'(p / q). So G approaches the data for "reverse-kl" and "gan", where f' < 0, and leaves them for the others.
 """
 
 from __future__ import annotations
@@ -43,66 +38,52 @@ class Divergence:
     """D's output v -> T = g(v)"""
     conjugate: Callable[[Any], Any]
     """v -> f*(g(v)), simplified, so that it does not overflow early"""
-    ratio: Callable[[Any], Any]
-    """v -> u with f'(u) = g(v): D's estimate of p / q"""
     threshold: float
     """f'(1): D takes x for data where T(x) is larger."""
 
 
 DIVERGENCES = {
-    "kl": Divergence(
-        lambda u: u * ops.log(u), lambda v: v, lambda v: ops.exp(v - 1.0), lambda v: ops.exp(v - 1.0), 1.0
-    ),
-    "reverse-kl": Divergence(lambda u: -ops.log(u), lambda v: -ops.exp(-v), lambda v: v - 1.0, ops.exp, -1.0),
-    "pearson": Divergence(
-        lambda u: (u - 1.0) ** 2, lambda v: v, lambda v: 0.25 * v * v + v, lambda v: 1.0 + 0.5 * v, 0.0
-    ),
+    "kl": Divergence(lambda u: u * ops.log(u), lambda v: v, lambda v: ops.exp(v - 1.0), 1.0),
+    "reverse-kl": Divergence(lambda u: -ops.log(u), lambda v: -ops.exp(-v), lambda v: v - 1.0, -1.0),
+    "pearson": Divergence(lambda u: (u - 1.0) ** 2, lambda v: v, lambda v: 0.25 * v * v + v, 0.0),
     "hellinger": Divergence(  # squared
-        lambda u: (ops.sqrt(u) - 1.0) ** 2,
-        lambda v: 1.0 - ops.exp(-v),
-        lambda v: ops.exp(v) - 1.0,
-        lambda v: ops.exp(2.0 * v),
-        0.0,
+        lambda u: (ops.sqrt(u) - 1.0) ** 2, lambda v: 1.0 - ops.exp(-v), lambda v: ops.exp(v) - 1.0, 0.0
     ),
     "jensen-shannon": Divergence(  # 2 JSD
         lambda u: u * ops.log(u) - (u + 1.0) * ops.log((u + 1.0) / 2.0),
         lambda v: math.log(2) - ops.softplus(-v),
         lambda v: ops.softplus(v) - math.log(2),
-        ops.exp,
         0.0,
     ),
     "gan": Divergence(
-        lambda u: u * ops.log(u) - (u + 1.0) * ops.log(u + 1.0),
-        lambda v: -ops.softplus(-v),
-        ops.softplus,
-        ops.exp,
-        -math.log(2),
+        lambda u: u * ops.log(u) - (u + 1.0) * ops.log(u + 1.0), lambda v: -ops.softplus(-v), ops.softplus, -math.log(2)
     ),
 }
 
-LOSSES: dict[str, Callable[[Divergence, Tensor], Tensor]] = {
-    "bound": lambda row, t: -ops.mean(row.conjugate(t)),
-    "tricky": lambda row, t: -ops.mean(row.activation(t)),  # as in the non-saturating GAN (section 3.2)
-    "ratio": lambda row, t: ops.mean(row.f(row.ratio(t))),  # b-GAN
-}
-"""What G may minimise, from a divergence and D's outputs on samples (N,)."""
-
 
 class FGAN(GAN):
-    """A GAN that minimises the divergence of that name in `DIVERGENCES`, by the loss of that name in `LOSSES`."""
+    """A GAN that minimises the divergence of that name in `DIVERGENCES`.
+
+    With `tricky`, G minimises -E g(v) in place of -E f*(g(v)), as the non-saturating GAN does (section 3.2).
+    """
 
     def __init__(
-        self, generator: nn.Module, discriminator: nn.Module, divergence: str = "kl", k: int = 1, loss: str = "bound"
+        self,
+        generator: nn.Module,
+        discriminator: nn.Module,
+        divergence: str = "kl",
+        k: int = 1,
+        *,
+        tricky: bool = False,
     ) -> None:
-        for name, value, known in (("divergence", divergence, DIVERGENCES), ("loss", loss, LOSSES)):
-            if value not in known:
-                raise ValueError(f"FGAN: expects {name} to be one of {tuple(known)}, got {value!r}")
+        if divergence not in DIVERGENCES:
+            raise ValueError(f"FGAN: expects divergence to be one of {tuple(DIVERGENCES)}, got {divergence!r}")
         super().__init__(generator, discriminator, k=k)
         self.divergence, self.objective_name = DIVERGENCES[divergence], divergence
         g, conjugate = self.divergence.activation, self.divergence.conjugate
         self.objective = Objective(
             discriminator=lambda s, t: ops.mean(conjugate(t)) - ops.mean(g(s)),
-            generator=lambda t: LOSSES[loss](self.divergence, t),
+            generator=(lambda t: -ops.mean(g(t))) if tricky else (lambda t: -ops.mean(conjugate(t))),
             metrics=self._metrics,
             perfect=None,
             labelled=False,

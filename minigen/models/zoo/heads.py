@@ -50,11 +50,17 @@ class MLPTrunk(nn.Module):
     """x (N, *shape) -> (N, width): hidden layers with LeakyReLU; normal noise on the input and after each layer."""
 
     def __init__(
-        self, shape: Shape, hidden: Sequence[int] = (256, 256), input_noise: float = 0.0, noise: float = 0.0
+        self,
+        shape: Shape,
+        hidden: Sequence[int] = (256, 256),
+        input_noise: float = 0.0,
+        noise: float = 0.0,
+        batch_norm: bool = False,
     ) -> None:
         parts: list[nn.Module] = [nn.Flatten(), Noise(input_noise)]
         for inputs, outputs in pairwise([math.prod(shape), *hidden]):
-            parts += [nn.Linear(inputs, outputs), nn.LeakyReLU(0.2), Noise(noise)]
+            parts += [nn.Linear(inputs, outputs), *([nn.BatchNorm1d(outputs)] * batch_norm)]
+            parts += [nn.LeakyReLU(0.2), Noise(noise)]
         self.net, self.width = nn.Sequential(*parts), hidden[-1]
 
     def forward(self, x: Any) -> Any:

@@ -27,6 +27,7 @@ from minigen.autograd import Tensor, no_grad, one_hot, raw
 from minigen.backend import Array
 from minigen.models.game import Batch
 from minigen.models.gan import GAN
+from minigen.models.tricks import Tricks
 from minigen.models.zoo.heads import Heads
 from minigen.random import random_generator, uniform
 
@@ -43,14 +44,14 @@ class InfoGAN(GAN):
     def __init__(
         self, generator: nn.Module, discriminator: Heads, categories: int = 10, numbers: int = 2, weight: float = 1.0
     ) -> None:
-        super().__init__(generator, discriminator)
+        super().__init__(generator, discriminator, tricks=Tricks(noise="uniform"))
         self.objective = replace(self.objective, perfect=None)  # a loss below 0 is no sign of failure
         self.categories, self.numbers, self.weight = categories, numbers, weight
         if self.latent_dim <= categories + numbers:
             raise ValueError(f"InfoGAN: expects latent_dim > {categories + numbers}, the code's, got {self.latent_dim}")
 
     def noise(self, n: int) -> Tensor:
-        """`n` draws of z, (n, latent_dim): normal noise, then a class, one-hot, then numbers uniform in [-1, 1]."""
+        """`n` draws of z, (n, latent_dim): noise, uniform in [-1, 1], a class, one-hot, and numbers, also uniform."""
         dtype, device = next(self.parameters()).dtype, self.device
         rest = self.latent_dim - self.categories - self.numbers
         c = one_hot(device.asarray(random_generator().integers(self.categories, size=n)), self.categories)

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minigen import nn
-from minigen.autograd import Tensor
+from minigen.autograd import Tensor, full
+from minigen.backend import Device
 from minigen.models.zoo.adagan import AdaGAN, water_filling
 
 
@@ -19,7 +20,7 @@ class Constant(nn.Module):
         self.value = value
 
     def sample(self, n: int) -> Tensor:
-        return Tensor(np.full((n, 1), self.value, "float32"))
+        return full((n, 1), self.value, dtype="float32")
 
 
 @given(st.lists(st.floats(0, 50) | st.just(0.0), min_size=1, max_size=30), st.floats(0.01, 1))
@@ -44,7 +45,7 @@ def test_water_filling_by_hand() -> None:
     np.testing.assert_allclose(water_filling([0.2, 4.0, 0.4], 0.5), [0.8 / 1.5, 0, 0.7 / 1.5])
 
 
-def test_the_mixture() -> None:
+def test_the_mixture(device: Device) -> None:
     """By default all components are equal; a given beta shrinks the others."""
     model = AdaGAN()
     for t in range(3):

@@ -7,7 +7,7 @@ import pytest
 
 from minigen.autograd import tensor
 from minigen.backend import Device
-from minigen.models.zoo.autoencoder import AutoencoderDiscriminator
+from minigen.models.zoo.autoencoder import AutoencoderDiscriminator, DecoderGenerator
 from minigen.testing import check_module
 
 
@@ -27,6 +27,13 @@ def test_the_energy_is_the_mean_error_of_each_example(power: int, device: Device
 
 def test_its_derivatives() -> None:
     check_module(AutoencoderDiscriminator((3,), 2, 4).astype("float64"), np.random.default_rng(1).normal(size=(4, 3)))
+
+
+def test_the_generator_is_built_like_the_decoder() -> None:
+    d, g = AutoencoderDiscriminator((1, 3, 2), code=5, hidden=4), DecoderGenerator((1, 3, 2), latent_dim=5, hidden=4)
+    g.net.load_state_dict(d.decode.state_dict())
+    z = tensor(np.random.default_rng(0).normal(size=(3, 5)).astype("float32"))
+    np.testing.assert_array_equal(g(z).numpy(), d.decode(z).numpy())
 
 
 def test_another_power() -> None:

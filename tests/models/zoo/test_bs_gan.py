@@ -12,9 +12,9 @@ import pytest
 from minigen import nn, ops
 from minigen.autograd import Tensor, grad, tensor
 from minigen.backend import Device, default_dtype, to_numpy
-from minigen.models import Batch, MLPDiscriminator
+from minigen.models import Batch, MLPDiscriminator, MLPGenerator
 from minigen.models.zoo import bs_gan
-from minigen.models.zoo.bs_gan import BitGenerator, BoundarySeekingGAN, log_prob
+from minigen.models.zoo.bs_gan import BitGenerator, BoundarySeekingGAN, ContinuousBoundarySeekingGAN, log_prob
 from minigen.random import manual_seed
 
 EVERY = np.array(list(product((0.0, 1.0), repeat=3)))  # (8, 3)
@@ -73,6 +73,34 @@ def test_the_loss_is_the_papers(device: Device, monkeypatch: pytest.MonkeyPatch)
 def test_each_player_moves_its_own(check_players: Callable) -> None:
     gan = BoundarySeekingGAN(BitGenerator((4,), 3, 8), MLPDiscriminator((4,), 4, 1, 2, dropout=0.0))
     check_players(gan, (np.random.default_rng(0).random((8, 4)) < 0.5).astype("float32"))
+
+
+def test_the_continuous_loss_is_the_papers(device: Device) -> None:
+    """(log D - log (1 - D))^2 / 2"""
+    gan = ContinuousBoundarySeekingGAN(
+        MLPGenerator((2,), 3, 4, 1, tanh=False), MLPDiscriminator((2,), 4, 1, 2, dropout=0.0)
+    )
+    z = gan.noise(6)
+    p = 1 / (1 + np.exp(-gan.discriminator(gan(z)).numpy().astype(float)))
+    expected = ((np.log(p) - np.log(1 - p)) ** 2).mean() / 2
+    assert gan.generator_loss(Batch(z, z))[0].item() == pytest.approx(expected, rel=1e-3)
+
+
+def test_the_continuous_loss_leads_to_the_boundary() -> None:
+    """With the best D of data N(0, 1) and samples N(m, 1) its derivative for m is m^3 / 2."""
+    gan = ContinuousBoundarySeekingGAN(MLPGenerator((1,), 1), MLPDiscriminator((1,)))
+    for m in (-0.5, 1.0):
+        shift = tensor(np.float32(m), requires_grad=True)
+        x = shift + np.random.default_rng(0).normal(size=400_000).astype("float32")
+        (slope,) = grad(gan.objective.generator(m * m / 2 - m * x), shift)  # the best logit, as a fixed function
+        assert slope.item() == pytest.approx(m**3 / 2, abs=0.01)
+
+
+def test_each_player_of_the_continuous_form_moves_its_own(check_players: Callable) -> None:
+    networks = MLPGenerator((2,), 3, 4, 1, tanh=False), MLPDiscriminator((2,), 4, 1, 2, dropout=0.0)
+    check_players(
+        ContinuousBoundarySeekingGAN(*networks), np.random.default_rng(0).normal(size=(8, 2)).astype("float32")
+    )
 
 
 def test_bits_are_drawn_with_their_probabilities(device: Device) -> None:

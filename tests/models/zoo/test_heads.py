@@ -72,3 +72,11 @@ def test_few_labelled_examples(device: Device, tmp_path: Path) -> None:
     np.testing.assert_array_equal(x.numpy(), images[y.numpy()])
     assert set(y.numpy()) == set(range(5)) and not list(few.parameters())
     assert few.draw(100)[1].numpy().tolist() != y.numpy().tolist()
+
+
+def test_a_trunk_normalised_over_the_batch() -> None:
+    """Before each LeakyReLU: a constant input of the batch cannot be seen."""
+    trunk = MLPTrunk((2,), (6, 5), batch_norm=True)
+    x = random(8, 2)
+    np.testing.assert_allclose(trunk(tensor(x)).numpy(), trunk(tensor(x + 3)).numpy(), atol=1e-4)
+    assert abs(MLPTrunk((2,), (6, 5))(tensor(x)).numpy() - trunk(tensor(x)).numpy()).max() > 0.1

@@ -27,9 +27,11 @@ def test_the_code_in_z(device: Device) -> None:
     z = small().noise(3000)
     assert z.shape == (3000, 10) and z.dtype == np.float32 and device_of(z.data) == device
     noise, c, u = np.split(z.numpy(), [5, 8], axis=1)
-    assert noise.std() == pytest.approx(1, abs=0.05) and ((c == 0) | (c == 1)).all() and (c.sum(axis=1) == 1).all()
+    assert ((c == 0) | (c == 1)).all() and (c.sum(axis=1) == 1).all()
     np.testing.assert_allclose(c.mean(axis=0), 1 / 3, atol=0.03)
-    assert -1 <= u.min() < -0.99 and 0.99 < u.max() <= 1 and u.std() == pytest.approx(1 / math.sqrt(3), abs=0.02)
+    for x in (noise, u):
+        assert -1 <= x.min() < -0.99 and 0.99 < x.max() <= 1
+        assert x.std() == pytest.approx(1 / math.sqrt(3), abs=0.02)
 
 
 @pytest.mark.parametrize("weight", [1.0, 0.3])

@@ -1,0 +1,107 @@
+"""DTN turns coloured digits into grey digits on white, and keeps what a classifier of the coloured ones sees.
+
+The domains are disjoint halves of the training digits, without pairs; only the source has labels, from which f learns.
+f sees half of the source's images as negatives, so that it can read digits on white at all. Another classifier, of grey
+digits, says whether the digit is kept. Beside it, the same without f-constancy.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+import minigen
+from minigen import data, nn, plot
+from minigen.autograd import Tensor, no_grad
+from minigen.backend import to_numpy
+from minigen.data.domains import Unpaired, halves, painted
+from minigen.evaluate import Classifier
+from minigen.models import Batch, DCGANGenerator, Player
+from minigen.models.zoo.dtn import DTN
+from minigen.models.zoo.heads import ConvTrunk, Heads
+from minigen.nn.module import evaluating
+from minigen.random import uniform
+from zoo_pages import Claim, digits, learn, seeds, spread
+
+ITERATIONS = 600
+CLAIM = "a translation from colour to grey negatives, learned without pairs, keeps the digit"
+SHAPE, FEATURES, BATCH = (3, 28, 28), 8, 32
+RATES = {"discriminator": 2e-4, "generator": 3e-3}
+
+
+def on_white(dataset: data.Dataset) -> data.Dataset:
+    return replace(dataset, images=painted(dataset.images, (0, 0, 0), (255, 255, 255)))
+
+
+class Reader(nn.Module):
+    """A classifier that learns by itself: a game of one player. It sees half of the images as negatives."""
+
+    def __init__(self) -> None:
+        self.classifier = Classifier(SHAPE, width=FEATURES)
+
+    def players(self) -> dict[str, Player]:
+        return {"classifier": Player(self.classifier, self.loss)}
+
+    def noise(self, n: int) -> Tensor:
+        u = uniform((n, 1, 1, 1), -1.0, 1.0, device=self.device)
+        return Tensor(u / abs(u))  # signs
+
+    def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Any]]:
+        return self.classifier.loss(batch.noise * batch.data, batch.labels), {}
+
+
+class Score(NamedTuple):
+    kept: float
+    """share of the translations whose digit is read"""
+    distance: float
+    """Fréchet distance of their grey negatives to digits"""
+    seen: float
+    """share of the given images whose digit f's classifier reads"""
+    translations: Tensor
+
+
+def learned(seed: int, args: argparse.Namespace, out: Path) -> list[DTN]:
+    """With f-constancy and without, and with the same f."""
+    minigen.manual_seed(seed)
+    source, target = halves(data.load("coloured_digits"), seed)[0], on_white(halves(data.load("digits"), seed)[1])
+    loader = data.Loader(source, 2 * BATCH, pixels="signed", seed=seed)
+    f = learn(Reader(), loader, args, out / f"reader-{seed}", lr=3e-3, average=None).classifier
+    batches = Unpaired(source, target, BATCH, args.iterations, seed)
+    models = []
+    for constancy in (15.0, 0.0):
+        generator = DCGANGenerator(SHAPE, f.head.weight.shape[1], FEATURES)
+        model = DTN(f, generator, Heads(ConvTrunk(SHAPE, FEATURES), 3), constancy=constancy)
+        models.append(learn(model, batches, args, out / f"dtn-{constancy:g}-{seed}", lr=RATES))
+    return models
+
+
+@no_grad()
+def score(model: DTN, test: data.Dataset, judge: digits.Judge) -> Score:
+    x = Tensor(model.device.asarray(test.images.astype(np.float32) / 127.5 - 1))
+    with evaluating(model):
+        translations, seen = model(x), to_numpy(model.classifier(x).data).argmax(axis=1)
+    grey = -translations.data.mean(axis=1, keepdims=True)
+    right = lambda read: float((read == test.labels).mean())
+    return Score(right(judge.read(grey)), judge.distance(grey), right(seen), translations)
+
+
+def measure(args: argparse.Namespace, out: Path) -> list[Claim]:
+    judge, test = digits.Judge(out), data.load("coloured_digits", "test")[1::2]  # the judge compares with the others
+    models = [learned(seed, args, out) for seed in seeds(args)]
+    mine, other = ([score(pair[i], test, judge) for pair in models] for i in (0, 1))
+    rows = {"given": test.images[:20] / 255.0}
+    rows |= {name: digits.shown(found[0].translations[:20]) for name, found in (("DTN", mine), ("no constancy", other))}
+    plot.save_grid(np.concatenate(list(rows.values())), out / "translated.png", columns=20, rows=list(rows))
+    of = lambda scores, what: [getattr(s, what) for s in scores]
+    kept, distance = of(mine, "kept"), of(mine, "distance")
+    text = f"digit kept (f reads {np.median(of(mine, 'seen')):.1%}), beside no f-constancy"
+    less = bool(np.median(distance) < np.median(of(other, "distance")))
+    return [
+        Claim(text, ">= 95%", spread(kept, ".1%"), spread(of(other, "kept"), ".1%"), bool(np.median(kept) >= 0.95)),
+        Claim("Fréchet distance to digits, beside that", "less", spread(distance, ".1f"),
+              spread(of(other, "distance"), ".1f"), less),
+    ]  # fmt: skip
