@@ -11,6 +11,9 @@ sense of the Wasserstein distance. So the loss means something: the estimate fal
 
 By default 26 epochs with 32 features into runs/dcgan; another objective goes into runs/dcgan-OBJECTIVE, and a critic,
 which makes five steps to one of the generator's, learns for 40 epochs with 16 features.
+
+With --weights a trained model draws in seconds, and a walk through its latent space; with --image 5, or a file, it
+searches the image nearest to that one.
 """
 
 from __future__ import annotations
@@ -44,7 +47,11 @@ def run(args: argparse.Namespace) -> None:
         games.play("DCGAN", game, loader, history, args)
     with flags.own_folder(args.out):
         history.save_samples()
-        judge(games.pixels_of_samples(gan), images, test_images, args.out, args.beside)
+        history.save_walk()
+        if args.image is not None:
+            games.draw_projections(gan, test_images, args.out)
+        else:
+            judge(games.pixels_of_samples(gan), images, test_images, args.out, args.beside)
     tables.print_place(args)
 
 
@@ -118,6 +125,7 @@ def parser() -> flags.Parser:
     )
     group.add_argument("--classes", action="store_true", help="learn p(image | class); a row for each class")
     flags.add_judge_flags(result)
+    flags.add_image(result)
     return result
 
 

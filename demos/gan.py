@@ -36,6 +36,7 @@ def run(args: argparse.Namespace) -> None:
         games.play("GAN", game, loader, history, args)
     with flags.own_folder(args.out):
         history.save_samples()
+        history.save_walk()
         judge(games.pixels_of_samples(gan), images, test_images, args.out, args.beside)
     tables.print_place(args)
 

@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> None:
     with flags.own_folder(args.out), separate_random(args.seed):
         history.save_samples()
         draw_paths(gan, args.out)
-        draw_projections(gan, test_images, args.out)
+        games.draw_projections(gan, test_images, args.out)
         classifier = trained_classifier(joint(images), joint(test_images), args.out / "classifier.safetensors")
         measure_analogies(gan, classifier, images, args)
     tables.print_place(args)
@@ -91,19 +91,7 @@ def draw_paths(gan: DCGAN, out: Path) -> None:
     plot.save_grid(shown(generate(gan, rows.reshape(-1, gan.latent_dim))), out / "walk.png", columns=12)
     square = latent.grid(*corners, 10, 10)
     plot.save_grid(shown(generate(gan, square.reshape(-1, gan.latent_dim))), out / "grid.png", columns=10)
-    round_trip = latent.walk(np.concatenate([to_numpy(stops), to_numpy(stops[:1])]), steps=12)
-    frames = [plot.mosaic(image[None], scale=6) for image in shown(generate(gan, round_trip))]
-    plot.save_animation(frames, out / "walk.gif")
-
-
-def draw_projections(gan: DCGAN, test_images: data.Dataset, out: Path) -> None:
-    """Test images, and below each the nearest that the generator can draw."""
-    originals, _ = next(data.Loader(test_images[:24], 24, pixels="signed", shuffle=False).epoch(0))
-    with evaluate.evaluating(gan):
-        z, errors = latent.project(gan.generator, originals, gan.latent_dim)
-    plot.save_pairs(shown(originals), shown(generate(gan, z)), out / "projections.png", ("test image", "projection"))
-    error = float(errors.mean())
-    print(f"\nProjection of {len(z)} test images: mean squared error of a pixel {error:.4f}, pixels in [-1, 1]")
+    figures.save_walk(lambda z: shown(generate(gan, z)), stops, out / "walk.gif")
 
 
 # -- the arithmetic ----------------------------------------------------------------------------------------------------

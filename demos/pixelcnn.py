@@ -4,6 +4,8 @@ Trains on the 8,000 digits that come with minigen and, in the folder --out, draw
 they appear row by row), completions of half-covered test images and the curves. Prints the exact negative
 log-likelihood of the test images in nats per image and in bits per dimension. With --classes it learns what the images
 of each class look like, and draws the classes one after the other.
+
+With --weights a trained model draws in seconds; --image 5, or a file, gives the nats of that image and completes it.
 """
 
 from __future__ import annotations
@@ -50,6 +52,7 @@ def parser() -> flags.Parser:
     )
     group.add_argument("--blocks", type=flags.positive, default=7, help="residual blocks, without --gated")
     group.add_argument("--layers", type=flags.positive, default=8, help="gated layers, with --gated")
+    flags.add_image(result)
     return result
 
 

@@ -4,6 +4,8 @@ Its recurrent layers are Row LSTMs or, with --cell diagonal, Diagonal BiLSTMs, w
 the 8,000 digits that come with minigen and, in the folder --out, draws samples (also as an animation in which they
 appear row by row), completions of half-covered test images and the curves. Prints the exact negative log-likelihood of
 the test images in nats per image and in bits per dimension.
+
+With --weights a trained model draws in seconds; --image 5, or a file, gives the nats of that image and completes it.
 """
 
 from __future__ import annotations
@@ -40,6 +42,7 @@ def parser() -> flags.Parser:
     group.add_argument("--cell", choices=["row", "diagonal"], default="row", help="kind of the recurrent layers")
     group.add_argument("--hidden", type=flags.positive, default=16, help="h: features of the states, for each colour")
     group.add_argument("--layers", type=flags.positive, default=3, help="number of recurrent layers")
+    flags.add_image(result)
     return result
 
 

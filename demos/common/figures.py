@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from minigen import data, plot
+from minigen import Tensor, data, plot
 from minigen.backend import to_numpy
+from minigen.evaluate import latent
 from minigen.files import atomic_write
 from minigen.models import GAN
 from minigen.models.autoregressive import Autoregressive
@@ -37,6 +38,13 @@ def new_figure(width: float, height: float) -> Any:
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")
+
+
+def save_walk(draw: Callable[[Any], np.ndarray], stops: Any, path: Path) -> None:
+    """A round trip in a latent space as an animation: `draw` makes images of points, `stops` are (P, latent_dim)."""
+    stops = to_numpy(stops)
+    round_trip = latent.walk(np.concatenate([stops, stops[:1]]), steps=12)
+    plot.save_animation([plot.mosaic(image[None], scale=6) for image in draw(round_trip)], path)
 
 
 # -- variational autoencoders ------------------------------------------------------------------------------------------
@@ -179,6 +187,15 @@ class History:
     def save_epoch(self, epoch: int) -> None:
         """The samples after so many epochs."""
         self.save_samples(f"epochs/{epoch:04d}.png")
+
+    def save_walk(self) -> None:
+        """A round trip along some of the z; of a model with classes, with images of the first."""
+
+        def draw(z: np.ndarray) -> np.ndarray:
+            labels = None if self.gan.classes is None else np.zeros(len(z), np.int64)
+            return shown(self.gan.sample(labels=labels, z=Tensor(self.gan.device.asarray(z))).data)
+
+        save_walk(draw, self.z.data[:6], self.out / "walk.gif")
 
     def save_animation(self) -> None:
         """All epochs as `samples.gif`, each with its number."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import minigen
+from common.own_image import one_image
 from minigen import data
 from minigen.files import locked
 from minigen.models import Tricks
@@ -95,7 +96,7 @@ class Parser(argparse.ArgumentParser):
         super().__init__(description=description, formatter_class=Formatter)
         self.quick = quick
         self.quick_values = " ".join(f"--{name.replace('_', '-')} {text(value)}" for name, value in quick.items())
-        help = f"a first look within a minute: {self.quick_values}, where these are not given"
+        help = f"a first look soon: {self.quick_values}, where these are not given"
         self.set_defaults(quick=False)
         if quick:
             self.add_argument("--quick", action="store_true", help=help)
@@ -151,14 +152,7 @@ def training_parser(
     """A parser with the flags of every demo that trains on images; the demo fills in a default that is None."""
     parser = Parser(description, quick)
     group = parser.add_argument_group("the run")
-    group.add_argument("--device", default="cpu", help='"cpu", "gpu" or "gpu:N"')
-    group.add_argument(
-        "--dataset",
-        default="digits",
-        help="digits, coloured_digits, mnist, fashion-mnist, cifar10, or a folder of images",
-    )
-    group.add_argument("--image-size", type=positive, default=32, help="side that the images of a folder get")
-    group.add_argument("--data-dir", type=Path, help="where data files are or go (or MINIGEN_DATA; by default a cache)")
+    add_data(group)
     group.add_argument("--epochs", type=positive, default=epochs, help="passes over the training set")
     group.add_argument("--batch-size", type=positive, default=batch_size, help="images in a step")
     group.add_argument("--seed", type=seed, default=0, help="of all random numbers")
@@ -172,10 +166,34 @@ def training_parser(
     return parser
 
 
+def add_data(group: Any) -> None:
+    """The flags of the device and of the data set."""
+    group.add_argument("--device", default="cpu", help='"cpu", "gpu" or "gpu:N"')
+    group.add_argument(
+        "--dataset",
+        default="digits",
+        help="digits, coloured_digits, mnist, fashion-mnist, cifar10, or a folder of images",
+    )
+    group.add_argument("--image-size", type=positive, default=32, help="side that the images of a folder get")
+    group.add_argument("--data-dir", type=Path, help="where data files are or go (or MINIGEN_DATA; by default a cache)")
+
+
 def datasets(args: argparse.Namespace) -> tuple[data.Dataset, data.Dataset]:
-    """The training and the test images of --dataset."""
+    """The training and the test images of --dataset; with --image, that image takes the place of the test images."""
     load = lambda split: data.load(args.dataset, split, data_dir=args.data_dir, size=args.image_size)
-    return load("train"), load("test")
+    images, test_images = load("train"), load("test")
+    if (own := getattr(args, "image", None)) is not None:
+        if args.weights is None:
+            raise ValueError("--image needs --weights: it is shown to a model that is trained")
+        test_images = one_image(own, test_images)
+    return images, test_images
+
+
+def add_image(group: Any) -> None:
+    """The flag of an image of one's own."""
+    group.add_argument(
+        "--image", help="with --weights: an image file, or the number of a test image, in place of the test images"
+    )
 
 
 def new_or_loaded(args: argparse.Namespace, images: data.Dataset, kind: type[Model], new: Callable[[], Model]) -> Model:
@@ -211,7 +229,7 @@ def own_folder(out: Path) -> Iterator[None]:
 
 NOT_SETTINGS = {
     *("device", "data_dir", "epochs", "out", "resume", "quick", "weights"),
-    *("beside", "importance_samples", "temperature"),  # these say what is done with trained models
+    *("beside", "image", "importance_samples", "temperature"),  # these say what is done with trained models
     *("objectives", "seeds", "analogies", "exemplars"),
 }
 

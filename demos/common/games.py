@@ -1,44 +1,42 @@
-"""The training of a GAN on images, as the GAN demos share it: the game, its table, its figures and its weights."""
+"""The training of a GAN on images, as the GAN demos share it: the game, its table and its figures."""
 
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 import numpy as np
 
-import minigen
-from common import figures, flags, tables
-from minigen import data, plot, train
+from common import figures, flags, tables, training
+from minigen import Tensor, data, evaluate, plot, train
 from minigen.models import GAN
 
 
 def play(name: str, game: train.Game, loader: data.Loader, history: figures.History, args: argparse.Namespace) -> None:
-    """Train for --epochs and write the averaged weights, which the model has at the end."""
-    table, weights = tables.GameTable(game.model), args.out / "weights.safetensors"
+    """Train for --epochs, with a picture after each, and write the averaged weights, which the model has at the end."""
 
     def after_epoch() -> dict[str, float]:
         with game.averaged():
             history.save_epoch(game.rounds // len(loader))
         return {}
 
-    table.print_heading(name, loader.dataset, args.dataset)
-    train.train(
-        game,
-        loader,
-        epochs=args.epochs,
-        out=args.out,
-        evaluate=after_epoch,
-        draw=lambda epoch: plot.save_curves(args.out / "log.jsonl", args.out / "curves.png", table.panels()),
-        report=table.row,
-        resume=args.resume,
-        settings=flags.settings_of(args),
-        capture=True,
-    )
+    training.learn(name, game, loader, tables.GameTable(game.model), args, evaluate=after_epoch)
     with flags.own_folder(args.out):
         history.save_animation()
-        with game.averaged():
-            minigen.save(game.model, weights)
-        minigen.load(weights, into=game.model)
+
+
+def draw_projections(gan: GAN, test_images: data.Dataset, out: Path) -> None:
+    """Test images, and below each the nearest that the generator can draw."""
+    if gan.classes is not None:
+        raise ValueError("expects a generator without classes: the nearest image is searched among all that it draws")
+    originals, _ = next(data.Loader(test_images[:24], 24, pixels="signed", shuffle=False).epoch(0))
+    with evaluate.evaluating(gan):
+        z, errors = evaluate.latent.project(gan.generator, originals, gan.latent_dim)
+    nearest = gan.sample(z=Tensor(z)).data
+    names = ("test image", "projection")
+    plot.save_pairs(figures.shown(originals), figures.shown(nearest), out / "projections.png", names)
+    shown = f"{len(z)} test image{'s' * (len(z) > 1)}"
+    print(f"\nProjection of {shown}: mean squared error of a pixel {float(errors.mean()):.4f}, pixels in [-1, 1]")
 
 
 def pixels_of_samples(gan: GAN, n: int = 1000) -> np.ndarray:

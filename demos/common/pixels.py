@@ -5,9 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-import minigen
-from common import figures, flags, tables
-from minigen import data, evaluate, plot, train
+from common import figures, flags, tables, training
+from minigen import data, evaluate, train
 from minigen.models.autoregressive import Autoregressive
 
 
@@ -32,27 +31,10 @@ def learn(
     log_prob = lambda x, labels: model.log_prob(x, labels if model.classes else None)
     evaluation = lambda: {"nats": -evaluate.mean_over(test, log_prob, model, progress="test images")}
 
-    def draw(epoch: int) -> None:
-        pictures.save_samples()
-        plot.save_curves(args.out / "log.jsonl", args.out / "curves.png", {"nats per image": ["loss", "nats"]})
-
     if args.weights is None:
-        table.print_heading(name, loader.dataset, args.dataset)
-        log = train.train(
-            step,
-            loader,
-            epochs=args.epochs,
-            out=args.out,
-            evaluate=evaluation,
-            draw=draw,
-            report=table.row,
-            resume=args.resume,
-            settings=flags.settings_of(args),
-            capture=True,
-        )
+        log = training.learn(name, step, loader, table, args, evaluate=evaluation, draw=pictures.save_samples)
     with flags.own_folder(args.out):
         if args.weights is None:
-            minigen.save(model, args.out / "weights.safetensors")
             found = log[-1]["test"]
         else:
             pictures.save_samples()

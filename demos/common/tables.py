@@ -38,9 +38,14 @@ class LikelihoodTable:
 
     def print_result(self, results: dict[str, float]) -> None:
         """The final numbers on the test images, each in both units."""
-        print(f"\nOn {len(self.test.dataset)} test images ({self.task}):")
+        n = len(self.test.dataset)
+        print(f"\nOn {n} test image{'s' * (n > 1)} ({self.task}):")
         for name, nats in results.items():
             print(f"  {name:36}  {nats:8.2f} nats per image  {self.bits(nats):.4f} bits per dimension")
+
+    def panels(self) -> dict[str, list[str]]:
+        """The metrics of the log that `plot.save_curves` is to draw."""
+        return {"nats per image": ["loss", self.metric]}
 
     def bits(self, nats: float) -> float:
         """Bits per dimension."""

@@ -26,11 +26,14 @@ from minigen.evaluate.judge import (
 from minigen.evaluate.likelihood import mean_over
 from minigen.evaluate.samples import (
     best_sigma,
+    copying,
     coverage,
     intersection_over_union,
     modes_covered,
     nearest,
     parzen_log_prob,
+    precision_and_recall,
+    sharpness,
 )
 from minigen.nn.module import evaluating
 
@@ -43,6 +46,7 @@ __all__ = [
     "class_shares",
     "clustering_accuracy",
     "confident_share",
+    "copying",
     "coverage",
     "evaluating",
     "features_and_probabilities",
@@ -58,7 +62,9 @@ __all__ = [
     "nearest",
     "optimal_discriminator",
     "parzen_log_prob",
+    "precision_and_recall",
     "report_on",
+    "sharpness",
     "trained_classifier",
     "value_function",
     "wasserstein_1d",

@@ -1,7 +1,7 @@
-"""Samples compared with data directly, in the space of the data: nearest neighbours, Parzen windows, coverage, overlap.
+"""Samples beside data: nearest neighbours, copies, precision and recall, sharpness, Parzen windows, coverage, overlap.
 
-No metric is enough by itself: a model that copies the training set passes all but `nearest`. `judge` compares samples
-with images in the feature space of a classifier. Arguments are arrays of NumPy or CuPy, or tensors.
+No metric is enough by itself: a model that copies the training set passes all but `nearest` and `copying`. `judge`
+compares samples with images in the feature space of a classifier. Arguments are arrays of NumPy or CuPy, or tensors.
 """
 
 from __future__ import annotations
@@ -47,6 +47,68 @@ def nearest(samples: Any, images: Any, k: int = 1) -> tuple[Array, Array]:
         indices.append(xp.take_along_axis(index, order, axis=1))
         distances.append(xp.take_along_axis(distance, order, axis=1))
     return xp.concatenate(indices), xp.concatenate(distances)
+
+
+def copying(samples: Any, test: Any, training: Any) -> float:
+    """The probability that a sample is nearer to its nearest training image than a test image is to its own.
+
+    1/2 for samples that are as new as the test images, 1 for copies of training images (the statistic of the
+    Mann-Whitney test that Meehan et al. 2020, arXiv 2004.05675, use to detect data-copying; ties count half). Samples
+    (N, ...), test images (M, ...) and training images have the same units. Blurred images are near to many others: they
+    exceed 1/2 without being copies.
+    """
+    a, b = (nearest(x, training)[1][:, 0] for x in (samples, test))
+    xp = array_module(a)
+    b = xp.sort(b)
+    not_farther = xp.searchsorted(b, a, side="left") + xp.searchsorted(b, a, side="right")  # twice, with ties as half
+    return float(1 - not_farther.mean() / (2 * len(b)))
+
+
+# -- precision and recall ----------------------------------------------------------------------------------------------
+
+
+def precision_and_recall(samples: Any, real: Any, k: int = 3) -> tuple[float, float]:
+    """How many samples are like data, and how much of the data the samples are like (Kynkäänniemi et al. 2019).
+
+    A set of points stands for the region that the balls around its points fill, where the radius of a ball is the
+    distance to the point's `k`-th nearest neighbour in the set. Precision is the share of the samples (N, D) in the
+    region of the real points (M, D); recall is the share of the real points in the region of the samples. The points
+    are features of images, such as those of `features_and_probabilities`. Both numbers depend on N and M: compare only
+    equal ones (arXiv 1904.06991). `ValueError` if shapes differ, or if a set has not more than `k` points.
+    """
+    x, y = _rows("precision_and_recall", samples, real)
+    if not 1 <= k < min(len(x), len(y)):
+        raise ValueError(f"precision_and_recall: expects 1 <= k < the number of points, got {k}, {len(x)}, {len(y)}")
+    return _share_in_balls(x, y, k), _share_in_balls(y, x, k)
+
+
+def _share_in_balls(x: Array, centres: Array, k: int) -> float:
+    """The share of the points x (N, D) in at least one of the balls around `centres` (M, D)."""
+    radii = nearest(centres, centres, k + 1)[1][:, k]  # (M,); the nearest is the point itself
+    blocks = _blocks(len(x), len(centres))
+    inside = [(_squared_distances(x[block], centres) <= radii * radii).any(axis=1) for block in blocks]
+    return float(array_module(x).concatenate(inside).mean())
+
+
+# -- sharpness ---------------------------------------------------------------------------------------------------------
+
+
+def sharpness(images: Any) -> Array:
+    """How sharp the edges in each image are, 0 ... 1: images (N, C, H, W) of floats in [0, 1] -> (N,).
+
+        sum of d^2 / sum of |d|        over the differences d of pixels side by side and one below the other
+
+    This is the mean height of a step, weighted by the height: an edge from black to white that takes n pixels counts
+    1/n, however long it is and however many there are. So a binary image has 1 and a blurred one less; an image of one
+    colour has 0. Noise counts as edges too. The measure is minigen's own: compare it with that of real images.
+    """
+    x = raw(images)
+    if x.ndim != 4 or x.dtype.kind != "f" or x.size == 0:
+        raise ValueError(f"sharpness: expects images (N, C, H, W) of floats in [0, 1], got {x.shape} {x.dtype}")
+    xp, x = array_module(x), x.astype(np.float64)
+    steps = x[:, :, 1:] - x[:, :, :-1], x[..., 1:] - x[..., :-1]
+    heights = xp.abs(xp.concatenate([d.reshape(len(x), -1) for d in steps], axis=1))
+    return (heights * heights).sum(axis=1) / xp.maximum(heights.sum(axis=1), 1e-12)
 
 
 # -- Parzen windows ----------------------------------------------------------------------------------------------------

@@ -8,15 +8,7 @@ from minigen.autograd import primitive
 from minigen.backend import Array
 
 __all__ = [
-    "equal",
-    "greater",
-    "greater_equal",
-    "less",
-    "less_equal",
-    "logical_and",
-    "logical_not",
-    "logical_or",
-    "not_equal",
+    "equal", "not_equal", "less", "less_equal", "greater", "greater_equal", "logical_and", "logical_or", "logical_not",
 ]  # fmt: skip
 
 

@@ -35,7 +35,7 @@ from minigen.ops.convolution_geometry import Geometry, Pair
 from minigen.ops.im2col import LiveTaps, col2im, im2col, images_at_once, in_blocks, weight_matrix, weights_of
 from minigen.ops.reductions import sum_per_channel
 
-__all__ = ["conv2d", "conv_transpose2d", "masked_conv2d"]
+__all__ = ["conv2d", "masked_conv2d", "conv_transpose2d"]
 
 # -- the definition --------------------------------------------------------------------------------------------------
 

@@ -13,34 +13,9 @@ from minigen.kernels import kernel
 from minigen.ops.comparisons import equal, greater
 
 __all__ = [
-    "abs",
-    "add",
-    "astype",
-    "clip",
-    "copy",
-    "cos",
-    "divide",
-    "exp",
-    "floor",
-    "leaky_relu",
-    "log",
-    "log1p",
-    "maximum",
-    "minimum",
-    "multiply",
-    "negative",
-    "pow",
-    "relu",
-    "round",
-    "sigmoid",
-    "sign",
-    "sin",
-    "softplus",
-    "sqrt",
-    "square",
-    "subtract",
-    "tanh",
-    "where",
+    "add", "subtract", "multiply", "divide", "negative", "pow", "abs", "square", "sqrt", "exp", "log", "log1p", "sin",
+    "cos", "sign", "floor", "round", "maximum", "minimum", "clip", "where", "astype", "copy", "tanh", "sigmoid", "relu",
+    "leaky_relu", "softplus",
 ]  # fmt: skip
 
 # -- arithmetic ------------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from minigen.ops.elementwise import negative, sigmoid, softplus, square
 from minigen.ops.reductions import log_softmax, mean, reciprocal, sum
 from minigen.ops.shaping import along_axis, expand_dims, squeeze, take_along_axis
 
-__all__ = ["binary_cross_entropy_with_logits", "cross_entropy", "mse_loss"]
+__all__ = ["mse_loss", "binary_cross_entropy_with_logits", "cross_entropy"]
 
 
 def _reduced(values: Any, reduction: str) -> Any:

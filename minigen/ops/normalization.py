@@ -12,7 +12,7 @@ from minigen.ops.reductions import mean, sum_per_channel, var
 from minigen.ops.shaping import reshape
 from minigen.random import uniform
 
-__all__ = ["batch_norm", "dropout", "instance_norm", "layer_norm", "normalize"]
+__all__ = ["batch_norm", "normalize", "layer_norm", "instance_norm", "dropout"]
 
 
 def _standardized(x: Any, axes: tuple[int, ...], eps: float) -> Any:

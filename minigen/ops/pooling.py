@@ -14,7 +14,7 @@ from minigen.ops.convolution_geometry import Pair
 from minigen.ops.reductions import max, mean
 from minigen.ops.shaping import pad
 
-__all__ = ["avg_pool2d", "max_pool2d"]
+__all__ = ["max_pool2d", "avg_pool2d"]
 
 
 def max_pool2d(x: Any, kernel_size: Any, stride: Any = None, padding: Any = 0) -> Any:

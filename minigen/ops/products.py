@@ -12,7 +12,7 @@ from minigen.autograd import primitive
 from minigen.backend import Array, Shape, array_module
 from minigen.ops.shaping import broadcast_to, expand_dims, permute_dims, reshape, squeeze
 
-__all__ = ["einsum", "linear", "matmul"]
+__all__ = ["matmul", "linear", "einsum"]
 
 
 @primitive

@@ -19,7 +19,7 @@ from minigen.ops.elementwise import sigmoid, tanh
 from minigen.ops.products import matmul
 from minigen.ops.shaping import concat, expand_dims, split, swapaxes
 
-__all__ = ["lstm", "lstm_cell"]
+__all__ = ["lstm_cell", "lstm"]
 
 Steps = Sequence[tuple[slice, int]]
 

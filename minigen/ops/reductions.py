@@ -18,21 +18,8 @@ from minigen.ops.elementwise import exp, where
 from minigen.ops.shaping import broadcast_to, flip, getitem, inverse_order, pad, permute_dims, reshape
 
 __all__ = [
-    "all",
-    "any",
-    "argmax",
-    "argmin",
-    "cumsum",
-    "log_softmax",
-    "logsumexp",
-    "max",
-    "mean",
-    "min",
-    "prod",
-    "softmax",
-    "std",
-    "sum",
-    "var",
+    "sum", "mean", "var", "std", "prod", "max", "min", "argmax", "argmin", "all", "any", "logsumexp", "softmax",
+    "log_softmax", "cumsum",
 ]  # fmt: skip
 
 Axis = int | tuple[int, ...] | None

@@ -9,22 +9,8 @@ from minigen.autograd import primitive, raw
 from minigen.backend import Array, Shape, add_at, array_module, is_array
 
 __all__ = [
-    "broadcast_to",
-    "concat",
-    "expand_dims",
-    "flatten",
-    "flip",
-    "getitem",
-    "pad",
-    "permute_dims",
-    "repeat",
-    "reshape",
-    "split",
-    "squeeze",
-    "stack",
-    "swapaxes",
-    "take_along_axis",
-    "tril",
+    "reshape", "flatten", "permute_dims", "swapaxes", "squeeze", "expand_dims", "broadcast_to", "repeat", "flip",
+    "concat", "stack", "split", "getitem", "take_along_axis", "pad", "tril",
 ]  # fmt: skip
 
 

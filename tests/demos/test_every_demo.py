@@ -32,12 +32,12 @@ INSTANT = ["backward", "gallery", "tiny_engine"]  # they take no time, and have 
 # demos that train on images, with flags that make them small, and the files that they leave beside log and checkpoint
 PIXELS = ["--hidden", 1, "--head", 1, "--levels", 4]
 LIKELIHOOD = ["curves.png", "samples.png", "weights.safetensors"]
-GAMES = [*LIKELIHOOD, "epochs/0001.png", "epochs/0002.png", "nearest.png", "samples.gif", "samples.npy"]
+GAMES = [*LIKELIHOOD, "epochs/0001.png", "epochs/0002.png", "nearest.png", "samples.gif", "samples.npy", "walk.gif"]
 TRAINING: dict[str, tuple[str, list, list[str]]] = {
     "vae": (
         "vae",
         ["--hidden", 8, "--latent-dim", 2, "--likelihood", "levels", "--importance-samples", 2],
-        [*LIKELIHOOD, "manifold.png", "reconstructions.png", "samples.npy"],
+        [*LIKELIHOOD, "manifold.png", "reconstructions.png", "samples.npy", "walk.gif"],
     ),
     "pixelcnn": ("pixelcnn", [*PIXELS, "--blocks", 1], [*LIKELIHOOD, "completions.png", "samples.gif"]),
     "gated pixelcnn": (

@@ -38,6 +38,7 @@ SMALL = {
     "tiny_engine": "",
     "backward": "",
     "gallery": "--runs nothing",
+    "compare": "--dataset {photographs} --image-size 8 --images 4 --models vae --seeds 1",
     "zoo": "--seeds 1 --iterations 2",
     "benchmark": "--size 8 --repeat 1 --models vae pixelcnn --batch-sizes 2",
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import tracemalloc
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -17,11 +18,14 @@ from minigen.data.toy import GaussianMixture
 from minigen.evaluate import samples as module
 from minigen.evaluate.samples import (
     best_sigma,
+    copying,
     coverage,
     intersection_over_union,
     modes_covered,
     nearest,
     parzen_log_prob,
+    precision_and_recall,
+    sharpness,
 )
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -92,6 +96,107 @@ def test_nearest_holds_a_bounded_number_of_numbers(n: int, m: int, size: int, mo
 def test_nearest_errors(arguments: tuple, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         nearest(*arguments)
+
+
+@given(SEEDS, st.integers(1, 6), st.integers(1, 6), st.integers(1, 6))
+def test_copying_is_the_share_of_pairs(seed: int, n: int, m: int, t: int) -> None:
+    """On a grid, where distances are often equal: pairs with equal distances count half."""
+    draw = np.random.default_rng(seed)
+    samples, test, training = (draw.integers(0, 3, (size, 1, 1, 2)).astype(float) for size in (n, m, t))
+    distance = lambda x: min(math.dist(x.ravel(), y.ravel()) for y in training)
+    pairs = [(distance(a), distance(b)) for a in samples for b in test]
+    naive = sum(1.0 if a < b else 0.5 if a == b else 0.0 for a, b in pairs) / len(pairs)
+    assert copying(samples, test, training) == pytest.approx(naive, abs=1e-12)
+
+
+def test_copies_and_new_samples_differ(device: Device) -> None:
+    training, new = device.asarray(random(300, 8)), device.asarray(random(400, 8, seed=1))
+    assert copying(training[:50], new, training) == 1
+    assert copying(Tensor(new[:200]), new[200:], training) == pytest.approx(0.5, abs=0.08)
+
+
+# -- precision and recall ----------------------------------------------------------------------------------------------
+
+
+def naive_share(points: np.ndarray, centres: np.ndarray, k: int) -> float:
+    """The share of the points in a ball around a centre that reaches to its k-th nearest other centre."""
+    inside = 0
+    for point in points:
+        for i, centre in enumerate(centres):
+            others = sorted(math.dist(centre, other) for j, other in enumerate(centres) if j != i)
+            if math.dist(point, centre) <= others[k - 1]:
+                inside += 1
+                break
+    return inside / len(points)
+
+
+@given(SEEDS, st.integers(2, 9), st.integers(2, 9), st.data(), st.sampled_from([1, 10, 1 << 22]))
+def test_precision_and_recall_are_the_naive_shares(
+    seed: int, n: int, m: int, data: st.DataObject, numbers: int
+) -> None:
+    k = data.draw(st.integers(1, min(n, m) - 1))
+    samples, real = random(n, 2, seed=seed), random(m, 2, seed=seed + 1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_NUMBERS", numbers)
+        found = precision_and_recall(samples, real, k)
+    assert found == pytest.approx((naive_share(samples, real, k), naive_share(real, samples, k)), abs=1e-12)
+
+
+def test_precision_falls_with_bad_samples_and_recall_with_missing_modes(device: Device) -> None:
+    """Two clusters of data: samples of one of them, and samples of which a quarter lie far away."""
+    shift = np.array([50.0, 0.0])
+    real = np.concatenate([random(200, 2), random(200, 2, seed=1) + shift])
+    one = random(400, 2, seed=2)
+    far = np.concatenate([random(150, 2, seed=3), random(150, 2, seed=4) + shift, random(100, 2, seed=5) + 1000])
+    precision, recall = precision_and_recall(device.asarray(one), Tensor(device.asarray(real)))
+    assert precision > 0.9 and recall == pytest.approx(0.5, abs=0.05)
+    precision, recall = precision_and_recall(far, real)
+    assert precision == pytest.approx(0.75, abs=0.05) and recall > 0.9
+    assert precision_and_recall(real, real) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((random(5, 2), random(5, 3)), r"precision_and_recall: .*got \(5, 2\), \(5, 3\)"),
+        ((random(5, 2), random(3, 2)), "precision_and_recall: expects 1 <= k < the number of points, got 3, 5, 3"),
+        ((random(5, 2), random(5, 2), 0), "precision_and_recall: .*got 0, 5, 5"),
+    ],
+)
+def test_precision_and_recall_errors(arguments: tuple, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        precision_and_recall(*arguments)
+
+
+# -- sharpness ---------------------------------------------------------------------------------------------------------
+
+
+@given(SEEDS, st.integers(1, 3), st.integers(1, 5), st.integers(1, 5))
+def test_sharpness_is_the_naive_sum(seed: int, colours: int, height: int, width: int) -> None:
+    image = np.random.default_rng(seed).uniform(0, 1, (1, colours, height, width))
+    steps = [abs(a - b) for plane in image[0] for line in [*plane, *plane.T] for a, b in pairwise(line)]
+    naive = sum(d * d for d in steps) / sum(steps) if steps else 0
+    assert sharpness(image) == pytest.approx([naive], rel=1e-9)
+
+
+@pytest.mark.parametrize("pixels", [1, 2, 4, 8])
+def test_an_edge_of_n_pixels_has_sharpness_1_over_n(pixels: int, device: Device) -> None:
+    """However many edges there are, and in both directions."""
+    ramp = np.clip(np.arange(-3, pixels + 4) / pixels, 0, 1)
+    line = np.concatenate([ramp, ramp[::-1]]).astype(np.float32)
+    upright = np.broadcast_to(line, (1, 1, 5, len(line)))
+    both = np.concatenate([upright, np.zeros_like(upright)])
+    found = sharpness(device.asarray(both))
+    assert device_of(found) == device
+    np.testing.assert_allclose(to_numpy(found), [1 / pixels, 0], rtol=1e-6)
+    turned = sharpness(Tensor(device.asarray(both.swapaxes(2, 3))))
+    np.testing.assert_allclose(to_numpy(turned), [1 / pixels, 0], rtol=1e-6)
+
+
+@pytest.mark.parametrize("bad", [np.zeros((2, 4)), np.zeros((2, 1, 3, 3), np.uint8), np.zeros((0, 1, 3, 3))])
+def test_sharpness_errors(bad: np.ndarray) -> None:
+    with pytest.raises(ValueError, match=r"sharpness: expects images \(N, C, H, W\) of floats in \[0, 1\], got"):
+        sharpness(bad)
 
 
 # -- Parzen windows ----------------------------------------------------------------------------------------------------

@@ -11,13 +11,14 @@ With feature matching, G does not answer to D's verdict, but makes the features 
 
 in the paper for a pair of examples; here the means of two batches are compared (Salimans et al. 2016), since two
 random examples also differ where the distributions agree. D averages logits, in the paper probabilities. The paper's
-data are notes of music; here a step is a row of an image.
+data are notes of music; here they are images, cut into strips.
 
 What differs from a plain GAN: the two networks, and feature matching.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from minigen import nn, ops
@@ -28,38 +29,40 @@ from minigen.models.gan import GAN
 
 
 class RecurrentGenerator(nn.Module):
-    """z (N, latent_dim) -> images (N, C, H, W) in [-1, 1], row by row, each with `noise` numbers of z."""
+    """z (N, latent_dim) -> samples (N, *shape) in [-1, 1], in `steps` equal parts, each with `noise` numbers of z.
 
-    def __init__(self, shape: Shape, noise: int = 8, hidden: int = 128) -> None:
-        channels, self.length, width = shape
-        self.shape, self.latent_dim, size = tuple(shape), noise * self.length, channels * width
-        self.cell, self.row = nn.LSTMCell(noise + size, hidden), nn.Linear(hidden, size)
+    The parts of a grey image are strips of rows, from the top down. `ValueError` if the shape has no such parts.
+    """
+
+    def __init__(self, shape: Shape, steps: int, noise: int = 16, hidden: int = 128) -> None:
+        self.shape, self.steps, self.latent_dim = tuple(shape), steps, steps * noise
+        self.size = part_size(shape, steps)
+        self.cell, self.part = nn.LSTMCell(noise + self.size, hidden), nn.Linear(hidden, self.size)
 
     def forward(self, z: Any) -> Any:
-        channels, _, width = self.shape
-        z = ops.reshape(z, (len(z), self.length, -1))
-        x, state, rows = zeros(len(z), channels * width, dtype=z.dtype, device=z.device), None, []
-        for t in range(self.length):
+        z = ops.reshape(z, (len(z), self.steps, -1))
+        x, state, parts = zeros(len(z), self.size, dtype=z.dtype, device=z.device), None, []
+        for t in range(self.steps):
             state = self.cell(ops.concat([z[:, t], x], axis=1), state)
-            x = ops.tanh(self.row(state[0]))
-            rows.append(ops.reshape(x, (-1, channels, width)))
-        return ops.stack(rows, axis=2)
+            x = ops.tanh(self.part(state[0]))
+            parts.append(x)
+        return ops.reshape(ops.stack(parts, axis=1), (len(z), *self.shape))
 
 
 class RecurrentDiscriminator(nn.Module):
-    """Images (N, C, H, W) -> logits (N,), by an LSTM over the rows in each direction."""
+    """x (N, *shape) -> logits (N,), by an LSTM over the parts in each direction."""
 
-    def __init__(self, shape: Shape, hidden: int = 64) -> None:
-        channels, _, width = shape
-        self.forwards, self.backwards = (nn.LSTM(channels * width, hidden, batch_first=True) for _ in range(2))
+    def __init__(self, shape: Shape, steps: int, hidden: int = 64) -> None:
+        self.steps, size = steps, part_size(shape, steps)
+        self.forwards, self.backwards = (nn.LSTM(size, hidden, batch_first=True) for _ in range(2))
         self.verdict = nn.Linear(2 * hidden, 1)
 
     def features(self, x: Any) -> Any:
-        """R (N, H, 2 hidden)"""
-        rows = ops.reshape(ops.swapaxes(x, 1, 2), (len(x), x.shape[2], -1))
-        down, _ = self.forwards(rows)
-        up, _ = self.backwards(ops.flip(rows, 1))
-        return ops.concat([down, ops.flip(up, 1)], axis=2)
+        """R (N, steps, 2 hidden)"""
+        parts = ops.reshape(x, (len(x), self.steps, -1))
+        there, _ = self.forwards(parts)
+        back, _ = self.backwards(ops.flip(parts, 1))
+        return ops.concat([there, ops.flip(back, 1)], axis=2)
 
     def forward(self, x: Any) -> Any:
         return ops.mean(self.verdict(self.features(x)), axis=(1, 2))
@@ -84,3 +87,11 @@ class CRNNGAN(GAN):
             of_data = ops.mean(self.discriminator.features(Tensor(raw(batch.data))), axis=0)
         of_samples = ops.mean(self.discriminator.features(self.generator(batch.noise)), axis=0)
         return ops.mean(ops.square(of_data - of_samples)), {}
+
+
+def part_size(shape: Shape, steps: int) -> int:
+    """The number of values in one of so many equal parts."""
+    size, rest = divmod(math.prod(shape), steps)
+    if rest:
+        raise ValueError(f"C-RNN-GAN: expects a shape with {steps} equal parts, got {tuple(shape)}")
+    return size

@@ -13,11 +13,11 @@ from minigen.backend import Device
 from minigen.models import Batch
 from minigen.models.zoo.c_rnn_gan import CRNNGAN, RecurrentDiscriminator, RecurrentGenerator
 
-SHAPE = (2, 4, 3)
+SHAPE, STEPS = (1, 8, 3), 4
 
 
 def small(matching: bool = True) -> CRNNGAN:
-    return CRNNGAN(RecurrentGenerator(SHAPE, 2, 5), RecurrentDiscriminator(SHAPE, 3), matching)
+    return CRNNGAN(RecurrentGenerator(SHAPE, STEPS, 2, 5), RecurrentDiscriminator(SHAPE, STEPS, 3), matching)
 
 
 def data(n: int = 5) -> np.ndarray:
@@ -31,27 +31,27 @@ def depends(f: Callable[[Tensor], Tensor], on: Tensor, axis: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("t", range(4))
-def test_a_row_depends_on_the_noise_up_to_it_and_a_feature_on_its_side(t: int) -> None:
+def test_a_part_depends_on_the_noise_up_to_it_and_a_feature_on_its_side(t: int) -> None:
     gan = small()
     z, x = tensor(gan.noise(2).numpy(), requires_grad=True), tensor(data(2), requires_grad=True)
-    rows = depends(lambda z: gan.generator(z)[:, :, t], z, 1).reshape(4, 2).all(axis=1)
-    np.testing.assert_array_equal(rows, np.arange(4) <= t)
+    parts = depends(lambda z: gan.generator(z)[:, 0, 2 * t : 2 * t + 2], z, 1).reshape(4, 2).all(axis=1)
+    np.testing.assert_array_equal(parts, np.arange(4) <= t)
     feature = lambda part: lambda x: gan.discriminator.features(x)[:, t, part]
-    np.testing.assert_array_equal(depends(feature(slice(3)), x, 2), np.arange(4) <= t)
-    np.testing.assert_array_equal(depends(feature(slice(3, 6)), x, 2), np.arange(4) >= t)
+    np.testing.assert_array_equal(depends(feature(slice(3)), x, 2), np.arange(8) // 2 <= t)
+    np.testing.assert_array_equal(depends(feature(slice(3, 6)), x, 2), np.arange(8) // 2 >= t)
 
 
-def test_the_rows_by_the_equation(device: Device) -> None:
-    """In a loop over the steps, with the row before as input."""
-    g = RecurrentGenerator(SHAPE, 2, 5)
+def test_the_parts_by_the_equation(device: Device) -> None:
+    """In a loop over the steps, with the part before as input."""
+    g = RecurrentGenerator(SHAPE, STEPS, 2, 5)
     z = np.random.default_rng(1).normal(size=(3, 8)).astype("float32")
     found = g(tensor(z)).numpy()
-    weight, bias = g.row.weight.numpy(), g.row.bias.numpy()
+    weight, bias = g.part.weight.numpy(), g.part.bias.numpy()
     before, state = np.zeros((3, 6), "float32"), None
     for t in range(4):
         state = g.cell(tensor(np.concatenate([z[:, 2 * t : 2 * t + 2], before], axis=1)), state)
         before = np.tanh(state[0].numpy() @ weight.T + bias)
-        np.testing.assert_allclose(found[:, :, t], before.reshape(3, 2, 3), rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(found[:, 0, 2 * t : 2 * t + 2], before.reshape(3, 2, 3), rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("matching", [True, False])
@@ -72,3 +72,9 @@ def test_the_losses_are_the_papers(matching: bool, device: Device) -> None:
 def test_each_player_moves_its_own(check_players: Callable[[Any, Any], None]) -> None:
     for matching in (True, False):
         check_players(small(matching), data(8))
+
+
+def test_a_shape_without_such_parts() -> None:
+    for network in (RecurrentGenerator, RecurrentDiscriminator):
+        with pytest.raises(ValueError, match=r"C-RNN-GAN: expects a shape with 5 equal parts, got \(1, 8, 3\)"):
+            network(SHAPE, 5)
