@@ -1,6 +1,7 @@
 """CCGAN with ten labelled digits of each class and 8,000 without labels, beside its classifier trained by itself.
 
-The holes hide a quarter of each image. A judge, which has seen all the labels, also reads what was filled.
+The holes hide half of each image. With holes of a quarter and no batch normalisation D can hardly tell what was filled,
+and learns little from it; by itself the classifier is better without batch normalisation, and so it stands beside.
 """
 
 from __future__ import annotations
@@ -14,14 +15,13 @@ import numpy as np
 import minigen
 from minigen import data, ops, plot
 from minigen.autograd import Tensor, no_grad
-from minigen.backend import to_numpy
 from minigen.evaluate import evaluating
 from minigen.models import Batch, Player
 from minigen.models.zoo.ccgan import CCGAN
 from minigen.models.zoo.heads import ConvTrunk, Heads, Labelled
 from zoo_pages import Claim, digits, learn, seeds, spread
 
-ITERATIONS = 1500
+ITERATIONS = 1200
 CLAIM = "telling filled holes from whole images teaches a classifier what 100 labels cannot"
 BATCH, PER_CLASS = 64, 10
 
@@ -37,13 +37,13 @@ class Supervised(CCGAN):
         return ops.cross_entropy(self.discriminator(images)[1], labels), {}
 
 
-def train(kind: type[CCGAN], seed: int, args: argparse.Namespace, out: Path) -> CCGAN:
+def train(kind: type[CCGAN], batch_norm: bool, seed: int, args: argparse.Namespace, out: Path) -> CCGAN:
     minigen.manual_seed(seed)
     few = data.few_labels(data.load("digits"), PER_CLASS, seed)
     known = next(data.Loader(few, len(few), pixels="signed", shuffle=False).epoch(0))
-    discriminator = Heads(ConvTrunk(digits.SHAPE, 16, batch_norm=False), 1, 10)
-    model = kind(digits.SHAPE, discriminator, Labelled(*known))
-    folder = out / f"{kind.__name__.lower()}-{seed}"
+    discriminator = Heads(ConvTrunk(digits.SHAPE, 16, batch_norm), 1, 10)
+    model = kind(digits.SHAPE, discriminator, Labelled(*known), hole=20)
+    folder = out / f"{kind.__name__.lower()}{'' if batch_norm else '-plain'}-{seed}"
     return learn(model, digits.batches(BATCH, seed), args, folder, lr=5e-4, average="discriminator")
 
 
@@ -53,18 +53,20 @@ def accuracy(model: CCGAN, images: Any, labels: Any) -> float:
 
 def measure(args: argparse.Namespace, out: Path) -> list[Claim]:
     images, labels = next(data.Loader(data.load("digits", "test"), 2000, pixels="signed", shuffle=False).epoch(0))
-    models, alone = ([train(kind, seed, args, out) for seed in seeds(args)] for kind in (CCGAN, Supervised))
-    mine, supervised = ([accuracy(model, images, labels) for model in kind] for kind in (models, alone))
+    kinds = (CCGAN, True), (Supervised, True), (Supervised, False)
+    models, *alone = ([train(*kind, seed, args, out) for seed in seeds(args)] for kind in kinds)
+    mine, same, plain = ([accuracy(model, images, labels) for model in kind] for kind in (models, *alone))
     filled = [fill(model, images) for model in models]
     draw(images, *filled[0], out / "filled.png")
     judge = digits.Judge(out)
-    read = lambda x: float((judge.read(x) == to_numpy(labels)).mean())
-    found, black = [read(y) for y, _ in filled], read(filled[0][1])
+    found, black = [judge.distance(y[1::2]) for y, _ in filled], judge.distance(filled[0][1][1::2])
     return [
-        Claim("test accuracy with 100 labels, beside no GAN", "more", spread(mine), spread(supervised),
-              bool(np.median(mine) > np.median(supervised))),
-        Claim("filled digits read rightly, beside black holes", "more", spread(found), f"{black:.3f}",
-              bool(np.median(found) > black)),
+        Claim("test accuracy with 100 labels, beside D by itself", "more", spread(mine), spread(same),
+              bool(np.median(mine) > np.median(same))),
+        Claim("the same, beside D by itself without batch normalisation", "more", spread(mine), spread(plain),
+              bool(np.median(mine) > np.median(plain))),
+        Claim("Fréchet distance of filled digits, beside black holes", "less", spread(found, ".1f"), f"{black:.1f}",
+              bool(np.median(found) < black)),
     ]  # fmt: skip
 
 
@@ -73,7 +75,7 @@ def fill(model: CCGAN, images: Any) -> tuple[Tensor, Tensor]:
     """Images with their holes filled, and with black holes."""
     mask = model.noise(len(images))
     with evaluating(model):
-        return model(Tensor(images), mask), mask * Tensor(images) + mask - 1.0
+        return model(Tensor(images), mask), mask * Tensor(images) - (1.0 - mask)
 
 
 def draw(images: Any, filled: Tensor, known: Tensor, path: Path) -> None:

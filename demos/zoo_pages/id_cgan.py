@@ -12,7 +12,7 @@ import numpy as np
 
 import minigen
 from minigen import data, evaluate, ops, plot
-from minigen.autograd import Tensor
+from minigen.autograd import Tensor, no_grad
 from minigen.backend import to_numpy
 from minigen.models import DCGANDiscriminator
 from minigen.models.zoo.id_cgan import IDCGAN, streaks
@@ -35,9 +35,10 @@ def train(terms: bool, seed: int, classifier: evaluate.Classifier, args: argpars
     return learn(model, digits.batches(BATCH, seed), args, folder, lr=1e-3)
 
 
+@no_grad()
 def restored(model: IDCGAN, x: Tensor) -> Tensor:
     with evaluating(model):
-        return ops.clip(model(x), -1, 1).detach()
+        return ops.clip(model(x), -1, 1)
 
 
 def measure(args: argparse.Namespace, out: Path) -> list[Claim]:
@@ -51,19 +52,17 @@ def measure(args: argparse.Namespace, out: Path) -> list[Claim]:
     x, y = streaks(images), Tensor(images)
     mine, plain = ([restored(model, x) for model in models] for models in both)
     rows = {"given": x, "squared error": plain[0], "ID-CGAN": mine[0], "data": y}
-    plot.save_grid(
-        np.concatenate([digits.shown(part[:20]) for part in rows.values()]), out / "restored.png", 20, rows=list(rows)
-    )
+    pictures = np.concatenate([digits.shown(part[:20]) for part in rows.values()])
+    plot.save_grid(pictures, out / "restored.png", columns=20, rows=list(rows))
     right = lambda images: float((judge.read(images) == to_numpy(labels)).mean())
-    text, claims = "beside squared error", []
-    for name, aim, value, form, sign in (
-        (f"Fréchet distance, {text}", "less", judge.distance, ".1f", -1),
-        (f"digits read rightly, {text}", "more", right, ".3f", 1),
-    ):
-        a, b = ([value(images) for images in kind] for kind in (mine, plain))
-        claims.append(
-            Claim(name, aim, spread(a, form), spread(b, form), bool(sign * (np.median(a) - np.median(b)) > 0))
-        )
-    a, b = [digits.psnr(part, y) for part in mine], digits.psnr(x, y)
-    text = f"PSNR in dB, beside none; squared error: {spread([digits.psnr(part, y) for part in plain], '.1f')}"
-    return [*claims, Claim(text, "more", spread(a, ".1f"), f"{b:.1f}", bool(np.median(a) > b))]
+    distance, theirs = ([judge.distance(part) for part in kind] for kind in (mine, plain))
+    quality, other = ([digits.psnr(part, y) for part in kind] for kind in (mine, plain))
+    noisy, before, after = digits.psnr(x, y), right(x), [right(part) for part in mine]
+    return [
+        Claim("Fréchet distance, beside the squared error's", "less", spread(distance, ".1f"), spread(theirs, ".1f"),
+              bool(np.median(distance) < np.median(theirs))),
+        Claim("digits read rightly, beside those with streaks", "more", spread(after), f"{before:.3f}",
+              bool(np.median(after) > before)),
+        Claim(f"PSNR in dB, beside none (squared error {spread(other, '.1f')})", "more", spread(quality, ".1f"),
+              f"{noisy:.1f}", bool(np.median(quality) > noisy)),
+    ]  # fmt: skip
