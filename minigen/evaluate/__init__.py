@@ -32,7 +32,6 @@ from minigen.evaluate.samples import (
     modes_covered,
     nearest,
     parzen_log_prob,
-    copying,
     precision_and_recall,
     sharpness,
 )
