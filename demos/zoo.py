@@ -35,7 +35,7 @@ PAGES = {  # the minutes on one core of a CPU, with three seeds
     "aff_gan": 4,
     "lapgan": 6,
     "ccgan": 5,
-    "id_cgan": 4,
+    "id_cgan": 3,
     "bigan": 6,
     "ali": 4,
     "anogan": 6,
