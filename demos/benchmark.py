@@ -1,4 +1,4 @@
-"""How fast is it? Seven tables, of which --only chooses some.
+"""How fast is it? Eight tables, of which --only chooses some.
 
 steps         whole training steps (forward, backward, Adam) of every model, as the demos train it
 convolutions  the forward pass and both gradients of single convolutions
@@ -7,6 +7,7 @@ growth        a training step as images and as batches grow
 engine        an operation on single numbers, and the import
 memory        the peak memory of training steps
 launches      what a GPU would have to do: kernels, waits of the host and transfers, counted without a card
+parallel      training steps of two processes beside those of two threads, and what more processes would bring
 
 Where PyTorch is installed (pip install -e ".[bench]"), both work in turns in this process, in float32, with as many
 threads (OMP_NUM_THREADS) and on the same weights; the ratio is ours / PyTorch's. Times are milliseconds, minimum /
@@ -31,7 +32,19 @@ from typing import Any
 import numpy as np
 
 import minigen
-from benchmarks import Ratio, Table, convolutions, engine, growth, launches, memory, sampling, steps, torch_twins
+from benchmarks import (
+    Ratio,
+    Table,
+    convolutions,
+    engine,
+    growth,
+    launches,
+    memory,
+    parallel,
+    sampling,
+    steps,
+    torch_twins,
+)
 from benchmarks.models import MODELS
 from common import flags
 from common.figures import new_figure, save_small
@@ -45,6 +58,7 @@ TABLES: dict[str, ModuleType] = {
     "engine": engine,
     "memory": memory,
     "launches": launches,
+    "parallel": parallel,
 }
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 THREADS = int(os.environ.get("OMP_NUM_THREADS") or CORES or 1)

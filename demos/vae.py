@@ -45,17 +45,16 @@ def run(args: argparse.Namespace) -> None:
         step = train.MaximumLikelihood(vae, optim.Adam(vae.parameters(), args.lr))
         evaluation = lambda: {"-elbo": -evaluate.mean_over(test, elbo, vae)}
         training.learn("VAE", step, loader, table, args, evaluate=evaluation, draw=draw)
-    with flags.own_folder(args.out):
-        if args.weights is not None:
-            draw()
-        draw_walk(vae, test, scale, args.out)
-        judge.save_samples(vae.sample(1000, mean=True).numpy() * scale, args.out)
-
     k = args.importance_samples
     results = {
         "-ELBO": -evaluate.mean_over(test, elbo, vae),
         f"importance-weighted bound, K = {k}": -evaluate.mean_over(test, bound, vae, progress=f"bound, K={k}"),
     }
+    with flags.own_folder(args.out):
+        if args.weights is not None:
+            draw()
+        draw_walk(vae, test, scale, args.out)
+        judge.save_samples(vae.sample(1000, mean=True).numpy() * scale, args.out)
     table.print_result(results)
     tables.print_place(args)
 

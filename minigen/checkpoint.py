@@ -23,10 +23,13 @@ MODEL = "minigen.model"
 """The key in the metadata of a weights file for the description of its model."""
 
 
-def save(what: Module | Mapping[str, Any], path: str | Path, metadata: Mapping[str, str] | None = None) -> None:
+def save(
+    what: Module | Mapping[str, Any], path: str | Path, metadata: Mapping[str, str] | None = None, *, dtype: Any = None
+) -> None:
     """Write a module's weights, or a dictionary of arrays, to a `.safetensors` file, with `metadata` of strings.
 
-    The file of one of minigen's models also describes how to make the model again: see `minigen.load`.
+    The file of one of minigen's models also describes how to make the model again: see `minigen.load`. With a `dtype`,
+    such as float16, floating-point numbers are of this type in the file; a model that loads them keeps its own.
 
     >>> minigen.save(vae, "vae.safetensors")
     """
@@ -34,7 +37,8 @@ def save(what: Module | Mapping[str, Any], path: str | Path, metadata: Mapping[s
 
     state = what.state_dict() if isinstance(what, Module) else what
     arrays = {name: to_numpy(x) for name, x in state.items()}
-    arrays = {name: x.astype(x.dtype.newbyteorder("="), order="C") for name, x in arrays.items()}
+    type_of = lambda x: x.dtype.newbyteorder("=") if dtype is None or x.dtype.kind != "f" else dtype
+    arrays = {name: x.astype(type_of(x), order="C") for name, x in arrays.items()}
     metadata = dict(metadata or {}) | (description(what) if isinstance(what, Module) else {})
     metadata["crc32"] = _checksum(arrays, metadata)
     with atomic_write(path) as temporary:

@@ -10,6 +10,9 @@ thread of a GPU computes its own. On a CPU the same formula is NumPy's `np.rando
 A stream is one use of random numbers (see `STREAMS`). a and b number its parts, such as epoch and batch; a draw is one
 call, such as `normal(shape)`, and a block is four words of the array that it gives. So no two draws have a counter in
 common, whatever their sizes are, and the state of a thread is what comes next: (seed, stream, a, b, draw).
+
+Where several processes divide a batch (`processes.own_part`), a draw is that of the whole batch, and each process gets
+its own rows of it.
 """
 
 from __future__ import annotations
@@ -30,6 +33,7 @@ from minigen.backend import Array, Shape, array_module, current_dtype
 from minigen.backend import device as find_device
 from minigen.capture import recomputed
 from minigen.kernels import kernel
+from minigen.processes import of_whole_batch, own_rows
 
 Words = tuple[int, int, int, int, int]
 
@@ -112,7 +116,7 @@ def uniform(shape: Shape, low: float = 0.0, high: float = 1.0, *, dtype: Any = N
     Every device gives the same bits. `TypeError` for types other than float32 and float64.
     """
     with find_device(device):
-        return _scaled(_uniform(shape, dtype), high - low, low)
+        return own_rows(_scaled(_uniform(of_whole_batch(shape), dtype), high - low, low))
 
 
 def normal(shape: Shape, mean: float = 0.0, std: float = 1.0, *, dtype: Any = None, device: Any = None) -> Array:
@@ -121,12 +125,13 @@ def normal(shape: Shape, mean: float = 0.0, std: float = 1.0, *, dtype: Any = No
     Devices agree to a few units in the last place, as their logarithm, sine and cosine do. `TypeError` for types other
     than float32 and float64.
     """
+    shape = of_whole_batch(shape)
     count = math.prod(shape)
     with find_device(device):
         u = _uniform((2, (count + 1) // 2), dtype)
         z = array_module(u).empty_like(u)
         _box_muller(*u, *z)
-        return _scaled(z.reshape(-1)[:count].reshape(shape), std, mean)
+        return own_rows(_scaled(z.reshape(-1)[:count].reshape(shape), std, mean))
 
 
 def random_generator() -> np.random.Generator:

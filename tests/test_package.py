@@ -30,7 +30,7 @@ PACKAGES = [name for name, path in FILES.items() if path.name == "__init__.py"]
 
 LAYERS = [  # the parts in one layer do not know each other
     {"backend", "files"},
-    {"cublas"},
+    {"cublas", "processes"},
     {"capture", "kernels"},
     {"random"},
     {"autograd", "data"},
@@ -106,21 +106,21 @@ print(*{{name.partition(".")[0] for name in set(sys.modules) - before}} - set(sy
 
 
 def test_what_is_imported_is_declared() -> None:
-    """As a dependency of the project or of `minigen.testing`, by the name of its package; CuPy is another extra."""
+    """As a dependency of the project or of `minigen.testing`, by the name of its package; CuPy and MPI are extras."""
     project = PACKAGE.parent / "pyproject.toml"
     if not project.exists():
         pytest.skip("not in the repository")
     declares = tomllib.loads(project.read_text())["project"]
     dependencies = declares["dependencies"] + declares["optional-dependencies"]["testing"]
     declared = {re.split("[>=<]", name)[0] for name in dependencies}
-    packages = {"PIL": "pillow"}
+    packages, others = {"PIL": "pillow"}, {"minigen", "cupy", "cupyx", "mpi4py", "threadpoolctl"}
     found = set()
     for tree in TREES.values():
         for node in ast.walk(tree):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             found |= {name.partition(".")[0] for name in names}
-    used = {packages.get(name, name) for name in found - set(sys.stdlib_module_names) - {"minigen", "cupy"}}
+    used = {packages.get(name, name) for name in found - set(sys.stdlib_module_names) - others}
     assert used == declared
 
 

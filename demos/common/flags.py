@@ -7,18 +7,20 @@ import errno
 import math
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import minigen
 from common.own_image import one_image
-from minigen import data
+from minigen import data, train
 from minigen.files import locked
 from minigen.models import Tricks
 from minigen.models.tricks import NOISES
 from minigen.nn import Module
+from minigen.processes import group
 
 Model = TypeVar("Model", bound=Module)
 
@@ -26,10 +28,31 @@ Model = TypeVar("Model", bound=Module)
 def run(demo: Callable[[argparse.Namespace], None], parser: Parser) -> None:
     """Parse the command line, then run `demo(args)` on the device that it names."""
     args = parser.parse_args()
-    with errors_without_traceback(), minigen.device(getattr(args, "device", "cpu")):
+    with errors_without_traceback(), processes(args), errors_without_traceback(), minigen.device(device_of(args)):
         if args.quick:
             print(f"A quick run, for a first look: {parser.quick_values}")
         demo(args)
+
+
+# -- several processes -------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def processes(args: argparse.Namespace) -> Iterator[None]:
+    """With --parallel, this process computes together with the others that `mpiexec` started; the first one prints."""
+    if not getattr(args, "parallel", False):
+        yield
+        return
+    with train.parallel.together() as together, open(os.devnull, "w") as nowhere, warnings.catch_warnings():
+        print(together) if together.rank == 0 else warnings.simplefilter("ignore")
+        with redirect_stdout(nowhere) if together.rank > 0 else nullcontext():
+            yield
+
+
+def device_of(args: argparse.Namespace) -> str:
+    """The device --device; with --parallel and "gpu", a card of its own for each process of a machine."""
+    name = getattr(args, "device", "cpu")
+    return f"gpu:{getattr(group(), 'place', 0)}" if name == "gpu" else name
 
 
 # -- errors ------------------------------------------------------------------------------------------------------------
@@ -54,7 +77,8 @@ def errors_without_traceback() -> Iterator[None]:
         yield
         sys.stdout.flush()
     except KeyboardInterrupt as interrupted:  # `train.Interrupted` says where all is saved
-        print(str(interrupted) or "Interrupted", file=sys.stderr)
+        if group().rank == 0:
+            print(str(interrupted) or "Interrupted", file=sys.stderr)
         raise SystemExit(130) from None
     except BrokenPipeError:
         os.dup2(
@@ -156,6 +180,7 @@ def training_parser(
     group.add_argument("--epochs", type=positive, default=epochs, help="passes over the training set")
     group.add_argument("--batch-size", type=positive, default=batch_size, help="images in a step")
     group.add_argument("--seed", type=seed, default=0, help="of all random numbers")
+    group.add_argument("--parallel", action="store_true", help="train with all processes of `mpiexec -n N python ...`")
     group.add_argument(
         "--out", type=Path, default=out and Path(out), help="folder for figures, log, weights and checkpoint"
     )
@@ -221,14 +246,15 @@ def new_or_loaded(args: argparse.Namespace, images: data.Dataset, kind: type[Mod
 @contextmanager
 def own_folder(out: Path) -> Iterator[None]:
     """Inside the block the folder --out belongs to this process: what it writes after the training does not fall into
-    the folder of another run, which was started in the meantime."""
+    the folder of another run, which was started in the meantime. Of several processes, only the first one goes on."""
+    train.parallel.first_goes_on()
     out.mkdir(parents=True, exist_ok=True)
     with locked(out):
         yield
 
 
 NOT_SETTINGS = {
-    *("device", "data_dir", "epochs", "out", "resume", "quick", "weights"),
+    *("device", "data_dir", "epochs", "out", "resume", "quick", "weights", "parallel"),
     *("beside", "image", "importance_samples", "temperature"),  # these say what is done with trained models
     *("objectives", "seeds", "analogies", "exemplars"),
 }

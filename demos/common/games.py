@@ -10,14 +10,16 @@ import numpy as np
 from common import figures, flags, tables, training
 from minigen import Tensor, data, evaluate, plot, train
 from minigen.models import GAN
+from minigen.processes import group
 
 
 def play(name: str, game: train.Game, loader: data.Loader, history: figures.History, args: argparse.Namespace) -> None:
     """Train for --epochs, with a picture after each, and write the averaged weights, which the model has at the end."""
 
     def after_epoch() -> dict[str, float]:
-        with game.averaged():
-            history.save_epoch(game.rounds // len(loader))
+        if group().rank == 0:
+            with game.averaged():
+                history.save_epoch(game.rounds // len(loader))
         return {}
 
     training.learn(name, game, loader, tables.GameTable(game.model), args, evaluate=after_epoch)

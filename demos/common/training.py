@@ -10,6 +10,8 @@ from typing import Any
 import minigen
 from common import flags, tables
 from minigen import data, plot, train
+from minigen.files import locked
+from minigen.processes import group
 
 
 def learn(
@@ -25,7 +27,7 @@ def learn(
     """Train for --epochs and write the weights into --out; returns the log.
 
     `evaluate` gives the metrics of the test images after every epoch, `draw` writes figures from time to time. The
-    weights of a game are the averaged ones, which the model has at the end.
+    weights of a game are the averaged ones, which the model has at the end. Of several processes the first one writes.
     """
 
     def draw_all(epoch: int) -> None:
@@ -46,7 +48,8 @@ def learn(
         capture=True,
     )
     weights = args.out / "weights.safetensors"
-    with flags.own_folder(args.out), step.averaged() if isinstance(step, train.Game) else nullcontext():
-        minigen.save(step.model, weights)
-    minigen.load(weights, into=step.model)
+    if group().rank == 0:
+        with locked(args.out), step.averaged() if isinstance(step, train.Game) else nullcontext():
+            minigen.save(step.model, weights)
+        minigen.load(weights, into=step.model)
     return log

@@ -11,6 +11,7 @@ from minigen.autograd import Tensor, no_grad
 from minigen.data import Loader
 from minigen.nn import Module
 from minigen.nn.module import evaluating
+from minigen.processes import group, own_part
 from minigen.random import separate_random
 
 
@@ -19,7 +20,7 @@ def mean_over(loader: Loader, fn: Callable[[Any, Any], Tensor], model: Module, *
 
     The model is in evaluation mode. Random numbers come from a fixed seed, so the same model always gets the same
     value, and their state is restored afterwards, so training is not disturbed. `progress` is the label of
-    a progress bar.
+    a progress bar. Several processes (`train.parallel`) divide each batch, and all get the mean.
 
     >>> mean_over(loader, lambda images, labels: vae.elbo(images), vae)
     """
@@ -29,5 +30,13 @@ def mean_over(loader: Loader, fn: Callable[[Any, Any], Tensor], model: Module, *
 
         batches = tqdm(batches, total=len(loader), desc=progress, leave=False, disable=None)
     with no_grad(), separate_random(seed=0), evaluating(model):
-        values = [fn(images, labels).numpy().astype(np.float64) for images, labels in batches]
-    return float(np.concatenate(values).mean())
+        values = [_values(fn, images, labels) for images, labels in batches]
+    return float(group().sum(np.concatenate(values)).mean())
+
+
+def _values(fn: Callable[[Any, Any], Tensor], images: Any, labels: Any) -> np.ndarray:
+    """fn of each image, (N,) in float64, with zeros for the images that another process takes."""
+    values = np.zeros(len(images))
+    with own_part(len(images)) as part:
+        values[part.start : part.stop] = fn(part.of(images), part.of(labels)).numpy() / part.copies
+    return values

@@ -22,6 +22,7 @@ from minigen.models.game import Batch, Player
 from minigen.models.objectives import OBJECTIVES, clip_weights, gradient_penalty
 from minigen.models.tricks import Tricks
 from minigen.nn.module import evaluating
+from minigen.processes import present_part
 
 
 class GAN(nn.Module):
@@ -160,6 +161,9 @@ class GAN(nn.Module):
 
 def _spread(x: Array) -> Array:
     """The standard deviation over a batch (N, ...) of each value, averaged over values: a 0-d array."""
+    if (part := present_part()) is not None:  # x are the own rows of one of several processes
+        centred = x - part.mean(x.mean(axis=0))
+        return (part.mean((centred * centred).mean(axis=0)) ** 0.5).mean()
     return _std(x, array_module(x).empty(x.shape[1:], x.dtype)).mean()
 
 

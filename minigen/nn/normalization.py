@@ -12,13 +12,15 @@ from minigen.backend import Array, Shape, current_dtype, device
 from minigen.kernels import kernel
 from minigen.nn.init import check_sizes, constant
 from minigen.nn.module import Module
+from minigen.processes import present_part
 
 
 class _BatchNorm(Module):
     """Normalise each channel to mean 0 and variance 1 over the batch, then scale and shift it: `ops.batch_norm`.
 
     In training, the running statistics move towards the batch's, unless the module is `frozen`. In evaluation, they are
-    used in place of the batch's, so that the result for one example does not depend on the others.
+    used in place of the batch's, so that the result for one example does not depend on the others. Where several
+    processes divide a batch (`train.parallel`), the statistics are those of the whole batch.
 
     momentum               the weight of the new batch in them; None makes them the mean over all batches so far
     affine                 whether there is a weight and a bias
@@ -57,9 +59,11 @@ class _BatchNorm(Module):
             raise ValueError(f"{type(self).__name__}: expects {self.num_features} channels, got {x.shape}")
         if self.track_running_stats and not self.training:
             return ops.normalize(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
-        y, mean, var = ops.batch_norm(x, self.weight, self.bias, eps=self.eps)
+        part = present_part()
+        y, mean, var = ops.batch_norm(x, self.weight, self.bias, eps=self.eps, part=part)
         if self.track_running_stats and not self.frozen:
             n = x.size // x.shape[1]
+            n = n if part is None else part.whole(n)
             self._track(mean.data, var.data, n / (n - 1))  # the running variance averages unbiased estimates
         return y
 

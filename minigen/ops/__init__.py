@@ -14,6 +14,7 @@ from minigen.ops import (
     gating,
     losses,
     normalization,
+    parallel,
     pooling,
     products,
     recurrent,
@@ -26,6 +27,7 @@ from minigen.ops.elementwise import *
 from minigen.ops.gating import *
 from minigen.ops.losses import *
 from minigen.ops.normalization import *
+from minigen.ops.parallel import *
 from minigen.ops.pooling import *
 from minigen.ops.products import *
 from minigen.ops.recurrent import *
@@ -34,7 +36,7 @@ from minigen.ops.shaping import *
 
 _MODULES = (
     elementwise, comparisons, reductions, shaping, products, convolution, pooling, normalization, recurrent, gating,
-    losses,
+    losses, parallel,
 )  # fmt: skip
 __all__ = [name for module in _MODULES for name in module.__all__]
 

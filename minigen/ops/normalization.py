@@ -7,9 +7,11 @@ from typing import Any
 from minigen.autograd import primitive
 from minigen.backend import Array, Shape, array_module, device_of
 from minigen.kernels import kernel
-from minigen.ops.elementwise import sqrt
+from minigen.ops.elementwise import sqrt, square
+from minigen.ops.parallel import all_reduce
 from minigen.ops.reductions import mean, sum_per_channel, var
 from minigen.ops.shaping import reshape
+from minigen.processes import Part
 from minigen.random import uniform
 
 __all__ = ["batch_norm", "normalize", "layer_norm", "instance_norm", "dropout"]
@@ -38,29 +40,52 @@ def _affine(x: Any, weight: Any, bias: Any) -> Any:
     return x if bias is None else x + _per_channel(bias, x)
 
 
-def _reference_batch_norm(x: Any, weight: Any = None, bias: Any = None, *, eps: float = 1e-5) -> Any:
+def _batch_mean(x: Any, part: Part | None) -> Any:
+    """The mean of each channel over the batch, (1, C, 1, ...); x are the own rows of it."""
+    of_rows = mean(x, _axes(x), True)
+    return of_rows if part is None else all_reduce(part.weight * of_rows, group=part.group)
+
+
+def _reference_batch_norm(
+    x: Any, weight: Any = None, bias: Any = None, *, eps: float = 1e-5, part: Part | None = None
+) -> Any:
     """y = weight (x - mean) / sqrt(var + eps) + bias, mean and var over the batch."""
-    return _affine(_standardized(x, _axes(x), eps), weight, bias)
+    centred = x - _batch_mean(x, part)
+    return _affine(centred / sqrt(_batch_mean(square(centred), part) + eps), weight, bias)
 
 
 @primitive(reference=_reference_batch_norm, several=True, byproducts=2, saves=("normalized", "inverse_std"))
-def batch_norm(x: Array, weight: Array | None = None, bias: Array | None = None, *, eps: float = 1e-5) -> Any:
+def batch_norm(
+    x: Array, weight: Array | None = None, bias: Array | None = None, *, eps: float = 1e-5, part: Part | None = None
+) -> Any:
     """y = weight (x - mean) / sqrt(var + eps) + bias for each channel of x (N, C, ...), over all its other axes.
 
     Returns y, and the batch's mean and variance (C,), with which a layer updates its running statistics. No gradient
-    flows through these two.
+    flows through these two. `part` says that x are the rows of a batch that one of several processes takes: mean and
+    variance are those of the whole batch (synchronised batch normalisation).
     """
     _check_channels("batch_norm", x, weight=weight, bias=bias)
-    n = x.size // x.shape[1]
+    n = _values_per_channel(x, part)
     if n == 1:
         raise ValueError(f"expects more than one value a channel, x is {x.shape}")
-    total = sum_per_channel(x)
+    total = _over_processes(sum_per_channel(x), part)
     centred, squares = _centred(x, _per_channel(total, x), n)
-    squares = sum_per_channel(squares)
+    squares = _over_processes(sum_per_channel(squares), part)
     batch_mean, batch_var, inverse_std = _statistics(total, squares, n, eps)
     weight, bias = 1.0 if weight is None else _per_channel(weight, x), 0.0 if bias is None else _per_channel(bias, x)
     normalized, out = _scaled(centred, _per_channel(inverse_std, x), weight, bias)
     return (out, batch_mean, batch_var), normalized, inverse_std
+
+
+def _values_per_channel(x: Array, part: Part | None) -> int:
+    """Over how many values the mean of a channel is taken."""
+    n = x.size // x.shape[1]
+    return n if part is None else part.whole(n)
+
+
+def _over_processes(sums: Array, part: Part | None) -> Array:
+    """Sums over the whole batch, given those over the own rows."""
+    return sums if part is None else part.group.sum(sums / part.copies)
 
 
 @kernel("T x, T total, T n", "T centred, T square", "centred = x - total / n; square = centred * centred")
@@ -92,12 +117,12 @@ def _scaled(x: Array, inverse_std: Array, weight: Array, bias: Array) -> tuple[A
 
 
 @batch_norm.derivatives_together("x", "weight", "bias")
-def _(g: Array, weight: Array | None, normalized: Array, inverse_std: Array) -> dict[str, Array]:
-    """For x: weight inverse_std (g - mean g - normalized mean(g normalized))"""
-    n = g.size // g.shape[1]
+def _(g: Array, weight: Array | None, normalized: Array, inverse_std: Array, part: Part | None) -> dict[str, Array]:
+    """For x: weight inverse_std (g - mean g - normalized mean(g normalized)); the means are over the whole batch"""
+    n = _values_per_channel(g, part)
     sum_of_g, sum_of_product = sum_per_channel(g), sum_per_channel(g * normalized)
     scale = inverse_std if weight is None else inverse_std * weight
-    sums = _per_channel(sum_of_g, g), _per_channel(sum_of_product, g)
+    sums = _per_channel(_over_processes(sum_of_g, part), g), _per_channel(_over_processes(sum_of_product, part), g)
     x = _batch_norm_gradient(g, normalized, *sums, _per_channel(scale, g), 1.0 / n)
     return {"x": x, "weight": sum_of_product, "bias": sum_of_g}
 

@@ -15,8 +15,10 @@ from minigen.capture import recomputed
 from minigen.models.game import Batch, Player, prefix
 from minigen.nn.module import Module, frozen
 from minigen.optim import Optimizer, WeightEMA, grad_norm
+from minigen.processes import Part, own_part
 from minigen.train.diagnostics import Diagnostics
 from minigen.train.divergence import Diverged, check_overflow
+from minigen.train.parallel import backward
 from minigen.train.run import Metrics, figure
 
 
@@ -76,12 +78,16 @@ class Game:
             for i in range(k - player.steps, k):  # for its number of steps do
                 x = images[i * m : (i + 1) * m]  # sample m examples from the data
                 y = None if labels is None else labels[i * m : (i + 1) * m]
-                z = self.model.noise(m)  # sample m noise vectors
-                with frozen_but(player.module, self.model):
-                    loss, metrics = player.loss(Batch(x, z, y, rounds))
-                norm = descend(self.optimizers[name], loss, self.model)  # descend the player's gradient
+                with own_part(m) as part:  # of several processes, each takes its own rows
+                    x, y = part.of(x), part.of(y)
+                    z = self.model.noise(len(x))  # sample m noise vectors
+                    with frozen_but(player.module, self.model):
+                        loss, metrics = player.loss(Batch(x, z, y, rounds))
+                    mean_loss, *means = part.means([loss.data, *metrics.values()])
+                    metrics = dict(zip(metrics, means, strict=True))
+                    norm = descend(self.optimizers[name], loss, mean_loss, self.model, part)  # the player's gradient
                 player.after(metrics)
-            losses[f"{prefix(name)}_loss"], norms[f"{prefix(name)}_grad"] = loss, norm
+            losses[f"{prefix(name)}_loss"], norms[f"{prefix(name)}_grad"] = mean_loss, norm
             others.update(metrics)
 
         if self.average is not None:
@@ -135,13 +141,13 @@ def frozen_but(own: Module, model: Module) -> Iterator[None]:
         yield
 
 
-def descend(optimizer: Optimizer, loss: Tensor, model: Module) -> Array:
-    """One step down the gradient of `loss`, which is that of a player in `model`; returns the gradient's norm."""
-    here = on_host(loss.data)
-    if here and not math.isfinite(loss.item()):
-        raise Diverged(f"the loss is {loss.item()}")
+def descend(optimizer: Optimizer, loss: Tensor, mean_loss: Array, model: Module, part: Part) -> Array:
+    """One step down the gradient of a player's loss, `mean_loss` over the batch; returns the gradient's norm."""
+    here = on_host(mean_loss)
+    if here and not math.isfinite(mean_loss):
+        raise Diverged(f"the loss is {float(mean_loss)}")
     optimizer.zero_grad()
-    loss.backward()
+    backward(loss, optimizer.parameters, part)
     norm = grad_norm(optimizer.parameters)
     if here:
         check_overflow("gan", model)

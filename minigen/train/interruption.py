@@ -9,6 +9,9 @@ import sys
 import threading
 from typing import Any, Self
 
+import numpy as np
+
+from minigen.processes import group
 from minigen.train.run import Run
 
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
@@ -45,8 +48,8 @@ class Interruption:
             signal.raise_signal(self.asked)
 
     def end_if_asked(self, run: Run) -> None:
-        """Save the run and raise `Interrupted`, if a signal has come."""
-        if self.asked:
+        """Save the run and raise `Interrupted`, if a signal has come, to any of several processes."""
+        if run.group.sum(np.array(self.asked)):
             run.save()
             where = f"in epoch {run.epoch + 1}" if run.batch else f"after epoch {run.epoch}"
             raise Interrupted(f"Interrupted {where}. All is saved in {run.out}; --resume goes on.")
@@ -54,6 +57,8 @@ class Interruption:
     def _ask(self, number: int, frame: Any) -> None:
         self.asked = number
         signal.signal(number, self.before[number])
+        if group().rank > 0:  # the first process speaks for all
+            return
         message = f"\nFinishing {self.piece}, then saving. Once more ends the program at once.\n"
         with contextlib.suppress(OSError, ValueError, AttributeError):  # stderr may be closed, or None
             os.write(sys.__stderr__.fileno(), message.encode())  # type: ignore[union-attr]  # `print` may be interrupted

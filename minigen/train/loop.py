@@ -21,10 +21,12 @@ from typing import Any, Protocol
 import numpy as np
 
 from minigen.capture import Captured
+from minigen.processes import Alone, changed_group, group
 from minigen.random import separate_random
 from minigen.train.divergence import Diverged
 from minigen.train.forecast import Forecast, duration
 from minigen.train.interruption import Interruption
+from minigen.train.parallel import check_equal
 from minigen.train.run import Metrics, Run
 
 
@@ -75,7 +77,8 @@ def train(
     resume      continue the run in `out`; otherwise an earlier run there is moved aside
     settings    what affects training (not how samples are drawn from the trained model, for example); resuming with
                 another value of one is an error
-    capture     on a GPU, record the step once and launch it as one from then on: `Captured` says what it must be like
+    capture     on a GPU, record the step once and launch it as one from then on: `Captured` says what it must be like.
+                Steps of several processes are not recorded
 
     In `out` are `log.jsonl` (a record for each epoch) and `checkpoint.safetensors` (written after every epoch and
     every `checkpoint_seconds`). One process at a time trains in a folder: `RuntimeError` names the other one. A run
@@ -86,12 +89,17 @@ def train(
     `Interrupted`. A loss, a gradient or any state of training that is not finite raises `Diverged`, which names the
     step, the part of the model and the last good checkpoint; on a GPU only the loss and what a checkpoint holds are
     looked at, when the bar is drawn and before a checkpoint is written, so that no step has to wait.
+
+    Several processes (`train.parallel`) call `train` alike. The first one begins or resumes the run and gives its state
+    to the others; it draws, reports and saves. All of them call `evaluate`. A signal to one of them ends the run.
     """
     if out == "":
         raise ValueError("train: expects out to be a folder, got ''")
-    if capture:
+    if capture and group().size == 1:
         step = Captured(step)
     run = Run(Path(out), step.parts, settings or {}, look=getattr(step, "look", lambda metrics: None))
+    if run.group.rank > 0:  # the first process draws and reports
+        draw = report = None
     shown = {1, epochs, *(round(epochs * i / 12) for i in range(1, 12))}
     with run.opened(resume) as moved, _progress_bar(run, epochs, len(loader)) as bar, Interruption() as interruption:
         if moved:
@@ -108,6 +116,8 @@ def train(
             interruption.piece = "this step"
             for images, labels in loader.epoch(run.epoch, start=run.batch):
                 _one_step(run, step, images, labels, bar)
+                if (made := run.epoch * len(loader) + run.batch) % 100 == 0:
+                    check_equal(step.parts, made, run.group)
                 if (seconds := forecast.after_step()) and report:
                     next_figures = min(epoch for epoch in shown if epoch > run.epoch)
                     _say(bar, _outlook(seconds, run, len(loader), epochs, next_figures))
@@ -126,7 +136,7 @@ def _show(record: dict[str, Any], report: Callable[[dict], str] | None, draw: Ca
     if report:
         _say(bar, report(record))
     if draw:
-        with separate_random(seed=0):
+        with separate_random(seed=0), changed_group(Alone()):
             draw(record["epoch"])
 
 
@@ -153,7 +163,8 @@ def _progress_bar(run: Run, epochs: int, batches: int) -> Any:
     from tqdm import tqdm
 
     done = run.epoch * batches + run.batch
-    return tqdm(total=epochs * batches, initial=done, unit="step", leave=False, disable=None)
+    hidden = True if run.group.rank > 0 else None  # None: it is hidden unless there is a terminal
+    return tqdm(total=epochs * batches, initial=done, unit="step", leave=False, disable=hidden)
 
 
 def _say(bar: Any, line: str) -> None:

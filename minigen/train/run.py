@@ -15,15 +15,17 @@ from minigen.autograd import raw
 from minigen.backend import array_module, on_host, to_numpy
 from minigen.checkpoint import load_checkpoint, load_progress, save_checkpoint
 from minigen.files import atomic_write, locked
+from minigen.processes import group
 from minigen.random import random_state, set_random_state
 from minigen.train.divergence import Diverged, check_finite
+from minigen.train.parallel import broadcast_json, broadcast_parts
 
 Metrics = dict[str, Any]
 """Numbers by name. Those that a GPU computes are 0-d arrays, for which nothing waits until `Run.read` fetches them."""
 
 
 class Run:
-    """A run in the folder `out`.
+    """A run in the folder `out`. Of several processes, only the first one reads and writes there.
 
     parts      what the checkpoint holds: modules and optimizers by name
     settings   what affects training; a run is resumed only with the same values
@@ -37,7 +39,7 @@ class Run:
         settings: Mapping[str, Any],
         look: Callable[[Metrics], None] = lambda metrics: None,
     ) -> None:
-        self.out, self.parts, self.look = out, parts, look
+        self.out, self.parts, self.look, self.group = out, parts, look, group()
         self.settings = json.loads(json.dumps(dict(settings)))  # as a checkpoint gives them back: tuples become lists
         self.checkpoint, self.log_file = out / "checkpoint.safetensors", out / "log.jsonl"
         self.epoch = self.batch = 0  # finished epochs, and finished batches of the present one
@@ -56,13 +58,24 @@ class Run:
         if there is nothing to resume, `ValueError` if the settings differ or the checkpoint is damaged, other `OSError`
         if the folder cannot be used, `RuntimeError` that names the process which already trains there.
         """
+        if self.group.rank > 0:
+            self._begin_together()
+            yield None
+            return
         if resume and not self.checkpoint.exists():
             raise FileNotFoundError(f"{self.checkpoint}: there is no run to resume")
         moved = None if resume else self._empty_folder()
         with locked(self.out):
             if resume:
                 self._resume()
+            self._begin_together()
             yield moved
+
+    def _begin_together(self) -> None:
+        """Give all processes the state of the first one: progress, random numbers, parameters, optimizers."""
+        if self.group.size > 1:
+            self._restore(broadcast_json(self._progress(), self.group))
+            broadcast_parts(self.parts, self.group)
 
     def _empty_folder(self) -> Path | None:
         """Make the folder; if an earlier run is in it, that folder is moved aside first."""
@@ -102,9 +115,13 @@ class Run:
         except ValueError as error:
             raise ValueError(f"{self.checkpoint}: {error}") from None
         load_checkpoint(self.checkpoint, self.parts)
+        self._restore(progress)
+        self._write_log()
+
+    def _restore(self, progress: dict[str, Any]) -> None:
+        set_random_state(progress["random"])
         self.epoch, self.batch, self.sums = progress["epoch"], progress["batch"], progress["sums"]
         self.seconds, self.log = progress["seconds"], progress["log"]
-        self._write_log()
 
     def _check_settings(self, before: dict[str, Any]) -> None:
         changed = [name for name in sorted(self.settings) if before.get(name) != self.settings[name]]
@@ -157,7 +174,12 @@ class Run:
         self.check_finite()
         now = time.monotonic()
         self.seconds, self.since = self.seconds + now - self.since, now
-        progress = {
+        if self.group.rank == 0:
+            save_checkpoint(self.checkpoint, self.parts, self._progress())
+
+    def _progress(self) -> dict[str, Any]:
+        """What a checkpoint holds beside the parts."""
+        return {
             "epoch": self.epoch,
             "batch": self.batch,
             "sums": self.sums,
@@ -166,7 +188,6 @@ class Run:
             "log": self.log,
             "settings": self.settings,
         }
-        save_checkpoint(self.checkpoint, self.parts, progress)
 
     def save_if_older_than(self, seconds: float) -> None:
         """Write the checkpoint if the last one is older than that."""
@@ -174,6 +195,8 @@ class Run:
             self.save()
 
     def _write_log(self) -> None:
+        if self.group.rank > 0:
+            return
         with atomic_write(self.log_file) as temporary:
             temporary.write_text("".join(json.dumps(record) + "\n" for record in self.log))
 

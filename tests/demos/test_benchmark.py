@@ -6,6 +6,7 @@ Times are never compared: where a table of times is checked, the clock is the te
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import Ratio, Times, growth, launches, torch_twins
+from benchmarks import Ratio, Times, growth, launches, parallel, torch_twins
 from benchmarks.convolutions import CONVOLUTIONS, Convolution, our_convolution, their_convolution
 from benchmarks.models import AUTOREGRESSIVE, MODELS, example
 from minigen.autograd import Tensor
@@ -56,6 +57,24 @@ def test_memory_is_measured_in_processes_of_their_own(run_demo: Callable, tmp_pa
 def test_launches_are_those_of_the_second_step() -> None:
     first, second = launches.a_step("vae", 8, 2), launches.a_step("vae", 8, 2)
     assert first == second and first["launches"] > 50
+
+
+@pytest.mark.skipif(not shutil.which("mpiexec"), reason='mpiexec is missing: pip install "minigen[parallel]"')
+def test_processes_are_timed(run_demo: Callable, tmp_path: Path) -> None:
+    run_demo("benchmark", "--only", "parallel", "--models", "gan", "--size", 8, "--repeat", 2, "--out", tmp_path)
+    (row,) = json.loads((tmp_path / "benchmark.json").read_text())["tables"]["parallel"]
+    assert [len(row[name]) for name in ("one_thread", "two_threads", "two_processes")] == [2, 2, 2]
+    assert (tmp_path / "parallel.png").exists()
+
+
+def test_the_time_of_a_step_of_n_processes() -> None:
+    """2 s that every process takes, 8 s for the images, 1000 bytes at 500 bytes/s, 3 messages of 0.1 s."""
+    step = parallel.StepTime(10.0, 6.0, {"bytes": 1000, "messages": 3, "sum_ms": 2100.0, "latency_ms": 100.0})
+    assert [*step.parts(1).values()] == pytest.approx([2, 8, 0, 0])
+    assert [*step.parts(4).values()] == pytest.approx([2, 2, 1.5 * 1000 / 500, 3 * 2 * 0.1])
+    assert step.speedup(4, (1e9, 0.0)) == pytest.approx(10 / 4)
+    assert "limited by the bytes of the gradient; " in step.limit()
+    assert step.limit().endswith("limited by what every process does for any number of images")
 
 
 # -- PyTorch's twins ---------------------------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ from minigen import plot, train
 
 DEMOS = Path(__file__).parents[2] / "demos"
 NAMES = sorted(path.stem for path in DEMOS.glob("*.py"))
-INSTANT = ["backward", "gallery", "tiny_engine"]  # they take no time, and have no --quick
+INSTANT = ["backward", "gallery", "pretrained", "tiny_engine"]  # they take no time, and have no --quick
 
 # demos that train on images, with flags that make them small, and the files that they leave beside log and checkpoint
 PIXELS = ["--hidden", 1, "--head", 1, "--levels", 4]

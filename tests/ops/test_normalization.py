@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from minigen import ops
 from minigen.autograd import Tensor, grad, tensor
 from minigen.backend import Device
+from minigen.processes import Part
 from minigen.random import manual_seed, random_state, set_random_state
 from minigen.testing.checks import Case
 from minigen.testing.strategies import Cases, shapes, uniform, well_separated
@@ -30,15 +31,26 @@ def batches(draw: st.DrawFn) -> list[np.ndarray]:
     return [x, *(draw(uniform((shape[1],), 0.5, 2.0)) for _ in range(count))]
 
 
+class Twins:
+    """Two processes whose rows are the same."""
+
+    rank, size = 0, 2
+
+    def sum(self, x: Any) -> Any:
+        return 2 * x
+
+
 @st.composite
 def batch_norms(draw: st.DrawFn) -> Case:
     inputs = draw(batches())
     bias_only, eps = draw(st.booleans()), draw(st.sampled_from([1e-5, 0.1]))
+    n = len(inputs[0])
+    part = draw(st.none() | st.just(Part(Twins(), 0, n, 2 * n)))
 
     def fn(x: Tensor, weight: Any = None, bias: Any = None) -> Tensor:
         if bias_only:
             weight, bias = bias, weight
-        return ops.batch_norm(x, weight, bias, eps=eps)[0]
+        return ops.batch_norm(x, weight, bias, eps=eps, part=part)[0]
 
     return Case(fn, inputs)
 

@@ -220,9 +220,12 @@ def a_thousandth_more(result: Any) -> Any:
 def law(name: str) -> Callable[[], None]:
     """The law of the derivatives for the cases of an operation, which are the same in every run."""
 
-    @settings(phases=[Phase.generate], database=None, derandomize=True, report_multiple_bugs=False)
+    examples = max(25, settings.default.max_examples)  # also where there is a card
+
+    @settings(
+        max_examples=examples, phases=[Phase.generate], database=None, derandomize=True, report_multiple_bugs=False
+    )
     @given(case=CASES[name])
-    @settings(max_examples=max(25, settings.default.max_examples))  # also where there is a card
     def check(case: Case) -> None:
         check_derivatives(*case)
 
