@@ -25,22 +25,6 @@ from zoo_pages import Claim
 
 PAGES = {  # the minutes on one core of a CPU, with three seeds
     "f_gan": 3,
-    "adagan": 5,
-    "improved_gan": 5,
-    "cat_gan": 5,
-    "ac_gan": 5,
-    "info_gan": 5,
-    "dr_gan": 5,
-    "bs_gan": 1,
-    "aff_gan": 4,
-    "lapgan": 6,
-    "ccgan": 5,
-    "id_cgan": 3,
-    "bigan": 6,
-    "ali": 4,
-    "anogan": 6,
-    "icgan": 6,
-    "cvae_gan": 6,
     "b_gan": 2,
     "adagan": 5,
     "bayesian_gan": 3,
@@ -49,9 +33,9 @@ PAGES = {  # the minutes on one core of a CPU, with three seeds
     "bs_gan": 1,
     "improved_gan": 5,
     "cat_gan": 5,
-    "ac_gan": 6,
+    "ac_gan": 5,
     "info_gan": 5,
-    "dr_gan": 4,
+    "dr_gan": 5,
     "ebgan": 5,
     "began": 4,
     "c_rnn_gan": 6,
@@ -67,7 +51,7 @@ PAGES = {  # the minutes on one core of a CPU, with three seeds
     "lapgan": 6,
     "aff_gan": 4,
     "ccgan": 5,
-    "id_cgan": 4,
+    "id_cgan": 3,
 }
 
 
