@@ -119,7 +119,7 @@ def test_a_step_that_looks_at_a_value_runs_kernel_by_kernel(gpu: Device) -> None
     model, step = step_of("gan", instance_noise=0.1, instance_noise_rounds=4)
     results = [results_of(step, model, gpu)]
     model, step = step_of("gan", instance_noise=0.1, instance_noise_rounds=4)
-    with pytest.warns(UserWarning, match="^the step runs kernel by kernel, because it cannot be captured .*Captur"):
+    with pytest.warns(UserWarning, match="^the step runs kernel by kernel, because it cannot be captured .*captur"):
         results.append(results_of(Captured(step), model, gpu))
     for what, x in results[0].items():
         np.testing.assert_allclose(results[1][what], x, rtol=1e-5, atol=1e-6, err_msg=what)

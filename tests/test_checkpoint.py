@@ -201,7 +201,8 @@ CONTENTS: dict[str, bytes] = {
 def test_other_files_are_refused(kind: str, tmp_path: Path) -> None:
     path = tmp_path / "file.safetensors"
     path.write_bytes(CONTENTS[kind])
-    refused(path, message="(not a safetensors file, or a damaged one|the state does not fit)")  # with ml_dtypes, it can
+    known = "|the state does not fit|holds weights only" * kind.startswith("a type")  # by NumPy, where ml_dtypes is
+    refused(path, message=f"(not a safetensors file, or a damaged one{known})")
     with pytest.raises(ValueError, match=re.escape(str(path))):
         load_progress(path)
 
