@@ -37,7 +37,7 @@ def _checked(x: Array, axis: Axis) -> Axis:
         return None
     for number in () if axis is None else axis if isinstance(axis, tuple) else (axis,):
         if not -x.ndim <= number < x.ndim:  # CuPy does not always say so
-            raise IndexError(f"axis {number} is out of bounds for an array with {x.ndim} axes")
+            raise np.exceptions.AxisError(number, x.ndim)
     return axis
 
 
