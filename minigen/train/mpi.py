@@ -117,6 +117,7 @@ class MPIGroup:
             error.add_note(f"in {self.names[self.rank]}, which ends the others")
             traceback.print_exception(error)
         sys.stderr.flush()
+        time.sleep(0.2)  # until mpiexec has passed it on
         self.world.Abort(1)
 
     def __repr__(self) -> str:
