@@ -13,7 +13,7 @@ copies its images to where the graph reads them, and launches the graph. Python 
 decides or counts would stay as it was in the recorded step. Numbers that change are therefore given as functions:
 `recomputed`. The optimizers, the learning rate's schedule, the random numbers and the averages of weights use it; a
 model must do so for what it computes on the host anew in each step. A step that asks for a value on the GPU, or copies
-from the host, cannot be recorded. Then the error says why, nothing has changed, and the step runs kernel by kernel.
+from the host, cannot be recorded. Then a warning says why, nothing has changed, and it runs kernel by kernel.
 
 NVIDIA, "CUDA C++ Programming Guide", chapter "CUDA Graphs".
 """

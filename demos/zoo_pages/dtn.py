@@ -4,8 +4,8 @@ The domains are disjoint halves of the training digits, without pairs; only the 
 f sees half of the source's images as negatives, so that it can read digits on white at all. Another classifier, of grey
 digits, says whether the digit is kept. Beside it, once, the same without f-constancy.
 
-The aim is out of reach in these minutes: what f itself reads, which is printed, bounds what can be kept, and the share
-that is kept still rises with the number of rounds. The samples carry noise that f does not see.
+The aim was not reached in these minutes: what f itself reads, which is printed, bounds what can be kept. The samples
+carry noise that f does not see.
 """
 
 from __future__ import annotations
