@@ -70,9 +70,7 @@ class Captured:
         args = tuple(places[0].asarray(x) if is_array(x) else x for x in args)
         key = tuple((x.shape, x.dtype.str, str(places[0])) if is_array(x) else x for x in args)
         graph = self.graphs.get(key)
-        if graph is not None and not graph.is_valid():
-            graph = None
-        if graph is None:
+        if graph is None or not graph.is_valid():
             self.calls[key] = self.calls.get(key, 0) + 1
             if self.calls[key] <= self.WARM_UP:
                 return self.step(*args)

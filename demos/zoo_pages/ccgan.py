@@ -18,12 +18,12 @@ from minigen.autograd import Tensor, no_grad
 from minigen.evaluate import evaluating
 from minigen.models import Batch, Player
 from minigen.models.zoo.ccgan import CCGAN
-from minigen.models.zoo.heads import ConvTrunk, Heads, Labelled
-from zoo_pages import Claim, digits, learn, seeds, spread
+from minigen.models.zoo.heads import ConvTrunk, Heads
+from zoo_pages import Claim, digits, few, learn, seeds, spread
 
 ITERATIONS = 1200
 CLAIM = "telling filled holes from whole images teaches a classifier what 100 labels cannot"
-BATCH, PER_CLASS = 64, 10
+BATCH = 64
 
 
 class Supervised(CCGAN):
@@ -39,10 +39,8 @@ class Supervised(CCGAN):
 
 def train(kind: type[CCGAN], batch_norm: bool, seed: int, args: argparse.Namespace, out: Path) -> CCGAN:
     minigen.manual_seed(seed)
-    few = data.few_labels(data.load("digits"), PER_CLASS, seed)
-    known = next(data.Loader(few, len(few), pixels="signed", shuffle=False).epoch(0))
     discriminator = Heads(ConvTrunk(digits.SHAPE, 16, batch_norm), 1, 10)
-    model = kind(digits.SHAPE, discriminator, Labelled(*known), hole=20)
+    model = kind(digits.SHAPE, discriminator, few.labelled(seed), hole=20)
     folder = out / f"{kind.__name__.lower()}{'' if batch_norm else '-plain'}-{seed}"
     return learn(model, digits.batches(BATCH, seed), args, folder, lr=5e-4, average="discriminator")
 

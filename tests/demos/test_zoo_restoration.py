@@ -42,7 +42,7 @@ def test_ccgan_is_shown_with_black_holes(tmp_path: Path) -> None:
     """Of half of the image; each class has as many labels."""
     model = ccgan.train(ccgan.CCGAN, True, 0, QUICK, tmp_path)
     labels = model.labelled.labels.numpy()
-    assert np.bincount(labels).tolist() == [ccgan.PER_CLASS] * 10
+    assert np.bincount(labels).tolist() == [ccgan.few.PER_CLASS] * 10
     images = np.random.default_rng(0).uniform(-0.9, 0.9, (4, 1, 28, 28)).astype("float32")
     filled, known = (x.numpy() for x in ccgan.fill(model, images))
     black = known == -1
