@@ -12,8 +12,8 @@ sense of the Wasserstein distance. So the loss means something: the estimate fal
 By default 26 epochs with 32 features into runs/dcgan; another objective goes into runs/dcgan-OBJECTIVE, and a critic,
 which makes five steps to one of the generator's, learns for 40 epochs with 16 features.
 
-With --weights a trained model draws in seconds, and a walk through its latent space; with --image 5, or a file, it
-searches the image nearest to that one.
+With --weights a trained model draws in seconds, walks through its latent space, and calculates in it as `latent.py`
+does (thin 3 - thin 7 + bold 7 = bold 3); with --image 5, or a file, it searches the image nearest to that one.
 """
 
 from __future__ import annotations
@@ -52,6 +52,8 @@ def run(args: argparse.Namespace) -> None:
             games.draw_projections(gan, test_images, args.out)
         else:
             judge(games.pixels_of_samples(gan), images, test_images, args.out, args.beside)
+            if args.weights is not None and gan.classes is None:
+                games.measure_analogies(gan, images, test_images, args.out)
     tables.print_place(args)
 
 

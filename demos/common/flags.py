@@ -275,7 +275,7 @@ def add_pixel_flags(parser: argparse.ArgumentParser) -> Any:
     group.add_argument(
         "--levels", type=levels, help="values of a pixel and colour, 2 ... 256 (default: 2, with colours 256)"
     )
-    group.add_argument("--lr", type=above_zero, default=2e-3, help="Adam's rate, which falls to 0 in the second half")
+    group.add_argument("--lr", type=above_zero, default=4e-3, help="Adam's rate, which falls to 0 in the second half")
     group.add_argument("--temperature", type=above_zero, default=1.0, help="of the samples: below 1 likelier ones")
     group.add_argument("--head", type=positive, default=32, help="features before the output, for each colour")
     return group
