@@ -171,7 +171,7 @@ below_one = number("a number >= 0 and < 1", float, lambda x: 0 <= x < 1)
 
 
 def training_parser(
-    description: str | None, *, out: str | None, epochs: int | None, batch_size: int, quick: dict[str, Any]
+    description: str | None, *, out: str | None, epochs: int | None, batch_size: int | None, quick: dict[str, Any]
 ) -> Parser:
     """A parser with the flags of every demo that trains on images; the demo fills in a default that is None."""
     parser = Parser(description, quick)

@@ -46,7 +46,7 @@ def test_the_optimizers_are_those_of_the_objective(objective: str, small: list, 
         if kind is Adam:
             assert optimizer.betas == ((0.5, 0.9) if critic else (0.5, 0.999))
     assert loader.batch_size == 2 * (5 if critic else 1) and len(loader) == 22 // loader.batch_size
-    rounds = len(loader) * (40 if critic else 26)
+    rounds = len(loader) * (40 if critic else 21)
     schedule = [step.schedule(n) for n in (0, rounds / 2, 3 * rounds / 4, rounds)]
     assert schedule == pytest.approx([1, 1, 0.5, 0]) and step.average.decay == 0.995
 
@@ -55,12 +55,13 @@ def test_the_optimizers_are_those_of_the_objective(objective: str, small: list, 
     assert step.average is None
 
 
-def test_every_objective_has_its_own_folder() -> None:
+def test_every_objective_has_its_own_folder_and_batch_size() -> None:
     folders = set()
     for objective in OBJECTIVES:
         args = dcgan.parser().parse_args(["--objective", objective])
         dcgan.fill_in_defaults(args)
         folders.add(args.out)
+        assert args.batch_size == (32 if OBJECTIVES[objective].critic else 16)
     assert Path("runs/dcgan") in folders and len(folders) == len(OBJECTIVES)
 
 
