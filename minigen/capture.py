@@ -57,7 +57,7 @@ class Captured:
     """Steps before the one that is recorded: they fill caches and compile kernels."""
 
     def __init__(self, step: Any) -> None:
-        self.step, self.parts = step, step.parts
+        self.step, self.parts = step, getattr(step, "parts", {})
         self.look = getattr(step, "look", lambda metrics: None)
         self.graphs: dict[Any, Graph] = {}
         self.calls: dict[Any, int] = {}
@@ -160,6 +160,6 @@ class Graph:
 
 def _tensors_of(step: Any) -> Iterator[Any]:
     """The parameters and buffers of the step's modules."""
-    for part in step.parts.values():
+    for part in getattr(step, "parts", {}).values():
         if hasattr(part, "named_tensors"):
             yield from (x for _, x in part.named_tensors())

@@ -6,6 +6,7 @@ Counted on the stand-in for CuPy with which the tests run, so that no card is ne
 from __future__ import annotations
 
 import argparse
+import ctypes
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -62,16 +63,18 @@ def standin() -> Iterator[Callable[[], Any]]:
     if not TESTS.exists():
         raise RuntimeError(f"launches are counted by the tests' stand-in for CuPy: expects the folder {TESTS}")
     sys.path.append(str(TESTS))
-    before = sys.modules.get("cupy")
+    before, library = sys.modules.get("cupy"), ctypes.CDLL
     try:
         import strict_cupy
         from strict_cupy.counting import count
+        from strict_cupy.cublas import load
 
-        sys.modules["cupy"] = strict_cupy.cupy
+        sys.modules["cupy"], ctypes.CDLL = strict_cupy.cupy, load  # type: ignore[misc]
         with minigen.device("gpu"):
             yield count
     finally:
         sys.path.remove(str(TESTS))
+        ctypes.CDLL = library  # type: ignore[misc]
         if before is None:
             sys.modules.pop("cupy", None)
         else:
