@@ -26,7 +26,7 @@ from minigen.models.one_pixel import Cursor, at_one_pixel, margin_for
 from minigen.nn.module import evaluating
 from minigen.random import uniform
 
-# (number of a row, noise (n, C, W)), for completion also (..., image, mask), draws that row. It is called for each in turn.
+# Draws the row of a number, from noise (n, C, W), and for completion from that row of image and mask, (n, C, W), too.
 DrawRow = Callable[..., None]
 
 

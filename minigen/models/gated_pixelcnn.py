@@ -116,7 +116,8 @@ class GatedPixelCNN(Autoregressive):
 
 def gated_layer_at_pixel(layer: GatedLayer, cursor: Cursor) -> GatedLayer:
     """The one-pixel form of a gated layer: `down` runs once a row, for the whole row; `across` once a pixel."""
-    down, of_row = layer.down, None
+    down = layer.down
+    of_row: Any = None
 
     def down_once_a_row(v: Any, of_class: Any) -> tuple[Any, Any]:
         nonlocal of_row

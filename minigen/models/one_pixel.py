@@ -104,7 +104,8 @@ def margin_for(model: nn.Module) -> int:
 class MaskedConv2dAtPixel(nn.Module):
     """A `MaskedConv2d`: the features under its live taps times their weights, (n, in, 1, 1) -> (n, out, 1, 1).
 
-    It keeps the features of the pixels so far in this row and the rows above. A layer with mask A reads the image, which the cursor stores.
+    It keeps the features of this row so far and of the rows above. A layer with mask A reads the image, which the
+    cursor keeps.
     """
 
     def __init__(self, layer: nn.MaskedConv2d, cursor: Cursor) -> None:
