@@ -148,7 +148,7 @@ def _take() -> Words:
     return seed, STREAMS.index(stream), a, b, draw
 
 
-def _words() -> Any:
+def _words() -> Words:
     """The words of the next draw; in a captured step, arrays of these numbers."""
     return recomputed(_take, *[np.uint64] * 5)
 
