@@ -9,12 +9,13 @@ in memory from which each reads and to which it writes:
         step(images, labels)
 
 The third step with images of one shape is recorded: it runs once in Python, and computes nothing. From then on a step
-copies its images to where the graph reads them, and launches the graph. (Cached sampling does so with the rows of an
-image, which no computation tells apart.) Python does not run in between, so whatever it
+copies its images to where the graph reads them, and launches the graph. Python does not run in between, so whatever it
 decides or counts would stay as it was in the recorded step. Numbers that change are therefore given as functions:
 `recomputed`. The optimizers, the learning rate's schedule, the random numbers and the averages of weights use it; a
 model must do so for what it computes on the host anew in each step. A step that asks for a value on the GPU, or copies
 from the host, cannot be recorded. Then a warning says why, nothing has changed, and it runs kernel by kernel.
+
+Cached sampling is captured in the same way: its step draws a row of pixels (`models/autoregressive.py`).
 
 NVIDIA, "CUDA C++ Programming Guide", chapter "CUDA Graphs".
 """
