@@ -99,14 +99,15 @@ def _conv_transpose2d(
         return _conv2d(y, _flipped(weight, geometry.groups), bias, geometry=geometry.flipped(), live=live.flipped)
     images, _, *size = y.shape
     channels = weight.shape[1]
-    out = array_module(y).empty((images, *geometry.input_size(size), channels * geometry.groups), y.dtype)
-    out[...] = 0 if bias is None else bias
+    out = array_module(y).zeros((images, *geometry.input_size(size), channels * geometry.groups), y.dtype)
     step = images_at_once(y, math.prod(size) * live.count * channels)
     for inputs, outputs in geometry.channel_groups(out.shape[3], len(weight)):
         matrix = weight_matrix(weight[outputs], live).T
         for start in range(0, images, step):
             some = slice(start, start + step)
             col2im(backend.matmul(_rows(y[some, outputs]), matrix), out[some, ..., inputs], geometry, live)
+    if bias is not None:
+        out += bias
     return out.transpose(0, 3, 1, 2)
 
 
