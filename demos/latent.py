@@ -3,7 +3,8 @@
 Trains an unconditional DCGAN on coloured digits and draws, in the folder --out, walks between points z, what lies
 between four corners, and the points whose images come nearest to given ones. Then the arithmetic, measured: a
 classifier finds z that draw, say, red 3s, red 7s and blue 7s; the mean of the first minus that of the second plus that
-of the third should draw a blue 3. The classifier reads what it draws, over many such analogies.
+of the third should draw a blue 3. The classifier reads what it draws, over many such analogies. Where images have one
+label, the other is their brightness: thin 3 - thin 7 + bold 7.
 
 With a folder of faces and a file of attributes in CelebA's format it is the lecture's "glasses man - man + woman":
 
