@@ -21,7 +21,7 @@ from minigen.models.zoo.ac_gan import ACGAN
 from minigen.models.zoo.heads import ConvTrunk, Heads
 from zoo_pages import Claim, digits, learn, seeds, spread
 
-ITERATIONS = 1000
+ITERATIONS = 2500
 CLAIM = "the class that is asked for is read in at least 95 % of the samples, at the cost of variety"
 KINDS = ("AC-GAN", "CGAN", "ArtGAN")
 FEATURES, LATENT, EACH = 16, 64, 150  # EACH: samples, and test digits, of a class

@@ -22,9 +22,9 @@ import minigen
 from minigen import evaluate, nn, plot
 from minigen.autograd import Tensor, no_grad
 from minigen.models import DCGANGenerator
-from minigen.models.zoo.heads import ConvTrunk, Heads
+from minigen.models.zoo.heads import Heads
 from minigen.models.zoo.info_gan import InfoGAN
-from zoo_pages import Claim, clusters, digits, few, learn, seeds, spread
+from zoo_pages import Claim, clusters, digits, learn, seeds, spread
 
 ITERATIONS = 7000
 CLAIM = "a class that stays readable in the samples is mostly the digit, which nobody has named"
@@ -44,7 +44,7 @@ class Reader(nn.Module):
 def train(seed: int, args: argparse.Namespace, out: Path) -> InfoGAN:
     """Q has a hidden layer on D's trunk."""
     minigen.manual_seed(seed)
-    trunk = ConvTrunk(clusters.SHAPE, noise=few.NOISE)
+    trunk = clusters.trunk()
     q = nn.Sequential(
         nn.Linear(trunk.width, 128), nn.BatchNorm1d(128), nn.LeakyReLU(0.1), nn.Linear(128, CLASSES + NUMBERS)
     )
