@@ -16,7 +16,7 @@ import minigen
 from minigen import plot
 from minigen.models import DCGANGenerator
 from minigen.models.zoo.cat_gan import CatGAN
-from minigen.models.zoo.heads import Heads
+from minigen.models.zoo.heads import ConvTrunk, Heads
 from zoo_pages import Claim, clusters, digits, few, learn, seeds, spread
 
 ITERATIONS = 2500
@@ -36,7 +36,7 @@ def without(seed: int, args: argparse.Namespace, out: Path) -> CatGAN:
     """At half the resolution; in large batches, so that the entropy of the mean is estimated well."""
     minigen.manual_seed(seed)
     generator = DCGANGenerator(clusters.SHAPE, latent_dim=64, features=16)
-    gan = CatGAN(generator, Heads(clusters.trunk(), CLASSES))
+    gan = CatGAN(generator, Heads(ConvTrunk(clusters.SHAPE, noise=0.3), CLASSES))
     rates = {"discriminator": 1e-3, "generator": 2e-3}
     return learn(gan, clusters.batches(128, seed), args, out / f"none-{seed}", lr=rates, average="discriminator")
 

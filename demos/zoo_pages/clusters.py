@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 
 from minigen import data, evaluate, nn
-from minigen.models.zoo.heads import ConvTrunk
 from zoo_pages.few import classes_of
 
 SHAPE = (1, 14, 14)
@@ -23,11 +22,6 @@ def digits(split: str = "train") -> data.Dataset:
 def batches(batch_size: int, seed: int) -> data.Loader:
     """Training digits with pixels in [-1, 1]."""
     return data.Loader(digits(), batch_size, pixels="signed", seed=seed, drop_last=True)
-
-
-def trunk() -> ConvTrunk:
-    """Of a discriminator, with noise on its input."""
-    return ConvTrunk(SHAPE, noise=0.3)
 
 
 def sorted_right(network: nn.Module) -> float:
