@@ -26,7 +26,7 @@ from zoo_pages import Claim
 PAGES = {  # the minutes on one core of a CPU
     "f_gan": 3,
     "b_gan": 2,
-    "adagan": 5,
+    "adagan": 4,
     "bayesian_gan": 3,
     "sghmc_gan": 5,
     "gogan": 4,
