@@ -21,10 +21,10 @@ from minigen.autograd import Tensor, no_grad
 from minigen.models import GAN, MLPGenerator
 from minigen.models.zoo.bigan import BiGAN, PairDiscriminator
 from minigen.models.zoo.encoder import Inversion
-from minigen.models.zoo.heads import Heads, MLPTrunk
+from minigen.models.zoo.heads import ConvTrunk, Heads, MLPTrunk
 from zoo_pages import Claim, after_half, compared, digits, learn, seeds, spread
 
-ITERATIONS = 4000
+ITERATIONS = 8000
 CLAIM = "an encoder that D judges together with the generator comes to invert it, without a loss that says so"
 LATENT, HIDDEN, BATCH, QUARTERS, IMAGES = 32, (256, 256), 64, 4, 2000  # the last: of the test
 RATES = {"discriminator": 1e-3, "generator": 1e-3}
@@ -32,8 +32,8 @@ RATES = {"discriminator": 1e-3, "generator": 1e-3}
 
 def encoder() -> Heads:
     """Its codes are normalised over the batch, so that their mean and deviation are those of z."""
-    head = nn.Sequential(nn.Linear(HIDDEN[-1], LATENT), nn.BatchNorm1d(LATENT))
-    return Heads(MLPTrunk(digits.SHAPE, HIDDEN, batch_norm=True), head)
+    trunk = ConvTrunk(digits.SHAPE, 16)
+    return Heads(trunk, nn.Sequential(nn.Linear(trunk.width, LATENT), nn.BatchNorm1d(LATENT)))
 
 
 def generator() -> MLPGenerator:
@@ -42,7 +42,7 @@ def generator() -> MLPGenerator:
 
 def bigan(seed: int, args: argparse.Namespace, out: Path) -> BiGAN:
     minigen.manual_seed(seed)
-    net = Heads(MLPTrunk((math.prod(digits.SHAPE) + LATENT,), HIDDEN), 1)
+    net = Heads(MLPTrunk((math.prod(digits.SHAPE) + LATENT,), HIDDEN, input_noise=0.3), 1)
     model = BiGAN(generator(), encoder(), PairDiscriminator(nn.Flatten(), net), noise="normal")
     ratio = lambda: {"ratio": inverse(model.encoder, model.generator, data.load("digits", "test"))[2]}
     folder, batches = out / f"bigan-{seed}", digits.batches(BATCH, seed)
