@@ -1,12 +1,10 @@
 """DTN turns coloured digits into grey digits on white, and keeps what a classifier of the coloured ones sees.
 
 The domains are disjoint halves of the training digits, without pairs; only the source has labels, from which f learns.
-f has to read both domains: it sees the source's images moved a little, and any of their three channels as a negative, so
-that neither the ground nor the colour of the ink helps it. With whole images as negatives only, it reads 95 % of the
-source but 89 % of the target, and the translation keeps 83 % of the digits. Another classifier, of grey digits, says
-whether the digit is kept. Beside it, once, the same without f-constancy.
-
-The authors' translations of house numbers keep 90.66 % of the digits (their table 1).
+f has to read both domains: it sees the source's images moved a little, and each of their channels as a negative half of
+the time, so that neither the ground nor the colour of the ink helps it. With whole images as negatives only, it read
+95 % of the source but 89 % of the target, and the translation kept 83 % of the digits. Another classifier, of grey
+digits, says whether the digit is kept. Beside it, once, the same without f-constancy.
 """
 
 from __future__ import annotations
@@ -42,7 +40,7 @@ def on_white(dataset: data.Dataset) -> data.Dataset:
 
 
 class Reader(nn.Module):
-    """A classifier that learns by itself: a game of one player. It sees half of all channels as negatives."""
+    """A classifier that learns by itself: a game of one player. It sees each channel as a negative half of the time."""
 
     def __init__(self) -> None:
         self.classifier = Classifier(SHAPE)

@@ -18,26 +18,11 @@ from minigen.autograd import Tensor
 from minigen.models import GAN, DCGANDiscriminator, MLPDiscriminator, MLPGenerator, Tricks
 from minigen.models.zoo.lapgan import LAPGAN, DetailGenerator, Level
 from minigen.models.zoo.restoration import down, up
-from minigen.nn import init
 from zoo_pages import Claim, digits, learn, seeds, spread
 
 ITERATIONS = 3000
 CLAIM = "a GAN for each level of a pyramid draws better digits than one that draws all pixels at once"
 BATCH, LATENT, SIDES = 64, 64, (7, 14, 28)
-
-
-class SmallestGenerator(nn.Module):
-    """z (N, LATENT) -> images (N, 1, 7, 7)."""
-
-    def __init__(self) -> None:
-        self.latent_dim = LATENT
-        layers: list[nn.Module] = [nn.Unflatten((LATENT, 1, 1))]
-        layers += [nn.ConvTranspose2d(LATENT, 128, 4, bias=False), nn.BatchNorm2d(128), nn.ReLU()]
-        layers += [nn.ConvTranspose2d(128, 64, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(64), nn.ReLU()]
-        self.net = nn.Sequential(*layers, nn.Conv2d(64, 1, 3, padding=1), nn.Tanh()).apply(init.dcgan)
-
-    def forward(self, z: Tensor) -> Tensor:
-        return self.net(z)
 
 
 def smallest_discriminator() -> nn.Sequential:
@@ -48,12 +33,12 @@ def smallest_discriminator() -> nn.Sequential:
 
 
 def train(seed: int, args: argparse.Namespace, out: Path) -> LAPGAN:
-    """With noise on what the later Ds see, of which a third stays: without it, they see how even the data's black is."""
+    """With noise on what later Ds see, of which a third stays: without it, they see how even the data's black is."""
     minigen.manual_seed(seed)
     noise = Tricks(instance_noise=0.3, instance_noise_rounds=args.iterations * 3 // 2)
     second, third = ((1, side, side) for side in SIDES[1:])
     levels = [
-        GAN(SmallestGenerator(), smallest_discriminator()),
+        GAN(digits.FullSizeGenerator(LATENT, (4, 7), (128, 64)), smallest_discriminator()),
         Level(DetailGenerator(second, 32, halvings=1), DCGANDiscriminator(second, 32), tricks=noise),
         Level(DetailGenerator(third, 16, halvings=2), DCGANDiscriminator(third, 16), tricks=noise),
     ]
