@@ -5,6 +5,10 @@ f has to read both domains: it sees the source's images moved a little, and each
 the time, so that neither the ground nor the colour of the ink helps it. With whole images as negatives only, it read
 95 % of the source but 89 % of the target, and the translation kept 83 % of the digits. Another classifier, of grey
 digits, says whether the digit is kept. Beside it, once, the same without f-constancy.
+
+What f reads of the source bounds what can be kept. The rest of the loss is in what f does not see: of one model's
+translations f read 95.5 %, the other classifier 91.2 %. Noise on D's input, or a last layer of G that keeps the side, did
+not help.
 """
 
 from __future__ import annotations
@@ -29,7 +33,7 @@ from minigen.nn.module import evaluating
 from minigen.random import random_generator, uniform
 from zoo_pages import Claim, digits, learn, seeds, spread
 
-ITERATIONS = 2000
+ITERATIONS = 1600
 CLAIM = "a translation from colour to grey negatives, learned without pairs, keeps the digit"
 SHAPE, FEATURES, BATCH = (3, 28, 28), 16, 32
 RATES = {"discriminator": 2e-4, "generator": 1e-3}
