@@ -15,6 +15,8 @@ decides or counts would stay as it was in the recorded step. Numbers that change
 model must do so for what it computes on the host anew in each step. A step that asks for a value on the GPU, or copies
 from the host, cannot be recorded. Then a warning says why, nothing has changed, and it runs kernel by kernel.
 
+Cached sampling is captured in the same way: its step draws a row of pixels (`models/autoregressive.py`).
+
 NVIDIA, "CUDA C++ Programming Guide", chapter "CUDA Graphs".
 """
 
@@ -57,7 +59,7 @@ class Captured:
     """Steps before the one that is recorded: they fill caches and compile kernels."""
 
     def __init__(self, step: Any) -> None:
-        self.step, self.parts = step, step.parts
+        self.step, self.parts = step, getattr(step, "parts", {})
         self.look = getattr(step, "look", lambda metrics: None)
         self.graphs: dict[Any, Graph] = {}
         self.calls: dict[Any, int] = {}
@@ -160,6 +162,6 @@ class Graph:
 
 def _tensors_of(step: Any) -> Iterator[Any]:
     """The parameters and buffers of the step's modules."""
-    for part in step.parts.values():
+    for part in getattr(step, "parts", {}).values():
         if hasattr(part, "named_tensors"):
             yield from (x for _, x in part.named_tensors())

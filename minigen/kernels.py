@@ -24,7 +24,7 @@ _FUNCTIONS = "template <class T> __device__ T sigmoid(T x) { return T(0.5) + T(0
 """What kernels call and CUDA C does not have."""
 
 
-def kernel(inputs: str, outputs: str, operation: str) -> Callable[[Function], Function]:
+def kernel(inputs: str, outputs: str, operation: str, functions: str = "") -> Callable[[Function], Function]:
     """Decorate a function of floating-point arrays: on a GPU, one launch of this kernel computes the same.
 
     inputs, outputs  the types and names of the function's arguments and of what it returns, in their order. A type is
@@ -32,6 +32,7 @@ def kernel(inputs: str, outputs: str, operation: str) -> Callable[[Function], Fu
                      the kernel gets the whole array, to be indexed as `x[i]` in C order
     operation        statements in CUDA C for one element of each array that is not raw, number `i` in C order; these
                      arrays broadcast
+    functions        what the statements call, in CUDA C
 
     An output is a new array with the data type of the first array and the shape and memory layout of the first input
     that is not raw; if it is raw itself, of the first that is. Or the function takes its outputs as further arguments,
@@ -48,7 +49,7 @@ def kernel(inputs: str, outputs: str, operation: str) -> Callable[[Function], Fu
         @cache
         def compiled(cupy: Any) -> Any:
             name = f"minigen_{plain.__name__.strip('_')}"  # apart from CUDA's own functions
-            return cupy.ElementwiseKernel(inputs, outputs, operation, name, preamble=_FUNCTIONS)
+            return cupy.ElementwiseKernel(inputs, outputs, operation, name, preamble=_FUNCTIONS + functions)
 
         @wraps(plain)
         def fused(*args: Any) -> Any:

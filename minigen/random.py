@@ -29,7 +29,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minigen.backend import Array, Shape, array_module, current_dtype
+from minigen.backend import Array, Shape, current_dtype
 from minigen.backend import device as find_device
 from minigen.capture import recomputed
 from minigen.kernels import kernel
@@ -116,7 +116,9 @@ def uniform(shape: Shape, low: float = 0.0, high: float = 1.0, *, dtype: Any = N
     Every device gives the same bits. `TypeError` for types other than float32 and float64.
     """
     with find_device(device):
-        return own_rows(_scaled(_uniform(of_whole_batch(shape), dtype), high - low, low))
+        x = _empty(of_whole_batch(shape), dtype)
+        _fill(*_words(), x)
+        return own_rows(_scaled(x, high - low, low))
 
 
 def normal(shape: Shape, mean: float = 0.0, std: float = 1.0, *, dtype: Any = None, device: Any = None) -> Array:
@@ -128,9 +130,9 @@ def normal(shape: Shape, mean: float = 0.0, std: float = 1.0, *, dtype: Any = No
     shape = of_whole_batch(shape)
     count = math.prod(shape)
     with find_device(device):
-        u = _uniform((2, (count + 1) // 2), dtype)
-        z = array_module(u).empty_like(u)
-        _box_muller(*u, *z)
+        half = (count + 1) // 2
+        z = _empty((2, half), dtype)
+        _box_muller(*_words(), half, *z)
         return own_rows(_scaled(z.reshape(-1)[:count].reshape(shape), std, mean))
 
 
@@ -146,15 +148,17 @@ def _take() -> Words:
     return seed, STREAMS.index(stream), a, b, draw
 
 
-def _uniform(shape: Shape, dtype: Any) -> Array:
-    """The uniform numbers in [0, 1) of the next draw, on the current device."""
+def _words() -> Words:
+    """The words of the next draw; in a captured step, arrays of these numbers."""
+    return recomputed(_take, *[np.uint64] * 5)
+
+
+def _empty(shape: Shape, dtype: Any) -> Array:
+    """An array for random numbers, on the current device."""
     dtype = np.dtype(dtype or current_dtype())
     if dtype not in (np.float32, np.float64):
         raise TypeError(f"random numbers: expects float32 or float64, got {dtype}")
-    x = find_device().module.empty(shape, dtype)
-    seed, stream, a, b, draw = recomputed(_take, *[np.uint64] * 5)
-    _fill(seed, stream, a, b, draw, x)
-    return x
+    return find_device().module.empty(shape, dtype)
 
 
 def _scaled(x: Array, factor: float, shift: float) -> Array:
@@ -167,7 +171,9 @@ def _scaled(x: Array, factor: float, shift: float) -> Array:
 # -- the formulas ------------------------------------------------------------------------------------------------------
 
 PHILOX = """
-    typedef unsigned long long Word;
+typedef unsigned long long Word;
+
+template <class T> __device__ T uniform(Word seed, Word stream, Word a, Word b, Word draw, Word i) {
     const int numbers = 8 / sizeof(T);  // in a word: two of float32, or one of float64
     Word c[4] = {1ull + i / numbers / 4, a, b, draw}, key[2] = {seed, stream};
     for (int round = 0; round < 10; ++round) {
@@ -177,16 +183,21 @@ PHILOX = """
         key[0] += 0x9E3779B97F4A7C15, key[1] += 0xBB67AE8584CAA73B;
     }
     const Word word = c[i / numbers % 4];
-    x = numbers == 1 ? T(word >> 11) / T(1ull << 53) : T(unsigned(word >> i % 2 * 32) >> 8) / T(1 << 24)
+    return numbers == 1 ? T(word >> 11) / T(1ull << 53) : T(unsigned(word >> i % 2 * 32) >> 8) / T(1 << 24);
+}
 """
 
 BOX_MULLER = """
+    const T u = uniform<T>(seed, stream, a, b, draw, i), v = uniform<T>(seed, stream, a, b, draw, i + half);
     const T radius = sqrt(-2 * log(1 - u)), angle = T(6.283185307179586) * v;
     x = radius * cos(angle), y = radius * sin(angle)
 """
 
 
-@kernel("uint64 seed, uint64 stream, uint64 a, uint64 b, uint64 draw", "T x", PHILOX)
+WORDS = "uint64 seed, uint64 stream, uint64 a, uint64 b, uint64 draw"
+
+
+@kernel(WORDS, "T x", "x = uniform<T>(seed, stream, a, b, draw, i)", PHILOX)
 def _fill(seed: int, stream: int, a: int, b: int, draw: int, x: Array) -> None:
     """Fill x with the uniform numbers of a draw: the upper 24 or 53 bits of each half of a word, or of a word."""
     _at((seed, stream, a, b, draw), _philox(get_ident())).random(out=x, dtype=x.dtype)
@@ -212,9 +223,11 @@ def _at(words: Words, generator: np.random.Generator) -> np.random.Generator:
     return generator
 
 
-@kernel("T u, T v", "T x, T y", BOX_MULLER)
-def _box_muller(u: Array, v: Array, x: Array, y: Array) -> None:
-    """Fill x and y with independent normal numbers, made of independent uniform ones (Box and Muller 1958)."""
-    radius, angle = np.sqrt(-2 * np.log(1 - u)), math.tau * v
+@kernel(f"{WORDS}, uint64 half", "T x, T y", BOX_MULLER, PHILOX)
+def _box_muller(seed: int, stream: int, a: int, b: int, draw: int, half: int, x: Array, y: Array) -> None:
+    """Fill x and y with independent normal numbers, made of the uniform ones of a draw (Box and Muller 1958)."""
+    pairs = np.empty((2, half), x.dtype)
+    _fill(seed, stream, a, b, draw, pairs)
+    radius, angle = np.sqrt(-2 * np.log(1 - pairs[0])), math.tau * pairs[1]
     np.multiply(radius, np.cos(angle), out=x)
     np.multiply(radius, np.sin(angle), out=y)

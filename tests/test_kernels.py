@@ -75,7 +75,7 @@ CALLS: dict[str, Callable[[Draw], list[Any]]] = {
     "_std": lambda a: [a(5, 2, 3), a(2, 3)],
     "_average": lambda a: [a(3), a.positive(3), 0.1, 1.2, a(3), a.positive(3)],
     "_move": lambda a: [a(6), 0.1, a(6)],
-    "_add_squares": lambda a: [a(2, 3, 4), 1, a(1).astype("float64")],
+    "_add_squares": lambda a: [*map(a, range(8)), 1, a(1).astype("float64")],
     "_softplus_gradient": lambda a: [a(2, 3), a(2, 3)],
     "_centred": lambda a: [a(2, 3, 4), a(1, 3, 1), 8],
     "_statistics": lambda a: [a(3), a.positive(3), 8, 1e-5],
@@ -92,7 +92,7 @@ CALLS: dict[str, Callable[[Draw], list[Any]]] = {
     "_adam": lambda a: [a(6), 0.01, 0.9, 0.999, 1e-8, a(6), a(6), a.positive(6)],
     "_rmsprop": lambda a: [a(6), 0.01, 0.99, 1e-8, a(6), a.positive(6)],
     "_fill": lambda a: [2**64 - 1, 3, 2, 1, 0, a(9)],
-    "_box_muller": lambda a: [1 / (1 + a.positive(6)), a.positive(6), a(6), a(6)],
+    "_box_muller": lambda a: [2**64 - 1, 3, 2, 1, 0, 9, a(9), a(9)],
 }
 
 
@@ -239,7 +239,7 @@ def compiled_by_nvrtc(source: str) -> tuple[int, str]:
 @pytest.mark.parametrize("name", CALLS)
 def test_a_kernel_is_cuda_c(name: str, dtype: str) -> None:
     text = KERNELS[name].compiled(cupy)  # type: ignore[attr-defined]
-    letters = {"T": dtype, "U": dtype, "S": "int64"}
+    letters = dict.fromkeys("ABCDEFGHTU", dtype) | {"S": "int64"}
     types = {p.type: letters.get(p.type, p.type) for p in text.inputs + text.outputs}
     status, log = compiled_by_nvrtc(text.source(types, functions=""))
     assert status == 0, log

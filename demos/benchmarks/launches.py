@@ -1,4 +1,4 @@
-"""What a training step, and a pixel of cached sampling, ask of a GPU: kernels, waits of the host, transfers.
+"""What a training step, and a row of cached sampling, ask of a GPU: kernels, waits of the host, transfers.
 
 Counted on the stand-in for CuPy with which the tests run, so that no card is needed.
 """
@@ -6,6 +6,7 @@ Counted on the stand-in for CuPy with which the tests run, so that no card is ne
 from __future__ import annotations
 
 import argparse
+import ctypes
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,7 +25,7 @@ def measure(args: argparse.Namespace, table: Table) -> None:
     for name in args.models:
         table.add(model=name, work="training step", **a_step(name, args.size))
     for name in (name for name in args.models if name in AUTOREGRESSIVE):
-        table.add(model=name, work="pixel of cached sampling", **a_pixel(name))
+        table.add(model=name, work="row of cached sampling", **a_row(name))
 
 
 def a_step(name: str, side: int | None = None, n: int | None = None) -> dict[str, Any]:
@@ -35,17 +36,19 @@ def a_step(name: str, side: int | None = None, n: int | None = None) -> dict[str
         return counts_of(count, step)
 
 
-def a_pixel(name: str, side: int = 6, n: int = 4) -> dict[str, Any]:
-    """The counts of one pixel of a sample: those of a taller image minus those of an image, for each pixel more."""
+def a_row(name: str, number: int = 3, width: int = 3, n: int = 4) -> dict[str, Any]:
+    """The counts of a row of n samples: rows 0 and 1 are launched kernel by kernel, row 2 is captured."""
     with standin() as count:
-        few, many = (counts_of(count, partial(taller(name, side, height).sample, n)) for height in (side, 2 * side))
-    return {what: round((many[what] - few[what]) / side**2, 1) for what in few}
+        without, with_it = (
+            counts_of(count, partial(of_height(name, rows, width).sample, n)) for rows in (number, number + 1)
+        )
+    return {what: with_it[what] - without[what] for what in with_it}
 
 
-def taller(name: str, side: int, height: int) -> Any:
-    """The model for images of another height, which has the same weights."""
-    model, _ = example(name, side, 1)
-    model.image_shape = (model.image_shape[0], height, side)
+def of_height(name: str, height: int, width: int) -> Any:
+    """The model for images of this height, which has the weights of any other."""
+    model, _ = example(name, width, 1)
+    model.image_shape = (model.image_shape[0], height, width)
     return model
 
 
@@ -62,16 +65,18 @@ def standin() -> Iterator[Callable[[], Any]]:
     if not TESTS.exists():
         raise RuntimeError(f"launches are counted by the tests' stand-in for CuPy: expects the folder {TESTS}")
     sys.path.append(str(TESTS))
-    before = sys.modules.get("cupy")
+    before, library = sys.modules.get("cupy"), ctypes.CDLL
     try:
         import strict_cupy
         from strict_cupy.counting import count
+        from strict_cupy.cublas import load
 
-        sys.modules["cupy"] = strict_cupy.cupy
+        sys.modules["cupy"], ctypes.CDLL = strict_cupy.cupy, load  # type: ignore[misc]
         with minigen.device("gpu"):
             yield count
     finally:
         sys.path.remove(str(TESTS))
+        ctypes.CDLL = library  # type: ignore[misc]
         if before is None:
             sys.modules.pop("cupy", None)
         else:

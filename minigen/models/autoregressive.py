@@ -19,15 +19,15 @@ import numpy as np
 from minigen import nn, ops
 from minigen.autograd import Tensor, no_grad, raw
 from minigen.backend import Array, Shape, array_module, is_array, on_host
+from minigen.capture import Captured
 from minigen.distributions import bits_per_dim
 from minigen.kernels import kernel
 from minigen.models.one_pixel import Cursor, at_one_pixel, margin_for
 from minigen.nn.module import evaluating
 from minigen.random import uniform
 
-# (row, column, colour, images so far (N, C, H, W)) -> the logits of that value, (N, levels) or (N, 1). It is called for
-# every value, in the order of generation.
-NextLogits = Callable[[int, int, int, Array], Array]
+# Draws the row of a number, from noise (n, C, W), and for completion from that row of image and mask, (n, C, W), too.
+DrawRow = Callable[..., None]
 
 
 class Autoregressive(nn.Module):
@@ -123,37 +123,46 @@ class Autoregressive(nn.Module):
         labels = self._checked_labels(labels, n)
         xp, (channels, height, width) = self.device.module, self.image_shape
         x = xp.zeros((n, channels, height, width), dtype=np.uint8)
-        noise = uniform((height, width, channels, n), dtype=np.float64, device=self.device)
+        noise = uniform((height, width, channels, n), dtype=np.float64, device=self.device).transpose(3, 2, 0, 1)
+        given = (noise,) if mask is None else (noise, image, mask)
         with evaluating(self):
-            next_logits = self.next_logits(n, labels) if cached else self._naive_next_logits(labels)
+            draw_row = (self._cached_rows if cached else self._naive_rows)(x, labels, temperature)
             for i in rows_with_progress(height, n) if progress else range(height):
-                for j, c in np.ndindex(width, channels):
-                    value = sample_from_logits(next_logits(i, j, c, x) / temperature, noise[i, j, c])
-                    x[:, c, i, j] = value if mask is None else xp.where(mask[:, c, i, j], image[:, c, i, j], value)
+                draw_row(i, *[y[:, :, i] for y in given])
                 if watch is not None:
                     watch(i, x)
         return Tensor(x)
 
-    def next_logits(self, n: int, labels: Array | None = None) -> NextLogits:
-        """A function that gives the logits of one value after the other for `n` images, with cached features.
+    def _naive_rows(self, x: Array, labels: Array | None, temperature: float) -> DrawRow:
+        """The definition: run the model on the whole image for every value."""
 
-        It runs the network's one-pixel form. `labels` (n,) are for a model with classes. The model should be in
-        evaluation mode.
-        """
+        def draw_row(i: int, *given: Array) -> None:
+            for j, c in np.ndindex(x.shape[3], x.shape[1]):
+                logits = self.logits(x, labels).data[:, :, c, i, j]
+                x[:, c, i, j] = draw_value(logits / temperature, *[y[:, c, j] for y in given])
+
+        return draw_row
+
+    def _cached_rows(self, x: Array, labels: Array | None, temperature: float) -> DrawRow:
+        """The same from the network's one-pixel form; on a GPU, all kernels of a row are launched as one."""
         levels = self._scaled(self.device.module.arange(self.levels)).data
-        cursor = Cursor(n, self.image_shape, levels, margin_for(self))
+        cursor = Cursor(len(x), self.image_shape, levels, margin_for(self))
         model = at_one_pixel(self, cursor)
 
-        def step(i: int, j: int, c: int, x: Array) -> Array:
-            cursor.write(x[:, :, cursor.row, cursor.column])  # completes it with the value drawn last
-            cursor.move(i, j)
-            return model._arranged(model.network(cursor.pixel, labels))[:, :, c, 0, 0]
+        def draw(*given: Array) -> dict[str, Any]:
+            for j, c in np.ndindex(x.shape[3], x.shape[1]):
+                cursor.move(j, c)
+                logits = model._arranged(model.network(cursor.pixel, labels))[:, :, c, 0, 0]
+                cursor.write(draw_value(logits / temperature, *[y[:, c, j] for y in given]))
+            return {}
 
-        return step
+        captured = Captured(draw)
 
-    def _naive_next_logits(self, labels: Array | None) -> NextLogits:
-        """The definition: run the model on the whole image for every value."""
-        return lambda i, j, c, x: self.logits(x, labels).data[:, :, c, i, j]
+        def draw_row(i: int, *given: Array) -> None:
+            captured(*given)
+            x[:, :, i] = cursor.row
+
+        return draw_row
 
     # -- helpers -----------------------------------------------------------------------------------------------------
 
@@ -193,7 +202,7 @@ class Autoregressive(nn.Module):
         if (image is None) != (mask is None):
             raise ValueError("sample: expects image together with mask, got only one of them")
         if image is not None:
-            image = self._checked(image).data
+            image = self.device.asarray(self._checked(image).data)
             if n not in (None, len(image)):
                 raise ValueError(f"sample: expects n={n} images to complete, got {len(image)}")
             n = len(image)
@@ -220,6 +229,12 @@ def rows_with_progress(height: int, n: int) -> Iterable[int]:
     from tqdm import tqdm
 
     return tqdm(range(height), desc=f"drawing {n} images", unit="row", leave=False, disable=None)
+
+
+def draw_value(logits: Array, noise: Array, image: Array | None = None, mask: Array | None = None) -> Array:
+    """`sample_from_logits`, with the value of `image` (N,) kept where `mask` (N,) is True."""
+    value = sample_from_logits(logits, noise)
+    return value if mask is None else array_module(value).where(mask, image, value)
 
 
 def sample_from_logits(logits: Array, noise: Array) -> Array:

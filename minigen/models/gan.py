@@ -160,11 +160,11 @@ class GAN(nn.Module):
 
 
 def _spread(x: Array) -> Array:
-    """The standard deviation over a batch (N, ...) of each value, averaged over values: a 0-d array."""
+    """The standard deviation over a batch (N, ...) of each value, summed over values: a 0-d array."""
     if (part := present_part()) is not None:  # x are the own rows of one of several processes
         centred = x - part.mean(x.mean(axis=0))
-        return (part.mean((centred * centred).mean(axis=0)) ** 0.5).mean()
-    return _std(x, array_module(x).empty(x.shape[1:], x.dtype)).mean()
+        return (part.mean((centred * centred).mean(axis=0)) ** 0.5).sum()
+    return _std(x, array_module(x).empty(x.shape[1:], x.dtype)).sum()
 
 
 @kernel(

@@ -116,13 +116,13 @@ class GatedPixelCNN(Autoregressive):
 
 def gated_layer_at_pixel(layer: GatedLayer, cursor: Cursor) -> GatedLayer:
     """The one-pixel form of a gated layer: `down` runs once a row, for the whole row; `across` once a pixel."""
-    down, row = layer.down, -1
+    down = layer.down
     of_row: Any = None
 
     def down_once_a_row(v: Any, of_class: Any) -> tuple[Any, Any]:
-        nonlocal row, of_row
-        if row != cursor.row:
-            row, of_row = cursor.row, down(v, of_class)
+        nonlocal of_row
+        if cursor.begins_row:
+            of_row = down(v, of_class)
         v, link = of_row
         return v, link[:, :, :, cursor.column : cursor.column + 1]
 

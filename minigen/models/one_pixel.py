@@ -12,6 +12,9 @@ are. A new kind of layer that reads other pixels needs an entry in `FORMS`; a la
 With several colours, the network runs at a pixel before each of its values is drawn. The features of colour c are right
 from run c on, so after the last run all are right. The image itself is complete only when the last colour has been
 drawn; therefore the layers that read the image read it from the cursor.
+
+A layer keeps the rows above that it reads, and all of them move up when a row begins. So every row is computed in the
+same places of memory by the same kernels, which on a GPU are captured once and launched as one (`capture`).
 """
 
 from __future__ import annotations
@@ -30,37 +33,47 @@ from minigen.nn.pixel_recurrent import DiagonalLSTM, matrix
 
 
 class Cursor:
-    """The pixel (row, column) that is being drawn, and the images so far as the network sees them.
+    """The place in the current row at which the network runs, and the images so far as the network sees them.
 
     n            the number of images, each (C, H, W) = `image_shape`
     levels       the network's input for each value 0, 1, ..., (levels,)
-    margin       rows and columns of zeros around every map
+    margin       rows that are kept above the current one, and columns of zeros on both sides
     """
 
     def __init__(self, n: int, image_shape: Shape, levels: Array, margin: int) -> None:
-        channels, self.height, self.width = image_shape
+        self.colours, _, self.width = image_shape
         self.n, self.levels, self.margin, self.module = n, levels, margin, array_module(levels)
-        self.image = self.zeros(channels)
-        self.move(0, 0)
+        self.image = self.zeros(self.colours)
+        self.row = self.module.zeros((n, self.colours, self.width), np.uint8)  # the integers drawn in it
 
     def zeros(self, channels: int) -> Array:
-        """A map of zeros with its margin, channels last: (n, H + 2 margin, W + 2 margin, channels)."""
-        shape = (self.n, self.height + 2 * self.margin, self.width + 2 * self.margin, channels)
+        """The current row of a map, last, below the rows above it: zeros (n, margin + 1, W + 2 margin, channels)."""
+        shape = (self.n, self.margin + 1, self.width + 2 * self.margin, channels)
         return self.module.zeros(shape, self.levels.dtype)
 
-    def move(self, row: int, column: int) -> None:
-        """Go to a pixel; `pixel`, (n, C, 1, 1), is a view of the images there."""
-        self.row, self.column = row, column
-        self.pixel = self.image[:, row + self.margin, column + self.margin, :, None, None]
+    def move(self, column: int, colour: int) -> None:
+        """Go to a value of the current row; `pixel`, (n, C, 1, 1), is a view of the images there."""
+        self.column, self.colour = column, colour
+        self.begins_row = (column, colour) == (0, 0)
+        self.ends_row = (column, colour) == (self.width - 1, self.colours - 1)
+        self.pixel = self.image[:, -1, column + self.margin, :, None, None]
+        if self.begins_row:
+            move_up(self.image)
 
     def write(self, values: Array) -> None:
-        """Set the pixel to values (n, C), integers."""
-        self.pixel[:, :, 0, 0] = self.levels[values]
+        """Set the value at the cursor to integers (n,)."""
+        self.row[:, self.colour, self.column] = values
+        self.pixel[:, self.colour, 0, 0] = self.levels[values]
 
     def check(self, x: Array, reader: str) -> None:
         """`ValueError` unless x, the input of a layer that reads the image, is `pixel`."""
         if x is not self.pixel:
             raise ValueError(f"sample: {reader} expects the image as its input, got features; draw with cached=False")
+
+
+def move_up(rows: Array) -> None:
+    """Begin a row: of rows (n, margin + 1, ...), each takes the place of the one above it."""
+    rows[:, :-1] = rows[:, 1:]
 
 
 def at_one_pixel(part: Any, cursor: Cursor) -> Any:
@@ -91,7 +104,8 @@ def margin_for(model: nn.Module) -> int:
 class MaskedConv2dAtPixel(nn.Module):
     """A `MaskedConv2d`: the features under its live taps times their weights, (n, in, 1, 1) -> (n, out, 1, 1).
 
-    It stores the features of the pixels so far. A layer with mask A reads the image, which the cursor stores.
+    It keeps the features of this row so far and of the rows above. A layer with mask A reads the image, which the
+    cursor keeps.
     """
 
     def __init__(self, layer: nn.MaskedConv2d, cursor: Cursor) -> None:
@@ -107,7 +121,7 @@ class MaskedConv2dAtPixel(nn.Module):
             self.top, self.left = cursor.margin - height // 2, cursor.margin - self.width // 2
 
     def forward(self, x: Array) -> Array:
-        i, j, margin = self.cursor.row, self.cursor.column, self.cursor.margin
+        j = self.cursor.column
         out = self.cursor.module.empty((len(x), self.matrix.shape[1]), x.dtype)
         if self.pointwise:
             _under_taps(x.transpose(0, 2, 3, 1), self.matrix, self.bias, 0, 0, 1, out)
@@ -115,8 +129,10 @@ class MaskedConv2dAtPixel(nn.Module):
         if self.reads_image:
             self.cursor.check(x, "MaskedConv2d with mask A")
         else:
-            self.seen[:, i + margin, j + margin] = x[:, :, 0, 0]
-        _under_taps(self.seen, self.matrix, self.bias, i + self.top, j + self.left, self.width, out)
+            if self.cursor.begins_row:
+                move_up(self.seen)
+            self.seen[:, -1, j + self.cursor.margin] = x[:, :, 0, 0]
+        _under_taps(self.seen, self.matrix, self.bias, self.top, j + self.left, self.width, out)
         return out[:, :, None, None]
 
 
@@ -158,7 +174,7 @@ class Conv2dAtRow(nn.Module):
 
     def forward(self, x: Array) -> Array:
         rows = array_module(x).concatenate([self.above, x], axis=2)
-        self.above = rows[:, :, 1:]
+        self.above[...] = rows[:, :, 1:]
         return ops.conv2d(rows, self.layer.weight, self.layer.bias, **self.options)
 
 
@@ -170,8 +186,8 @@ class RowAbove(nn.Module):
 
     def forward(self, x: Array) -> Array:
         self.cursor.check(x, "ShiftDown")
-        above, left = self.cursor.row + self.cursor.margin - 1, self.cursor.margin
-        return self.cursor.image[:, above : above + 1, left : left + self.cursor.width].transpose(0, 3, 1, 2)
+        left = self.cursor.margin
+        return self.cursor.image[:, -2:-1, left : left + self.cursor.width].transpose(0, 3, 1, 2)
 
 
 # -- recurrent layers --------------------------------------------------------------------------------------------------
@@ -181,12 +197,12 @@ class RowLSTMAtPixel(nn.Module):
     """A `RowLSTM`, (n, 2h, 1, 1) -> (n, 2h, 1, 1); the state-to-state part is computed once a row."""
 
     def __init__(self, layer: nn.RowLSTM, cursor: Cursor) -> None:
-        self.layer, self.cursor, self.row = layer, cursor, -1
+        self.layer, self.cursor = layer, cursor
         self.weight, shape = matrix(layer.state_to_state), (cursor.width, cursor.n, layer.hidden)
         self.h, self.c = (cursor.module.broadcast_to(start, shape).copy() for start in (layer.h0, layer.c0))
 
     def forward(self, x: Array) -> Array:
-        if self.row != self.cursor.row:
+        if self.cursor.begins_row:
             self.begin_row()
         j = self.cursor.column
         gates = self.layer.input_to_state(x)[:, :, 0, 0] + self.from_above[j]
@@ -195,8 +211,7 @@ class RowLSTMAtPixel(nn.Module):
 
     def begin_row(self) -> None:
         """The states h and c of the row just finished become those of the row above."""
-        self.row, width = self.cursor.row, self.cursor.width
-        margin = self.layer.kernel_size // 2
+        width, margin = self.cursor.width, self.layer.kernel_size // 2
         padded = ops.pad(self.h, ((margin, margin), (0, 0), (0, 0)))
         taps = ops.concat([padded[tap : tap + width] for tap in range(self.layer.kernel_size)], axis=2)
         self.from_above = ops.linear(taps, self.weight)
@@ -227,23 +242,22 @@ class DiagonalBiLSTMAtPixel(nn.Module):
     """A `DiagonalBiLSTM`, (n, 2h, 1, 1) -> (n, 2h, 1, 1); the LSTM from the right runs when a row is complete."""
 
     def __init__(self, layer: Any, cursor: Cursor) -> None:
-        self.layer, self.cursor, self.row = layer, cursor, 0
+        self.layer, self.cursor = layer, cursor
         self.features = [None] * cursor.width  # of this row
         self.from_right = cursor.module.zeros((cursor.width, cursor.n, layer.hidden), cursor.levels.dtype)
-        layer.left_to_right.begin_row()
 
     def forward(self, x: Array) -> Array:
-        if self.row != self.cursor.row:
-            self.begin_row()
+        if self.cursor.begins_row:
+            self.layer.left_to_right.begin_row()
         j = self.cursor.column
         self.features[j] = x
         h = self.layer.left_to_right(x, j) + self.from_right[j]
+        if self.cursor.ends_row:
+            self.run_from_right()
         return x + self.layer.expand(h[:, :, None, None])
 
-    def begin_row(self) -> None:
-        """Run the LSTM from the right over the row above, which is complete now."""
-        self.row = self.cursor.row
-        self.layer.left_to_right.begin_row()
+    def run_from_right(self) -> None:
+        """Run the LSTM from the right over this row, for the row below."""
         self.layer.right_to_left.begin_row()
         for column, x in enumerate(reversed(self.features)):
             self.from_right[-1 - column] = self.layer.right_to_left(x, column)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from minigen.autograd import primitive
-from minigen.backend import Array, Device, array_module, floating
+from minigen.backend import Array, Device, array_module, floating, is_array, memory_order, ordered
 from minigen.kernels import kernel
 from minigen.ops.comparisons import equal, greater
 
@@ -296,7 +296,12 @@ def relu(x: Array) -> Array:
 
 @kernel("T g, T out", "T x", "x = g * T(out > 0)")
 def _relu_gradient(g: Any, out: Any) -> Any:
-    return g * greater(out, 0)
+    return _in_order_of(out, g) * greater(out, 0)
+
+
+def _in_order_of(out: Any, g: Any) -> Any:
+    """An array g in the memory order of `out`: where an image was flattened, the gradient comes with channels first."""
+    return ordered(g, memory_order(out)) if is_array(g) else g
 
 
 relu.derivatives(x=_relu_gradient)
@@ -318,7 +323,7 @@ def _leaky_relu(x: Array, slope: float) -> Array:
 @kernel("T g, T out, T slope", "T x", "x = out > 0 ? g : slope * g")
 def _leaky_relu_gradient(g: Any, out: Any, slope: float) -> Any:
     """g (slope + (1 - slope) [out > 0]), because arithmetic is much faster than `where`"""
-    return g * (astype(greater(out, 0), g.dtype) * (1 - slope) + slope)
+    return _in_order_of(out, g) * (astype(greater(out, 0), g.dtype) * (1 - slope) + slope)
 
 
 leaky_relu.derivatives(x=lambda g, out, negative_slope: _leaky_relu_gradient(g, out, negative_slope))

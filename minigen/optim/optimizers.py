@@ -341,18 +341,24 @@ def clip_grad_norm(parameters: Iterable[Parameter], max_norm: float) -> float:
 
 def grad_norm(parameters: Iterable[Parameter]) -> Array:
     """The norm of all gradients together, in float64: a 0-d array on their device, for which nothing waits."""
-    gradients = [p.grad.data for p in parameters if p.grad is not None]
+    gradients = [flattened(p.grad.data, memory_order(p.grad.data)) for p in parameters if p.grad is not None]
     xp = array_module(*gradients)
     sums = xp.zeros(1 if xp is np else 4096)  # on a GPU, as many threads add squares
-    for g in gradients:
-        _add_squares(g, len(sums), sums)
+    gradients += [xp.empty(0)] * (-len(gradients) % len(_LETTERS))
+    for first in range(0, len(gradients), len(_LETTERS)):
+        _add_squares(*gradients[first : first + len(_LETTERS)], len(sums), sums)
     return xp.sqrt(sums.sum())
 
 
+_LETTERS = "abcdefgh"  # the names of eight gradients, which one kernel reads
+
+
 @kernel(
-    "raw T g, int64 threads",
+    "".join(f"raw {x.upper()} {x}, " for x in _LETTERS) + "int64 threads",
     "float64 sum",
-    "for (ptrdiff_t k = i; k < g.size(); k += threads) sum += double(g[k]) * double(g[k])",
+    "".join(f"for (ptrdiff_t k = i; k < {x}.size(); k += threads) sum += double({x}[k]) * {x}[k];" for x in _LETTERS),
 )
-def _add_squares(g: Array, threads: int, sums: Array) -> None:
-    sums += np.square(g, dtype=np.float64).sum()
+def _add_squares(*args: Any) -> None:
+    *gradients, _, sums = args
+    for g in gradients:
+        sums += np.square(g, dtype=np.float64).sum()

@@ -395,15 +395,17 @@ def test_wrong_images_are_refused(make: Make) -> None:
 
 
 def train_and_sample(make: Make, device: Device) -> tuple[float, list[np.ndarray], np.ndarray]:
-    """The loss, the gradients and three samples of a model made on a device."""
+    """The loss, the gradients and twenty samples of a model made on a device; the third row's kernels are captured."""
     manual_seed(1)
     with device:
-        model = make((3, 3, 2), 4)
-        loss = model.loss(device.asarray(images((3, 3, 2), 4, n=3)))
+        model = make((3, 5, 2), 4)
+        loss = model.loss(device.asarray(images((3, 5, 2), 4, n=3)))
         loss.backward()
         gradients = [p.grad for p in model.parameters() if p.grad is not None]
         assert all(g.dtype == np.float32 and g.device == device for g in gradients)
-        return loss.item(), [g.numpy() for g in gradients], model.sample(3).numpy()
+        for p in model.parameters():
+            p.data *= 3  # so that the values depend on each other
+        return loss.item(), [g.numpy() for g in gradients], model.sample(20).numpy()
 
 
 @every_model

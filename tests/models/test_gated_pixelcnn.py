@@ -342,7 +342,7 @@ MISTAKES: dict[str, tuple[str, str, Callable]] = {
     "a vertical stack without its class": ("return gate(v, of_class),", "return gate(v),", EQUATIONS),
     "a horizontal stack without its class": ("+ link, of_class))", "+ link))", EQUATIONS),
     # the one-pixel form is not the layer
-    "a vertical stack that runs once an image": ("if row != cursor.row:", "if row < 0:", CACHE),
+    "a vertical stack that runs once an image": ("if cursor.begins_row:", "if of_row is None:", CACHE),
     "the link of the next pixel": ("cursor.column : cursor.column + 1]", "cursor.column - 1 :][:, :, :, :1]", CACHE),
 }
 

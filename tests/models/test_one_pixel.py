@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from models.test_autoregressive import MODELS, build, every_model, images, raster
+from models.test_autoregressive import MODELS, build, every_model, images
 
 from minigen import nn, ops
 from minigen.autograd import no_grad
 from minigen.backend import default_dtype
 from minigen.models import GatedPixelCNN, PixelCNN, PixelRNN, autoregressive, one_pixel
-from minigen.models.autoregressive import Autoregressive
+from minigen.models.autoregressive import Autoregressive, sample_from_logits
 from minigen.models.gated_pixelcnn import GatedLayer
 from minigen.random import manual_seed
 
@@ -32,12 +32,19 @@ def set_initial_states(model: nn.Module) -> None:
 
 
 @no_grad()
-def check_next_logits(model: Autoregressive, labels: np.ndarray | None = None) -> None:
+def check_logits(model: Autoregressive, labels: np.ndarray | None = None) -> None:
     """For every value, the logits from the values before it are those of one pass over the whole image."""
-    x, order = images(model.image_shape, model.levels, n=3), raster(model.image_shape)
-    whole, next_logits = model.eval().logits(x, labels).numpy(), model.next_logits(3, labels)
-    for i, j, c in np.ndindex(*model.image_shape[1:], model.image_shape[0]):
-        logits = next_logits(i, j, c, x * (order < order[c, i, j]))
+    x, found = images(model.image_shape, model.levels, n=3), []
+    whole = model.eval().logits(x, labels).numpy()
+
+    def draw(logits: np.ndarray, noise: np.ndarray) -> np.ndarray:
+        found.append(logits.copy())
+        return sample_from_logits(logits, noise)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(autoregressive, "sample_from_logits", draw)
+        model.sample(labels=labels, image=x, mask=np.ones(x.shape[2:], bool))  # keeps every value of x
+    for (i, j, c), logits in zip(np.ndindex(*x.shape[2:], x.shape[1]), found, strict=True):
         np.testing.assert_allclose(logits, whole[:, :, c, i, j], rtol=1e-9, atol=1e-12)
 
 
@@ -48,20 +55,20 @@ def test_the_logits_are_those_of_one_pass(make: Callable, colours: int, kernel_s
     """What is kept reaches as far as the first kernel."""
     model = build(make, (colours, 5, 4), 4, scale=2.0, kernel_size=kernel_size)
     set_initial_states(model)
-    check_next_logits(model)
+    check_logits(model)
 
 
 @pytest.mark.parametrize("kernel_size", [3, 5, 7])
 def test_the_logits_are_those_of_one_pass_with_labels(kernel_size: int) -> None:
     model = build(GatedPixelCNN, (3, 5, 4), 4, scale=2.0, hidden=6, layers=3, kernel_size=kernel_size, classes=3)
-    check_next_logits(model, np.array([0, 2, 1]))
+    check_logits(model, np.array([0, 2, 1]))
 
 
 @pytest.mark.parametrize("make", [PixelRNN, lambda *args, **options: PixelRNN(*args, "diagonal", **options)])
 @pytest.mark.parametrize("colours", [1, 3])
 def test_a_first_layer_of_one_tap(make: Callable, colours: int) -> None:
     """With one colour its mask A hides even that tap."""
-    check_next_logits(build(make, (colours, 3, 3), 2, hidden=3, layers=1, kernel_size=1, head=3))
+    check_logits(build(make, (colours, 3, 3), 2, hidden=3, layers=1, kernel_size=1, head=3))
 
 
 @every_model
@@ -139,7 +146,7 @@ DEEPER: dict[str, Callable[[int], Any]] = {
 def test_a_layer_is_added_in_one_place(make: Callable[[int], Any], colours: int) -> None:
     model = build(lambda shape, levels: make(colours), (colours, 5, 4), 3, scale=2.0)
     set_initial_states(model)
-    check_next_logits(model)
+    check_logits(model)
     drawn = []
     for cached in (True, False):
         manual_seed(0)
@@ -159,7 +166,7 @@ def test_layers_in_a_list() -> None:
                 h = layer(h)
             return self.last(self.head(h))
 
-    check_next_logits(build(Listed, (1, 3, 4), 2, scale=2.0, hidden=2, kernel_size=3))
+    check_logits(build(Listed, (1, 3, 4), 2, scale=2.0, hidden=2, kernel_size=3))
 
 
 # -- what has no one-pixel form ----------------------------------------------------------------------------------------
@@ -203,21 +210,20 @@ def mutant(right: str, wrong: str) -> ModuleType:
 
 
 MISTAKES: dict[str, tuple[str, str, str]] = {
-    "the image is not written": ("self.pixel[:, :, 0, 0] = self.levels[values]", "pass", "PixelCNN"),
-    "features are kept one column further": ("j + margin] = x", "j + margin - 1] = x", "PixelCNN"),
-    "a larger kernel begins too low": ("cursor.margin - height // 2", "cursor.margin - 1", "PixelCNN"),
-    "a larger kernel begins too far right": ("cursor.margin - self.width // 2", "cursor.margin - 1", "PixelRNN-row"),
+    "the image is not written": ("self.pixel[:, self.colour, 0, 0] = self.levels[values]", "pass", "PixelCNN"),
+    "the image does not move up": ("move_up(self.image)", "pass", "PixelCNN"),
+    "features do not move up": ("move_up(self.seen)", "pass", "PixelCNN"),
+    "features are kept one column further": ("cursor.margin] = x", "cursor.margin - 1] = x", "PixelCNN"),
+    "a smaller kernel begins too high": ("cursor.margin - height // 2", "0", "PixelCNN"),
+    "a smaller kernel begins too far left": ("cursor.margin - self.width // 2", "0", "PixelRNN-row"),
     "no bias": ("out += bias", "pass", "PixelCNN"),
-    "the row of the pixel in place of the one above": (
-        "cursor.margin - 1, self",
-        "cursor.margin, self",
-        "GatedPixelCNN",
-    ),
+    "two rows above the pixel in place of one": ("image[:, -2:-1", "image[:, -3:-2", "GatedPixelCNN"),
     "the vertical stack forgets the wrong row": ("rows[:, :, 1:]", "rows[:, :, :-1]", "GatedPixelCNN"),
     "a Row LSTM whose c is overwritten": ("self.above_c = self.c.copy()", "self.above_c = self.c", "PixelRNN-row"),
     "a Row LSTM that reads no row above": ("= ops.linear(taps", "= 0 * ops.linear(taps", "PixelRNN-row"),
     "a diagonal whose h is overwritten": ("self.above = self.h.copy()", "self.above = self.h", "PixelRNN-diagonal"),
     "the wrong state outside": ("cursor.width + 1, cursor.n", "cursor.width, cursor.n", "PixelRNN-diagonal"),
+    "from the right before the last colour": ("1, self.colours - 1)", "1, 0)", "PixelRNN-diagonal"),
     "from the right in the wrong order": ("reversed(self.features)", "self.features", "PixelRNN-diagonal"),
     "from the right not mirrored back": (
         "self.from_right[-1 - column]",
@@ -231,9 +237,9 @@ MISTAKES: dict[str, tuple[str, str, str]] = {
 def test_a_mistake_is_found(right: str, wrong: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     model = build(MODELS[name], (3, 5, 4), 4, scale=2.0, kernel_size=5)
     set_initial_states(model)
-    check_next_logits(model)
+    check_logits(model)
     planted = mutant(right, wrong)
     for changed in ("Cursor", "at_one_pixel", "margin_for"):
         monkeypatch.setattr(autoregressive, changed, getattr(planted, changed))
     with pytest.raises(AssertionError, match="Not equal to tolerance"):
-        check_next_logits(model)
+        check_logits(model)

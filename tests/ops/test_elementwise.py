@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from minigen import ops
 from minigen.autograd import PRIMITIVES, Tensor, grad, tensor
 from minigen.backend import Device, current_dtype, default_dtype
+from minigen.ops import elementwise
 from minigen.testing.checks import Case
 from minigen.testing.strategies import SEEDS, Cases, broadcastable_to, shapes, uniform, well_separated
 
@@ -263,6 +264,15 @@ def test_a_copy_has_its_own_memory(device: Device) -> None:
     y = x.copy()
     x[0] = 5.0
     assert y.tolist() == [1.0, 2.0] and y.device == device
+
+
+@pytest.mark.parametrize(
+    "gradient", [elementwise._relu_gradient, lambda g, out: elementwise._leaky_relu_gradient(g, out, 0.1)]
+)
+def test_a_gradient_comes_in_the_memory_order_of_the_output(gradient: Callable[..., np.ndarray]) -> None:
+    """Here with channels last, although the gradient of a flattened image comes with channels first."""
+    out = np.zeros((2, 4, 5, 3)).transpose(0, 3, 1, 2)
+    assert gradient(np.ones(out.shape), out).strides == out.strides
 
 
 # -- data types --------------------------------------------------------------------------------------------------------

@@ -141,6 +141,12 @@ def test_cross_entropy_does_not_overflow(dtype: str, device: Device) -> None:
     np.testing.assert_allclose(g.numpy(), [[0, 0], [1, -1], [0.5, -0.5]])
 
 
+def test_cross_entropy_of_what_is_no_number_is_no_number(device: Device) -> None:
+    logits = tensor([[math.nan, 0.0], [0.0, math.nan], [0.0, 0.0]])
+    losses = ops.cross_entropy(logits, device.asarray([0, 0, 0]), reduction="none").numpy()
+    assert np.isnan(losses).tolist() == [True, True, False]
+
+
 def test_binary_cross_entropy_of_integer_targets_keeps_the_dtype(device: Device) -> None:
     logits = tensor([0.5, -0.5], requires_grad=True)
     loss = ops.binary_cross_entropy_with_logits(logits, tensor(np.array([1, 0], "uint8")))
