@@ -6,9 +6,9 @@ the time, so that neither the ground nor the colour of the ink helps it. With wh
 95 % of the source but 89 % of the target, and the translation kept 83 % of the digits. Another classifier, of grey
 digits, says whether the digit is kept. Beside it, once, the same without f-constancy.
 
-What f reads of the source bounds what can be kept. The rest of the loss is in what f does not see: of one model's
-translations f read 95.5 %, the other classifier 91.2 %. Noise on D's input, or a last layer of G that keeps the side, did
-not help.
+What f reads of the source bounds what can be kept. Most of the rest is lost in what f does not see: of one model's
+translations f read 95.5 %, the other classifier 91.2 %. Neither noise on D's input helped, nor a last layer of G that
+keeps the side.
 """
 
 from __future__ import annotations
