@@ -27,7 +27,8 @@ from zoo_pages import Claim, after_half, compared, digits, learn, seeds, spread
 
 ITERATIONS = 8000
 CLAIM = "an encoder that D judges together with the generator comes to invert it, without a loss that says so"
-LATENT, HIDDEN, BATCH, QUARTERS, IMAGES = 32, (256, 256), 64, 4, 2000  # the last: of the test
+LATENT, HIDDEN, BATCH, QUARTERS = 32, (256, 256), 64, 4
+IMAGES = {"train": 8000, "test": 2000}
 RATES = {"discriminator": 1e-3, "generator": 1e-3}
 
 
@@ -45,7 +46,8 @@ def bigan(seed: int, args: argparse.Namespace, out: Path) -> BiGAN:
     minigen.manual_seed(seed)
     net = Heads(MLPTrunk((math.prod(digits.SHAPE) + LATENT,), HIDDEN, input_noise=0.3), 1)
     model = BiGAN(generator(), encoder(), PairDiscriminator(nn.Flatten(), net), noise="normal")
-    ratio = lambda: {"ratio": inverse(model.encoder, model.generator, data.load("digits", "test"))[2]}
+    test = data.load("digits", "test").take(IMAGES["test"])
+    ratio = lambda: {"ratio": inverse(model.encoder, model.generator, test)[2]}
     folder, batches = out / f"bigan-{seed}", digits.batches(BATCH, seed)
     return learn(model, batches, args, folder, lr=RATES, average="both", epochs=QUARTERS, evaluate=ratio)
 
@@ -88,7 +90,7 @@ def look(e: Heads, g: MLPGenerator, training: data.Dataset, test: data.Dataset) 
 
 
 def measure(args: argparse.Namespace, out: Path) -> list[Claim]:
-    training, test = data.load("digits"), data.load("digits", "test").take(IMAGES)
+    training, test = (data.load("digits", part).take(n) for part, n in IMAGES.items())
     mine, after, fresh = [], [], []
     for seed in seeds(args):
         model, inversion = bigan(seed, args, out), aegan(seed, args, out)

@@ -31,7 +31,7 @@ from zoo_pages import Claim, digits, learn, seeds, spread
 
 ITERATIONS = 1500
 CLAIM = "shared layers make two GANs draw pairs that correspond, from images without pairs"
-FEATURES, BATCH = 12, 64
+FEATURES, BATCH, PAIRS = 12, 64, 500  # the last: that are measured
 DOMAINS = {"negatives": negatives, "edges": edges}
 AIMS = {"negatives": {"agreement": 0.93, "overlap": 0.6, "same": 0.85}, "edges": {"agreement": 0.93, "overlap": 0.6}}
 
@@ -73,7 +73,7 @@ def measure(args: argparse.Namespace, out: Path) -> list[Claim]:
     judge = digits.Judge(out)
 
     def drawn(domain: str, tied: bool, which: Sequence[int]) -> list[np.ndarray]:
-        return [digits.shown(learned(domain, tied, seed, args, out).sample(1000)) for seed in which]
+        return [digits.shown(learned(domain, tied, seed, args, out).sample(PAIRS)) for seed in which]
 
     mine = {"negatives": drawn("negatives", True, seeds(args)), "edges": drawn("edges", True, seeds(args)[:1])}
     wrong = [np.stack([x[:, 0], np.roll(x[:, 1], 1, axis=0)], axis=1) for x in mine["edges"]]
