@@ -31,7 +31,7 @@ from minigen.models.zoo.encoder import GaussianEncoder
 from minigen.models.zoo.heads import MLPTrunk
 from zoo_pages import Claim, Samples, after_half, compared, covered, learn, seeds, spread
 
-ITERATIONS = 7500
+ITERATIONS = 18000
 CLAIM = "an encoder in the game keeps the generator on the modes, and its codes are the prior's"
 GRID, LATENT, HIDDEN, BATCH = toy.grid(), 2, 64, 256
 

@@ -3,7 +3,8 @@
 Beside it stands AEGAN, whose encoder is learned after the generator of a plain GAN, on the error of the image. The
 features are E's last hidden layer; their nearest neighbours are also found with an E that has learned nothing.
 
-The authors train about 50 times as long, and come to a ratio of 0.62; a row says what the second half adds here.
+E is convolutional: the features of a fully connected one know the digit less well than the pixels do. The authors train
+on 60,000 digits, and come to a ratio of 0.62; a row says what the second half adds here.
 """
 
 from __future__ import annotations
@@ -21,19 +22,20 @@ from minigen.autograd import Tensor, no_grad
 from minigen.models import GAN, MLPGenerator
 from minigen.models.zoo.bigan import BiGAN, PairDiscriminator
 from minigen.models.zoo.encoder import Inversion
-from minigen.models.zoo.heads import Heads, MLPTrunk
+from minigen.models.zoo.heads import ConvTrunk, Heads, MLPTrunk
 from zoo_pages import Claim, after_half, compared, digits, learn, seeds, spread
 
-ITERATIONS = 4000
+ITERATIONS = 8000
 CLAIM = "an encoder that D judges together with the generator comes to invert it, without a loss that says so"
-LATENT, HIDDEN, BATCH, QUARTERS, IMAGES = 32, (256, 256), 64, 4, 2000  # the last: of the test
+LATENT, HIDDEN, BATCH, QUARTERS = 32, (256, 256), 64, 4
+IMAGES = {"train": 8000, "test": 2000}
 RATES = {"discriminator": 1e-3, "generator": 1e-3}
 
 
 def encoder() -> Heads:
     """Its codes are normalised over the batch, so that their mean and deviation are those of z."""
-    head = nn.Sequential(nn.Linear(HIDDEN[-1], LATENT), nn.BatchNorm1d(LATENT))
-    return Heads(MLPTrunk(digits.SHAPE, HIDDEN, batch_norm=True), head)
+    trunk = ConvTrunk(digits.SHAPE, 16)
+    return Heads(trunk, nn.Sequential(nn.Linear(trunk.width, LATENT), nn.BatchNorm1d(LATENT)))
 
 
 def generator() -> MLPGenerator:
@@ -42,9 +44,10 @@ def generator() -> MLPGenerator:
 
 def bigan(seed: int, args: argparse.Namespace, out: Path) -> BiGAN:
     minigen.manual_seed(seed)
-    net = Heads(MLPTrunk((math.prod(digits.SHAPE) + LATENT,), HIDDEN), 1)
+    net = Heads(MLPTrunk((math.prod(digits.SHAPE) + LATENT,), HIDDEN, input_noise=0.3), 1)
     model = BiGAN(generator(), encoder(), PairDiscriminator(nn.Flatten(), net), noise="normal")
-    ratio = lambda: {"ratio": inverse(model.encoder, model.generator, data.load("digits", "test"))[2]}
+    test = data.load("digits", "test").take(IMAGES["test"])
+    ratio = lambda: {"ratio": inverse(model.encoder, model.generator, test)[2]}
     folder, batches = out / f"bigan-{seed}", digits.batches(BATCH, seed)
     return learn(model, batches, args, folder, lr=RATES, average="both", epochs=QUARTERS, evaluate=ratio)
 
@@ -87,7 +90,7 @@ def look(e: Heads, g: MLPGenerator, training: data.Dataset, test: data.Dataset) 
 
 
 def measure(args: argparse.Namespace, out: Path) -> list[Claim]:
-    training, test = data.load("digits"), data.load("digits", "test").take(IMAGES)
+    training, test = (data.load("digits", part).take(n) for part, n in IMAGES.items())
     mine, after, fresh = [], [], []
     for seed in seeds(args):
         model, inversion = bigan(seed, args, out), aegan(seed, args, out)

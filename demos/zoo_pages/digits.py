@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from minigen import data, evaluate, ops
+from minigen import data, evaluate, nn, ops
 from minigen.backend import to_numpy
+from minigen.nn import init
 
 SHAPE = (1, 28, 28)
 
@@ -42,6 +45,26 @@ class Judge:
     def read(self, images: Any) -> np.ndarray:
         """The most probable class of each image."""
         return evaluate.features_and_probabilities(self.classifier, images)[1].argmax(axis=1)
+
+
+class FullSizeGenerator(nn.Module):
+    """z (N, latent_dim) -> images (N, 1, side, side): DCGAN's, with one more layer, which keeps the side.
+
+    `sides` are those of the maps, the last of them the images', and `widths` the numbers of their channels.
+    """
+
+    def __init__(self, latent_dim: int, sides: Sequence[int], widths: Sequence[int]) -> None:
+        self.latent_dim = latent_dim
+        first = nn.ConvTranspose2d(latent_dim, widths[0], sides[0], bias=False)
+        layers: list[nn.Module] = [nn.Unflatten((latent_dim, 1, 1)), first, nn.BatchNorm2d(widths[0]), nn.ReLU()]
+        for (small, large), (wide, narrow) in zip(pairwise(sides), pairwise(widths), strict=True):
+            kernel = 4 if large == 2 * small else 3
+            layers += [nn.ConvTranspose2d(wide, narrow, kernel, stride=2, padding=1, bias=False)]
+            layers += [nn.BatchNorm2d(narrow), nn.ReLU()]
+        self.net = nn.Sequential(*layers, nn.Conv2d(widths[-1], 1, 3, padding=1), nn.Tanh()).apply(init.dcgan)
+
+    def forward(self, z: Any) -> Any:
+        return self.net(z)
 
 
 def psnr(x: Any, images: Any) -> float:

@@ -1,11 +1,14 @@
 """DTN turns coloured digits into grey digits on white, and keeps what a classifier of the coloured ones sees.
 
 The domains are disjoint halves of the training digits, without pairs; only the source has labels, from which f learns.
-f sees half of the source's images as negatives, so that it can read digits on white at all. Another classifier, of grey
+f has to read both domains: it sees the source's images moved a little, and each of their channels as a negative half of
+the time, so that neither the ground nor the colour of the ink helps it. With whole images as negatives only, it read
+95 % of the source but 89 % of the target, and the translation kept 83 % of the digits. Another classifier, of grey
 digits, says whether the digit is kept. Beside it, once, the same without f-constancy.
 
-The aim was not reached in these minutes: what f itself reads, which is printed, bounds what can be kept. The samples
-carry noise that f does not see.
+What f reads of the source bounds what can be kept. Most of the rest is lost in what f does not see: of one model's
+translations f read 95.5 %, the other classifier 91.2 %. Neither noise on D's input helped, nor a last layer of G that
+keeps the side.
 """
 
 from __future__ import annotations
@@ -20,20 +23,20 @@ import numpy as np
 import minigen
 from minigen import data, nn, plot
 from minigen.autograd import Tensor, no_grad
-from minigen.backend import to_numpy
+from minigen.backend import array_module, to_numpy
 from minigen.data.domains import Unpaired, halves, painted
 from minigen.evaluate import Classifier
 from minigen.models import Batch, DCGANGenerator, Player
 from minigen.models.zoo.dtn import DTN
 from minigen.models.zoo.heads import ConvTrunk, Heads
 from minigen.nn.module import evaluating
-from minigen.random import uniform
+from minigen.random import random_generator, uniform
 from zoo_pages import Claim, digits, learn, seeds, spread
 
-ITERATIONS = 1200
+ITERATIONS = 1600
 CLAIM = "a translation from colour to grey negatives, learned without pairs, keeps the digit"
-SHAPE, FEATURES, BATCH = (3, 28, 28), 8, 32
-RATES = {"discriminator": 2e-4, "generator": 3e-3}
+SHAPE, FEATURES, BATCH = (3, 28, 28), 16, 32
+RATES = {"discriminator": 2e-4, "generator": 1e-3}
 
 
 def on_white(dataset: data.Dataset) -> data.Dataset:
@@ -41,7 +44,7 @@ def on_white(dataset: data.Dataset) -> data.Dataset:
 
 
 class Reader(nn.Module):
-    """A classifier that learns by itself: a game of one player. It sees half of the images as negatives."""
+    """A classifier that learns by itself: a game of one player. It sees each channel as a negative half of the time."""
 
     def __init__(self) -> None:
         self.classifier = Classifier(SHAPE)
@@ -50,11 +53,12 @@ class Reader(nn.Module):
         return {"classifier": Player(self.classifier, self.loss)}
 
     def noise(self, n: int) -> Tensor:
-        u = uniform((n, 1, 1, 1), -1.0, 1.0, device=self.device)
+        u = uniform((n, SHAPE[0], 1, 1), -1.0, 1.0, device=self.device)
         return Tensor(u / abs(u))  # signs
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Any]]:
-        return self.classifier.loss(batch.noise * batch.data, batch.labels), {}
+        moved = array_module(batch.data).roll(batch.data, tuple(random_generator().integers(-1, 2, 2)), axis=(2, 3))
+        return self.classifier.loss(batch.noise * moved, batch.labels), {}
 
 
 class Score(NamedTuple):
@@ -72,12 +76,13 @@ def learned(seed: int, args: argparse.Namespace, out: Path) -> list[DTN]:
     minigen.manual_seed(seed)
     source, target = halves(data.load("coloured_digits"), seed)[0], on_white(halves(data.load("digits"), seed)[1])
     loader = data.Loader(source, 2 * BATCH, pixels="signed", seed=seed)
-    f = learn(Reader(), loader, args, out / f"reader-{seed}", lr=3e-3, average=None).classifier
+    longer = argparse.Namespace(**vars(args) | {"iterations": 2 * args.iterations})
+    f = learn(Reader(), loader, longer, out / f"reader-{seed}", lr=1e-3, average=None).classifier
     batches = Unpaired(source, target, BATCH, args.iterations, seed)
     models = []
     for constancy in (15.0, 0.0) if seed == args.seed else (15.0,):
         generator = DCGANGenerator(SHAPE, f.head.weight.shape[1], FEATURES)
-        model = DTN(f, generator, Heads(ConvTrunk(SHAPE, FEATURES), 3), constancy=constancy)
+        model = DTN(f, generator, Heads(ConvTrunk(SHAPE, FEATURES // 2), 3), constancy=constancy)
         models.append(learn(model, batches, args, out / f"dtn-{constancy:g}-{seed}", lr=RATES))
     return models
 

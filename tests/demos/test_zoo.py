@@ -39,7 +39,8 @@ def test_a_page_prints_its_claims_draws_and_goes_on(
     minigen.save(Classifier(), tmp_path / "classifier" / "digits.safetensors")  # the judge, which need not be right
     monkeypatch.setattr("minigen.evaluate.judge._train", lambda *arguments: None)  # the judge of digits
     monkeypatch.setattr("zoo_pages.anogan.DIGITS", (3,))  # all ten take too long here, as do
-    monkeypatch.setattr("zoo_pages.bigan.IMAGES", 100)  # the neighbours of 2,000 images
+    monkeypatch.setattr("zoo_pages.bigan.IMAGES", {"train": 200, "test": 100})  # the neighbours of 2,000 images
+    monkeypatch.setattr("zoo_pages.cogan.PAIRS", 50)
     flags = (name, "--seeds", 1, "--iterations", 3, "--out", tmp_path)
     run_demo("zoo", *flags)
     text = capsys.readouterr().out

@@ -90,4 +90,4 @@ def test_dtn_reads_grey_negatives() -> None:
 def test_the_reader_sees_both_signs() -> None:
     minigen.manual_seed(0)
     signs = dtn.Reader().noise(500).numpy()
-    assert signs.shape == (500, 1, 1, 1) and set(signs.ravel()) == {-1, 1} and abs(signs.mean()) < 0.15
+    assert signs.shape == (500, 3, 1, 1) and set(signs.ravel()) == {-1, 1} and abs(signs.mean()) < 0.15
