@@ -30,7 +30,7 @@ RUNS = {  # the folder in --runs, the title of the row, and the demo that makes 
     "gan": ("GAN", "gan.py"),
     "dcgan": ("DCGAN", "dcgan.py"),
     "wgan-gp": ("WGAN-GP", "dcgan.py --objective wasserstein-gp"),
-    "cgan": ("DCGAN, told the class", "dcgan.py --classes --epochs 8"),
+    "cgan": ("DCGAN, told the class", "dcgan.py --classes --epochs 8 --batch-size 32 --discriminator-features 32"),
 }
 
 
