@@ -26,7 +26,7 @@ from zoo_pages import Claim
 PAGES = {  # the minutes of one seed on one core of a CPU
     "f_gan": 2,
     "b_gan": 1,
-    "adagan": 4,
+    "adagan": 3,
     "bayesian_gan": 1,
     "sghmc_gan": 2,
     "gogan": 2,
