@@ -1,6 +1,6 @@
 """How fast is it? Eight tables, of which --only chooses some.
 
-steps         whole training steps (forward, backward, Adam) of every model, as the demos train it
+steps         whole training steps (forward, backward, Adam) of every model, of about the demos' sizes
 convolutions  the forward pass and both gradients of single convolutions
 sampling      drawing images pixel by pixel, with a cache and without
 growth        a training step as images and as batches grow

@@ -1,4 +1,4 @@
-"""The models that are timed, as the demos train them, and a training step of each."""
+"""The models that are timed, of about the demos' sizes, and a training step of each."""
 
 from __future__ import annotations
 
