@@ -39,7 +39,7 @@ PAGES = {  # the minutes on one core of a CPU
     "ebgan": 5,
     "began": 2,
     "c_rnn_gan": 6,
-    "bigan": 5,
+    "bigan": 3,
     "ali": 5,
     "anogan": 6,
     "icgan": 6,
