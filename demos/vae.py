@@ -4,8 +4,9 @@ Trains on the 8,000 digits that come with minigen and, in the folder --out, draw
 originals, the learned manifold (with --latent-dim 2) and the curves, as it goes. Prints -ELBO on the test images in
 nats per image and in bits per dimension, and at the end the tighter importance-weighted bound.
 
-With --weights a trained model draws in seconds; with --image 5, or a file, it reconstructs that image, bounds its nats,
-and walks through the latent space from its code.
+With --weights a trained model draws in seconds, and calculates in its latent space as `latent.py` does (thin 3 - thin 7
++ bold 7 = bold 3); with --image 5, or a file, it reconstructs that image, bounds its nats, and walks through the latent
+space from its code.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ from statistics import NormalDist
 import numpy as np
 
 import minigen
-from common import figures, flags, judge, tables, training
+from common import analogies, figures, flags, judge, tables, training
 from minigen import data, evaluate, no_grad, optim, plot, train
-from minigen.backend import to_numpy
+from minigen.backend import Array, to_numpy
 from minigen.models import VAE
 from minigen.models.likelihoods import LIKELIHOODS
 from minigen.models.vae import ARCHITECTURES
@@ -42,7 +43,8 @@ def run(args: argparse.Namespace) -> None:
 
     draw = lambda: draw_samples(vae, test, scale, args.out)
     if args.weights is None:
-        step = train.MaximumLikelihood(vae, optim.Adam(vae.parameters(), args.lr))
+        schedule = optim.linear_decay(args.epochs * len(loader))
+        step = train.MaximumLikelihood(vae, optim.Adam(vae.parameters(), args.lr), schedule=schedule)
         evaluation = lambda: {"-elbo": -evaluate.mean_over(test, elbo, vae)}
         training.learn("VAE", step, loader, table, args, evaluate=evaluation, draw=draw)
     k = args.importance_samples
@@ -53,6 +55,10 @@ def run(args: argparse.Namespace) -> None:
     with flags.own_folder(args.out):
         if args.weights is not None:
             draw()
+            if args.image is None:
+                draw_signed = lambda z: vae.device.asarray(2 * mean_images(vae, z, scale) - 1)
+                noise = lambda n: minigen.randn(n, vae.latent_dim).data
+                analogies.calculate(draw_signed, noise, images, test_images, args.out)
         draw_walk(vae, test, scale, args.out)
         judge.save_samples(vae.sample(1000, mean=True).numpy() * scale, args.out)
     table.print_result(results)
@@ -74,8 +80,7 @@ def draw_samples(vae: VAE, test: data.Loader, scale: float, out: Path) -> None:
     if vae.latent_dim == 2:  # codes at quantiles of the prior, so that equal steps are equally likely
         quantiles = [NormalDist().inv_cdf((i + 0.5) / 20) for i in range(20)]
         z = np.array([(a, b) for b in reversed(quantiles) for a in quantiles], dtype=np.float32)
-        manifold = vae.decode(minigen.Tensor(vae.device.asarray(z))).mean.numpy() * scale
-        figures.save_manifold(manifold, quantiles, out / "manifold.png")
+        figures.save_manifold(mean_images(vae, z, scale), quantiles, out / "manifold.png")
 
 
 @no_grad()
@@ -85,8 +90,13 @@ def draw_walk(vae: VAE, test: data.Loader, scale: float, out: Path) -> None:
     with separate_random(test.seed):
         draws = minigen.randn(5, vae.latent_dim)
     stops = np.concatenate([vae.encode(first[:1]).mean.numpy(), draws.numpy()])
-    draw = lambda z: vae.decode(minigen.Tensor(vae.device.asarray(z))).mean.numpy() * scale
-    figures.save_walk(draw, stops, out / "walk.gif")
+    figures.save_walk(lambda z: mean_images(vae, z, scale), stops, out / "walk.gif")
+
+
+@no_grad()
+def mean_images(vae: VAE, z: Array, scale: float) -> np.ndarray:
+    """The mean images (N, C, H, W) of codes z (N, latent_dim), pixels in [0, 1]."""
+    return vae.decode(minigen.Tensor(vae.device.asarray(z))).mean.numpy() * scale
 
 
 def parser() -> flags.Parser:
@@ -97,7 +107,9 @@ def parser() -> flags.Parser:
     group.add_argument("--architecture", choices=ARCHITECTURES, default="mlp", help="fully connected or convolutional")
     group.add_argument("--likelihood", choices=LIKELIHOODS, default="bernoulli", help="what a pixel is; see VAE")
     group.add_argument("--beta", type=flags.at_least_zero, default=1.0, help="weight of the KL term")
-    group.add_argument("--lr", type=flags.above_zero, default=2e-3, help="Adam's learning rate")
+    group.add_argument(
+        "--lr", type=flags.above_zero, default=3e-3, help="Adam's rate, which falls to 0 in the second half"
+    )
     group.add_argument("--importance-samples", type=flags.positive, default=100, help="K of the final bound")
     flags.add_image(result)
     return result

@@ -239,4 +239,4 @@ def save_analogies(rows: Sequence[Sequence[tuple[str, Any]]], draw: Callable[[An
         for axes, columns, (title, z) in zip(row_of_axes, (1, 1, 1, 3), row, strict=True):
             axes.imshow(plot.mosaic(draw(z), columns=columns))
             axes.set_title(title, fontsize=9)
-    plot.save_figure(figure, path)
+    save_small(figure, path)

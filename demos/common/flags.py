@@ -171,7 +171,7 @@ below_one = number("a number >= 0 and < 1", float, lambda x: 0 <= x < 1)
 
 
 def training_parser(
-    description: str | None, *, out: str | None, epochs: int | None, batch_size: int, quick: dict[str, Any]
+    description: str | None, *, out: str | None, epochs: int | None, batch_size: int | None, quick: dict[str, Any]
 ) -> Parser:
     """A parser with the flags of every demo that trains on images; the demo fills in a default that is None."""
     parser = Parser(description, quick)
@@ -275,7 +275,7 @@ def add_pixel_flags(parser: argparse.ArgumentParser) -> Any:
     group.add_argument(
         "--levels", type=levels, help="values of a pixel and colour, 2 ... 256 (default: 2, with colours 256)"
     )
-    group.add_argument("--lr", type=above_zero, default=2e-3, help="Adam's rate, which falls to 0 in the second half")
+    group.add_argument("--lr", type=above_zero, default=4e-3, help="Adam's rate, which falls to 0 in the second half")
     group.add_argument("--temperature", type=above_zero, default=1.0, help="of the samples: below 1 likelier ones")
     group.add_argument("--head", type=positive, default=32, help="features before the output, for each colour")
     return group

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from common import figures, flags, tables, training
+from common import analogies, figures, flags, tables, training
 from minigen import Tensor, data, evaluate, plot, train
+from minigen.backend import Array
 from minigen.models import GAN
 from minigen.processes import group
 
@@ -39,6 +42,17 @@ def draw_projections(gan: GAN, test_images: data.Dataset, out: Path) -> None:
     plot.save_pairs(figures.shown(originals), figures.shown(nearest), out / "projections.png", names)
     shown = f"{len(z)} test image{'s' * (len(z) > 1)}"
     print(f"\nProjection of {shown}: mean squared error of a pixel {float(errors.mean()):.4f}, pixels in [-1, 1]")
+
+
+def images_of(gan: GAN, z: Array) -> Array:
+    """The images (N, C, H, W) that points z (N, latent_dim) draw."""
+    return gan.sample(z=Tensor(gan.device.asarray(z))).data
+
+
+def measure_analogies(gan: GAN, images: data.Dataset, test_images: data.Dataset, out: Path, **options: Any) -> None:
+    """Arithmetic in the latent space of a generator without classes: `analogies.calculate`."""
+    draw, noise = partial(images_of, gan), lambda n: gan.noise(n).data
+    analogies.calculate(draw, noise, images, test_images, out, **options)
 
 
 def pixels_of_samples(gan: GAN, n: int = 1000) -> np.ndarray:

@@ -2,8 +2,9 @@
 
 A classifier of digits reads the samples. In its features, for each class, are the Fréchet distance to as many test
 digits and the variety, which is the mean deviation of a feature beside that of test digits; samples that are hardly
-digits bring it above 1. CGAN has the same networks, and its D gets the label as an input. ArtGAN is AC-GAN with a
-decoder of D's features.
+digits bring it above 1. CGAN has the same networks, and its D gets the label as an input. What variety is lost shows in
+the distance, which is larger than CGAN's; after 1,000 rounds it is not yet (42.7 and 43.8), when all are far from the
+data. ArtGAN is AC-GAN with a decoder of D's features.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ from minigen import data, evaluate, plot
 from minigen.models import DCGAN, GAN, DCGANGenerator, MLPGenerator
 from minigen.models.zoo.ac_gan import ACGAN
 from minigen.models.zoo.heads import ConvTrunk, Heads
-from zoo_pages import Claim, digits, learn, seeds, spread
+from zoo_pages import Claim, compared, digits, learn, seeds, spread
 
-ITERATIONS = 1000
+ITERATIONS = 2500
 CLAIM = "the class that is asked for is read in at least 95 % of the samples, at the cost of variety"
 KINDS = ("AC-GAN", "CGAN", "ArtGAN")
 FEATURES, LATENT, EACH = 16, 64, 150  # EACH: samples, and test digits, of a class
@@ -66,26 +67,16 @@ def measure(args: argparse.Namespace, out: Path) -> list[Claim]:
     samples = [digits.shown(gans[kind][0].sample(30, np.arange(10).repeat(3))) for kind in KINDS]
     plot.save_grid(np.concatenate(samples), out / "samples.png", columns=30, rows=KINDS)
     ac, cgan, art = ([report(gan, judge) for gan in gans[kind]] for kind in KINDS)
-    read, of_art = [found.read for found in ac], [found.read for found in art]
-    claims = [
-        row(
-            "label read, AC-GAN, beside CGAN",
-            ">= 0.95",
-            [read, [found.read for found in cgan]],
-            np.median(read) >= 0.95,
-        ),
-        row("label read, ArtGAN, beside AC-GAN", ">= 0.95", [of_art, read], np.median(of_art) >= 0.95),
-    ]
-    for text, runs, others, value, form in (
-        ("variety within a class, AC-GAN, beside CGAN", ac, cgan, "variety", ".2f"),
-        ("Fréchet distance within a class, AC-GAN, beside CGAN", ac, cgan, "frechet", ".1f"),
-        ("Fréchet distance within a class, ArtGAN, beside AC-GAN", art, ac, "frechet", ".1f"),
+    read, of_cgan, of_art = ([found.read for found in kind] for kind in (ac, cgan, art))
+    claims = []
+    for text, mine, others in (("AC-GAN, beside CGAN", read, of_cgan), ("ArtGAN, beside AC-GAN", of_art, read)):
+        met = bool(np.median(mine) >= 0.95)
+        claims.append(Claim(f"label read, {text}", ">= 0.95", spread(mine), spread(others), met))
+    for text, aim, runs, others, value, form in (
+        ("variety within a class, AC-GAN, beside CGAN", "less", ac, cgan, "variety", ".2f"),
+        ("Fréchet distance within a class, AC-GAN, beside CGAN", "more", ac, cgan, "frechet", ".1f"),
+        ("Fréchet distance within a class, ArtGAN, beside AC-GAN", "less", art, ac, "frechet", ".1f"),
     ):
         both = [[getattr(found, value) for found in kind] for kind in (runs, others)]
-        claims.append(row(text, "less", both, np.median(both[0]) < np.median(both[1]), form))
+        claims.append(compared(text, aim, *both, form))
     return claims
-
-
-def row(text: str, aim: str, both: list[list[float]], holds: bool, form: str = ".3f") -> Claim:
-    """A claim about measured values beside others."""
-    return Claim(text, aim, spread(both[0], form), spread(both[1], form), bool(holds))

@@ -25,7 +25,7 @@ from minigen.models.zoo.adagan import AdaGAN, water_filling
 from minigen.random import random_generator
 from zoo_pages import Claim, Samples, covered, play, seeds, spread
 
-ITERATIONS = 3000
+ITERATIONS = 5000
 CLAIM = "five GANs boosted cover the modes of a grid that one misses, and more than five bagged"
 GRID, COMPONENTS, POINTS = toy.grid(std=0.1), 5, 5000
 

@@ -11,13 +11,13 @@ import numpy as np
 import minigen
 from minigen import data, evaluate, nn, ops
 from minigen.autograd import Tensor, no_grad
-from minigen.backend import Shape, to_numpy
+from minigen.backend import to_numpy
 from minigen.models import Batch, Player
 from minigen.models.zoo.heads import ConvTrunk, Heads, Labelled
 from zoo_pages import Claim, learn, seeds, spread
 from zoo_pages.digits import SHAPE, batches
 
-PER_CLASS, NOISE = 10, 0.3
+PER_CLASS = 10
 
 
 def labelled(seed: int, all_of_them: bool = False) -> Labelled:
@@ -27,9 +27,9 @@ def labelled(seed: int, all_of_them: bool = False) -> Labelled:
     return Labelled(*next(data.Loader(few, len(few), pixels="signed", shuffle=False).epoch(0)))
 
 
-def discriminator(outputs: int, shape: Shape = SHAPE) -> Heads:
-    """DCGAN's, with noise on its input, and so many outputs."""
-    return Heads(ConvTrunk(shape, noise=NOISE), outputs)
+def discriminator(outputs: int) -> Heads:
+    """DCGAN's, with so many outputs and noise on its input: 0.3 of the range of the pixels (Salimans et al. 2016)."""
+    return Heads(ConvTrunk(SHAPE, features=32, noise=0.6), outputs)
 
 
 def classes_of(network: nn.Module, dataset: data.Dataset) -> tuple[np.ndarray, np.ndarray]:

@@ -1,12 +1,13 @@
 """InfoGAN finds the digits without labels: a class in z that has to be read in the sample comes to stand for a digit.
 
 Q names the class of test images; a class stands for the digit that most of its training images are. Beside it stands
-k-means of the pixels, with as many clusters. The images have half the resolution, and D and Q see them through noise.
+k-means of the pixels, with as many clusters. The images have half the resolution.
 
-The bound is near its maximum, log 10 nats, after a few hundred rounds, when samples are hardly digits yet. The classes
-that can be told apart then are strokes at different places and of different slant, and they become digits slowly, while
-the bound stays as it is: a high bound does not make the code the digit. The paper trains longer, on 60,000 images. With
-little noise it is worse. Then classes may draw the same digit, and Q reads the code in faint pixels.
+The bound is near its maximum, log 10 nats, after a few hundred rounds, when samples are hardly digits yet: a high bound
+does not make the code the digit. The classes that can be told apart then are strokes at different places and of
+different slant. They become digits as the samples do, while the bound stays as it is: 0.60 are right after a training
+of 1,000 rounds, 0.75 after 6,000. D has to tell samples from data well for that. Without the hidden layers, which are
+the paper's, and with much noise (0.3) on D's input, it is 0.41 after 7,000 rounds; with G's hidden layer, 0.42.
 """
 
 from __future__ import annotations
@@ -24,11 +25,11 @@ from minigen.autograd import Tensor, no_grad
 from minigen.models import DCGANGenerator
 from minigen.models.zoo.heads import ConvTrunk, Heads
 from minigen.models.zoo.info_gan import InfoGAN
-from zoo_pages import Claim, clusters, digits, few, learn, seeds, spread
+from zoo_pages import Claim, clusters, digits, learn, seeds, spread
 
-ITERATIONS = 7000
+ITERATIONS = 11000
 CLAIM = "a class that stays readable in the samples is mostly the digit, which nobody has named"
-CLASSES, NUMBERS, LATENT = 10, 2, 74
+CLASSES, NUMBERS, LATENT, HIDDEN = 10, 2, 74, 256
 
 
 class Reader(nn.Module):
@@ -42,15 +43,21 @@ class Reader(nn.Module):
 
 
 def train(seed: int, args: argparse.Namespace, out: Path) -> InfoGAN:
-    """Q has a hidden layer on D's trunk."""
+    """DCGAN's networks, with a hidden layer after G's input and at the end of D's trunk, and one in Q."""
     minigen.manual_seed(seed)
-    trunk = ConvTrunk(clusters.SHAPE, noise=few.NOISE)
-    q = nn.Sequential(
-        nn.Linear(trunk.width, 128), nn.BatchNorm1d(128), nn.LeakyReLU(0.1), nn.Linear(128, CLASSES + NUMBERS)
-    )
-    gan = InfoGAN(DCGANGenerator(clusters.SHAPE, LATENT, 16), Heads(trunk, 1, q), CLASSES, NUMBERS)
-    rates = {"discriminator": 5e-4, "generator": 2e-3}
+    generator = nn.Sequential(*hidden(LATENT, HIDDEN), DCGANGenerator(clusters.SHAPE, HIDDEN, 32))
+    generator.latent_dim = LATENT
+    convolutions = ConvTrunk(clusters.SHAPE, features=32, noise=0.05)
+    trunk = nn.Sequential(convolutions, *hidden(convolutions.width, HIDDEN))
+    trunk.width = HIDDEN
+    q = nn.Sequential(*hidden(HIDDEN, 128), nn.Linear(128, CLASSES + NUMBERS))
+    gan = InfoGAN(generator, Heads(trunk, 1, q), CLASSES, NUMBERS)
+    rates = {"discriminator": 5e-4, "generator": 1e-3}
     return learn(gan, clusters.batches(64, seed), args, out / f"info-{seed}", lr=rates)
+
+
+def hidden(inputs: int, outputs: int) -> list[nn.Module]:
+    return [nn.Linear(inputs, outputs), nn.BatchNorm1d(outputs), nn.LeakyReLU(0.1)]
 
 
 @no_grad()

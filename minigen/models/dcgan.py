@@ -86,9 +86,10 @@ class DCGANDiscriminator(nn.Module):
 class DCGAN(GAN):
     """A DCGAN for square images (C, side, side), side 8 ... 64 or more, with pixels in [-1, 1].
 
-    features   channels of the widest maps; they double as the side halves
-    classes    number of classes, for a conditional GAN
-    the rest   as in `GAN`
+    features                channels of the widest maps; they double as the side halves
+    discriminator_features  those of the discriminator, if it is to have others than the generator
+    classes                 number of classes, for a conditional GAN
+    the rest                as in `GAN`
 
     The critic of "wasserstein-gp" has no batch normalisation, because the penalty concerns each image by itself.
     `ValueError` for other image shapes and for numbers below 1.
@@ -102,19 +103,21 @@ class DCGAN(GAN):
         objective: str = "non-saturating",
         k: int | None = None,
         *,
+        discriminator_features: int | None = None,
         classes: int | None = None,
         penalty: float | None = None,
         tricks: Tricks | None = None,
     ) -> None:
+        d_features = features if discriminator_features is None else discriminator_features
         if len(image_shape) != 3 or image_shape[1] != image_shape[2] or image_shape[1] < 8:
             raise ValueError(f"DCGAN: expects square images (C, side, side) from 8 x 8 up, got {tuple(image_shape)}")
-        if min(image_shape[0], latent_dim, features, 1 if classes is None else classes) < 1:
+        if min(image_shape[0], latent_dim, features, d_features, 1 if classes is None else classes) < 1:
             raise ValueError(
                 f"DCGAN: expects 1 or more of each, got {image_shape[0]} channels, latent_dim={latent_dim}, "
-                f"features={features}, classes={classes}"
+                f"features={features}, discriminator_features={d_features}, classes={classes}"
             )
         penalised = objective in OBJECTIVES and OBJECTIVES[objective].penalty > 0
         generator = DCGANGenerator(image_shape, latent_dim, features, classes)
-        discriminator = DCGANDiscriminator(image_shape, features, classes, batch_norm=not penalised)
+        discriminator = DCGANDiscriminator(image_shape, d_features, classes, batch_norm=not penalised)
         super().__init__(generator, discriminator, objective, k, penalty=penalty, tricks=tricks)
         self.image_shape = tuple(image_shape)

@@ -46,7 +46,7 @@ def test_the_optimizers_are_those_of_the_objective(objective: str, small: list, 
         if kind is Adam:
             assert optimizer.betas == ((0.5, 0.9) if critic else (0.5, 0.999))
     assert loader.batch_size == 2 * (5 if critic else 1) and len(loader) == 22 // loader.batch_size
-    rounds = len(loader) * (40 if critic else 26)
+    rounds = len(loader) * (40 if critic else 30)
     schedule = [step.schedule(n) for n in (0, rounds / 2, 3 * rounds / 4, rounds)]
     assert schedule == pytest.approx([1, 1, 0.5, 0]) and step.average.decay == 0.995
 
@@ -55,12 +55,14 @@ def test_the_optimizers_are_those_of_the_objective(objective: str, small: list, 
     assert step.average is None
 
 
-def test_every_objective_has_its_own_folder() -> None:
+def test_every_objective_has_its_own_folder_and_sizes() -> None:
     folders = set()
     for objective in OBJECTIVES:
         args = dcgan.parser().parse_args(["--objective", objective])
         dcgan.fill_in_defaults(args)
         folders.add(args.out)
+        own = (args.features, args.discriminator_features, args.batch_size)
+        assert own == ((16, 16, 32) if OBJECTIVES[objective].critic else (32, 16, 16))
     assert Path("runs/dcgan") in folders and len(folders) == len(OBJECTIVES)
 
 
@@ -100,7 +102,7 @@ def test_the_samples_that_are_judged_come_from_the_averaged_weights(
     np.testing.assert_array_equal(labels, np.repeat([0, 1], 500))
     samples = np.load(tmp_path / "samples.npy")
     assert samples.dtype == np.uint8 and np.abs(samples - (x + 1) * 127.5).max() <= 0.501
-    gan = DCGAN((3, 8, 8), 3, 2, classes=2)
+    gan = DCGAN((3, 8, 8), 3, 2, discriminator_features=1, classes=2)
     minigen.load(tmp_path / "weights.safetensors", into=gan)
     np.testing.assert_array_equal(sample(gan, labels=labels, z=Tensor(z)).numpy(), x)
     checkpoint = minigen.load(tmp_path / "checkpoint.safetensors").items()

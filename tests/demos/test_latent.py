@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import re
 from collections.abc import Callable
@@ -14,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import latent as demo
+from common import analogies
 from minigen import nn
 from minigen.autograd import Tensor
 from minigen.backend import to_numpy
@@ -26,16 +25,12 @@ from minigen.random import normal
 FIRSTS, SECONDS = ("zero", "one", "two", "three"), ("red", "green", "blue")
 
 
-class Mirror(nn.Module):
-    """A GAN whose images show z itself: tanh(z / 2)."""
+LATENT_DIM = len(FIRSTS) + len(SECONDS)
 
-    latent_dim = len(FIRSTS) + len(SECONDS)
 
-    def noise(self, n: int) -> Tensor:
-        return Tensor(normal((n, self.latent_dim)))
-
-    def sample(self, *, z: Tensor) -> Tensor:
-        return Tensor(np.tanh(z.numpy() / 2).reshape(-1, 1, self.latent_dim, 1))
+def mirror(z: np.ndarray) -> np.ndarray:
+    """A generator whose images show z itself: tanh(z / 2)."""
+    return np.tanh(z / 2).reshape(-1, 1, LATENT_DIM, 1)
 
 
 class Reads(nn.Module):
@@ -66,13 +61,14 @@ PAIRS = Dataset(np.zeros((24, 1, 7, 1), np.uint8), LABELS[0], FIRSTS, "pairs", "
 
 @pytest.fixture
 def measured(tmp_path: Path, capsys: pytest.CaptureFixture) -> Callable[..., list[tuple[float, float]]]:
-    """Percent of the analogies of `Mirror` that are right, and by chance: the first label, the second, both."""
+    """Percent of the analogies of `mirror` that are right, and by chance: the first label, the second, both."""
 
-    def measure(classifier: nn.Module, analogies: int = 500, exemplars: int = 100) -> list[tuple[float, float]]:
-        args = argparse.Namespace(out=tmp_path, seed=0, analogies=analogies, exemplars=exemplars)
-        demo.measure_analogies(Mirror(), classifier, PAIRS, args)  # type: ignore[arg-type]
+    def measure(classifier: nn.Module, at_most: int = 500, exemplars: int = 100) -> list[tuple[float, float]]:
+        noise = lambda n: normal((n, LATENT_DIM))
+        options: Any = {"at_most": at_most, "exemplars": exemplars}
+        analogies.measure_analogies(mirror, noise, classifier, PAIRS, tmp_path, **options)
         text = capsys.readouterr().out
-        assert f"{min(analogies, 72)} analogies, {exemplars} points in each mean" in text  # 4 3 3 2 are 72
+        assert f"{min(at_most, 72)} analogies, {exemplars} points in each mean" in text  # 4 3 3 2 are 72
         rows = re.findall(r"^  (?:first label|second label|both) +(\S+)% +(\S+)%$", text, re.MULTILINE)
         return [(float(right), float(chance)) for right, chance in rows]
 
@@ -82,7 +78,7 @@ def measured(tmp_path: Path, capsys: pytest.CaptureFixture) -> Callable[..., lis
 def test_analogies_are_right_where_the_space_is_linear(measured: Callable, tmp_path: Path) -> None:
     assert measured(Reads()) == [(100.0, 25.0), (100.0, 33.3), (100.0, 8.3)]
     assert (tmp_path / "analogies.png").exists()
-    assert measured(Reads(), analogies=5)[2] == (100.0, 8.3)
+    assert measured(Reads(), at_most=5)[2] == (100.0, 8.3)
 
 
 def test_the_two_labels_are_counted_apart(measured: Callable) -> None:
@@ -100,17 +96,29 @@ def test_a_classifier_that_guesses_is_at_chance(measured: Callable) -> None:
         assert right / 100 == pytest.approx(p, abs=4 * (p * (1 - p) / 72) ** 0.5)
 
 
-def test_an_analogy_needs_enough_exemplars() -> None:
+def test_an_analogy_needs_enough_exemplars(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     few = {(f, s): np.zeros((10 if (f, s) == (0, 0) else 3, 7)) for f in range(2) for s in range(2)}
-    assert len(demo.choose_analogies(few, 3)) == 4
-    with pytest.raises(ValueError, match="no analogy: of 20,000 samples the classifier finds 4 of only 1 pairs"):
-        demo.choose_analogies(few, 4)
-    unsure = demo.sort_by_label(np.zeros((5, 7)), np.full((5, 2, 2), 0.25))
+    assert len(analogies.choose_analogies(few, 3)) == 4
+    assert not analogies.choose_analogies(few, 4)
+    unsure = analogies.sort_by_label(np.zeros((5, 7)), np.full((5, 2, 2), 0.25))
     assert [len(z) for z in unsure.values()] == [0] * 4
+    zeros = lambda n: np.zeros((n, LATENT_DIM))
+    analogies.measure_analogies(mirror, zeros, Reads(), PAIRS, tmp_path)  # type: ignore[arg-type]
+    assert "No analogies: of 20000 samples the classifier finds 30 of too few pairs" in capsys.readouterr().out
+
+
+def test_the_second_label_of_a_data_set_that_has_one_is_its_brightness() -> None:
+    """Among the images of each class: a third each is thin, medium and bold."""
+    images = np.arange(24, dtype=np.uint8).reshape(-1, 1, 1, 1) + np.uint8(100) * (LABELS[0] == 1)[:, None, None, None]
+    one = Dataset(images, LABELS[0], FIRSTS, "one", "train")
+    found = analogies.with_brightness(one)
+    assert found.colour_names == ("thin", "medium", "bold")
+    np.testing.assert_array_equal(found.colours, np.arange(24) // 8)
+    assert analogies.with_brightness(PAIRS) is PAIRS
 
 
 def test_a_class_for_every_pair_of_labels() -> None:
-    both = demo.joint(PAIRS)
+    both = analogies.joint(PAIRS)
     assert len(both.classes) == 12 and both.colours is None
     for label, first, second in zip(both.labels, *LABELS, strict=True):
         assert both.classes[label] == f"{SECONDS[second]} {FIRSTS[first]}"
@@ -150,7 +158,7 @@ def test_it_runs_on_faces_and_measures_again_without_training(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     given: list[Dataset] = []
-    monkeypatch.setattr("common.judge.trained_classifier", lambda a, b, path: (given.extend((a, b)), Spread())[1])
+    monkeypatch.setattr("common.analogies.trained_classifier", lambda a, b, path: (given.extend((a, b)), Spread())[1])
     monkeypatch.setattr("minigen.evaluate.latent.project", partial(latent.project, steps=5))
     small = ["--image-size", 8, "--batch-size", 4, "--latent-dim", 3, "--features", 2, "--epochs", 1]
     small += ["--device", device]
@@ -168,8 +176,6 @@ def test_it_runs_on_faces_and_measures_again_without_training(
     assert "3 analogies, 7 points in each mean" in capsys.readouterr().out
 
 
-def test_it_needs_two_labels(photographs: Path, tmp_path: Path, error_of: Callable, untrained: Callable) -> None:
-    message = error_of("latent", "--dataset", photographs, "--out", tmp_path / "run")
-    assert "has one label; expects coloured_digits, or a folder with --attributes" in message
+def test_by_default_it_learns_coloured_digits_without_classes(tmp_path: Path, untrained: Callable) -> None:
     step, loader = untrained("latent", "--out", tmp_path)
     assert step.model.classes is None and loader.dataset.colour_names and loader.dataset.name == "coloured_digits"

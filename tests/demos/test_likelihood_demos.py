@@ -99,7 +99,7 @@ def test_flags_reach_the_models(photographs: Path, tmp_path: Path, untrained: Ca
     shapes = lambda model: {name: p.shape for name, p in model.named_parameters()}
     step, _ = untrained("vae", *colour, "--beta", 0.5, "--latent-dim", 3, "--likelihood", "gaussian", "--lr", 0.02)
     assert shapes(step.model) == shapes(VAE((3, 8, 8), 3, 2, likelihood="gaussian"))
-    assert (step.model.beta, step.optimizer.lr) == (0.5, 0.02)
+    assert (step.model.beta, step.optimizer.lr, step.schedule(30)) == (0.5, 0.02, 0.5)  # of 40 epochs of one batch
     step, loader = untrained("pixelcnn", *colour, "--head", 3, "--gated", "--classes", "--layers", 4)
     assert shapes(step.model) == shapes(GatedPixelCNN((3, 8, 8), 256, 6, 4, head=9, classes=2))
     step, loader = untrained("pixelcnn", *colour, "--head", 3, "--blocks", 5, "--levels", 2, "--epochs", 10)

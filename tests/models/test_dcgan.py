@@ -45,11 +45,11 @@ def test_every_side_from_8_to_64(channels: int) -> None:
 
 
 def test_the_maps_halve_and_the_features_double() -> None:
-    gan = DCGAN((1, 28, 28), latent_dim=10, features=4)
+    gan = DCGAN((1, 28, 28), latent_dim=10, features=4, discriminator_features=2)
     up = [(layer.weight.shape[:2], layer.weight.shape[2]) for layer, _ in chain(gan.generator)]
     down = [(layer.weight.shape[:2], layer.weight.shape[2]) for layer, _ in chain(gan.discriminator)]
     assert up == [((10, 16), 4), ((16, 8), 3), ((8, 4), 4), ((4, 1), 4)]  # 1 -> 4 -> 7 -> 14 -> 28, (in, out, ...)
-    assert down == [((4, 1), 4), ((8, 4), 4), ((16, 8), 3), ((1, 16), 4)]  # and back, weights (out, in, ...)
+    assert down == [((2, 1), 4), ((4, 2), 4), ((8, 4), 3), ((1, 8), 4)]  # and back, weights (out, in, ...)
 
 
 # -- the five guidelines, and the initialisation -----------------------------------------------------------------------
@@ -187,10 +187,11 @@ def test_images_that_it_does_not_take(shape: tuple[int, ...]) -> None:
         DCGAN(shape)
 
 
-@pytest.mark.parametrize("options", [{"latent_dim": 0}, {"features": 0}, {"classes": 0}, {"image_shape": (0, 8, 8)}])
-def test_numbers_that_it_does_not_take(options: dict[str, Any]) -> None:
+@pytest.mark.parametrize("name", ["latent_dim", "features", "discriminator_features", "classes", "image_shape"])
+def test_numbers_that_it_does_not_take(name: str) -> None:
+    options: dict[str, Any] = {"image_shape": (1, 8, 8), name: (0, 8, 8) if name == "image_shape" else 0}
     with pytest.raises(ValueError, match=r"^DCGAN: expects 1 or more of each, got "):
-        DCGAN(**{"image_shape": (1, 8, 8), **options})
+        DCGAN(**options)
 
 
 def test_the_options_of_a_gan_hold() -> None:
