@@ -39,7 +39,7 @@ PAGES = {  # the minutes of one seed on one core of a CPU
     "ebgan": 3,
     "began": 2,
     "c_rnn_gan": 3,
-    "bigan": 5,
+    "bigan": 3,
     "ali": 5,
     "anogan": 6,
     "icgan": 3,
