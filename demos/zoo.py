@@ -42,7 +42,7 @@ PAGES = {  # the minutes of one seed on one core of a CPU
     "bigan": 3,
     "ali": 5,
     "anogan": 6,
-    "icgan": 3,
+    "icgan": 4,
     "cvae_gan": 3,
     "cogan": 6,
     "cycle_gan": 3,

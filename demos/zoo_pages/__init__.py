@@ -56,14 +56,16 @@ def learn(
     lr: float | Mapping[str, float],
     betas: tuple[float, float] = (0.5, 0.999),
     average: str | None = "generator",
+    decay: bool = True,
     epochs: int = 1,
     evaluate: Callable[[], dict[str, float]] | None = None,
 ) -> Any:
     """Play a game for --iterations rounds, or continue it in `out` with --resume; returns the model.
 
     batches    a `data.Loader`, or what else gives batches (images, labels), as often as is needed
-    lr         Adam's rate, or the rate of each player by its name; it falls to 0 in the second half
+    lr         Adam's rate, or the rate of each player by its name
     average    the network whose weights the model has at the end as their running average
+    decay      whether the rates fall to 0 in the second half; where they do not, the average is a longer one
     epochs     parts of the training, after each of which `evaluate` gives metrics for the log
     """
     epochs = min(epochs, args.iterations)
@@ -72,8 +74,8 @@ def learn(
     game = train.Game(
         model,
         {name: optim.Adam(players[name].module.parameters(), rate, betas=betas) for name, rate in rates.items()},
-        average=optim.WeightEMA(getattr(model, average), 0.995) if average else None,
-        schedule=optim.linear_decay(args.iterations),
+        average=optim.WeightEMA(getattr(model, average), 0.995 if decay else 0.999) if average else None,
+        schedule=optim.linear_decay(args.iterations) if decay else None,
     )
 
     def after_epoch() -> dict[str, float]:

@@ -23,7 +23,7 @@ from minigen.models.zoo.heads import ConvTrunk, Heads
 from minigen.models.zoo.icgan import IcGAN, LateLabels, refinement_error
 from zoo_pages import Claim, compared, digits, learn, seeds, spread
 
-ITERATIONS = 2000
+ITERATIONS = 3500
 CLAIM = "an image is drawn again with another digit and its own colour"
 SHAPE, LATENT, FEATURES, DIGITS = (3, 28, 28), 32, 16, 10
 IMAGES, STEPS = 250, 30  # test images that are measured, steps of the refinement
