@@ -6,8 +6,8 @@ features are E's last hidden layer; their nearest neighbours are also found with
 E is convolutional: the features of a fully connected one know the digit less well than the pixels do. The authors train
 on 60,000 digits, for about 50 times as long, and come to a ratio of 0.62. On these 8,000 more rounds do not help, as D
 comes to know the images: in 8,000 rounds the ratio was 0.62 after half of them and 0.73 at the end, where D gave the
-training images 0.67 on average, and test images 0.56. So the training ends early. Its rates do not fall: where they did,
-the features knew the digit better still, and the ratio was 0.68. A slower D, or more noise in it, was no remedy.
+training images 0.67 on average, and test images 0.56. So the training ends early. Its rates do not fall: where they
+did, the features knew the digit better still, and the ratio was 0.68. A slower D, or more noise in it, was no remedy.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ from minigen.models import GAN, DCGANDiscriminator
 from minigen.models.zoo.cogan import CoGAN
 from zoo_pages import Claim, digits, learn, seeds, spread
 
-ITERATIONS = 1500
+ITERATIONS = 1200
 CLAIM = "shared layers make two GANs draw pairs that correspond, from images without pairs"
 FEATURES, BATCH, PAIRS = 12, 64, 500  # the last: that are measured
 DOMAINS = {"negatives": negatives, "edges": edges}
