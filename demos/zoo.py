@@ -34,7 +34,7 @@ PAGES = {  # the minutes of one seed on one core of a CPU
     "improved_gan": 5,
     "cat_gan": 5,
     "ac_gan": 5,
-    "info_gan": 5,
+    "info_gan": 6,
     "dr_gan": 3,
     "ebgan": 3,
     "began": 2,

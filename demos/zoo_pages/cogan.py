@@ -7,8 +7,8 @@ the ink, intersection over union, says more. A classifier reads the digit in dig
 G's last layer, which each has for itself, keeps the side, as the authors' does: where it doubles the side of the shared
 maps, as DCGAN's, the second GAN does not learn what edges look like.
 
-The edges, trained once and twice as long, are a negative result of the budget: the figure shows edges, but of a digit
-that only resembles the first one. The authors make 5,000 rounds with networks about ten times as wide.
+The edges, trained once and twice as long, are a negative result: the figure shows edges, but of a digit that only
+resembles the first one. The authors make 5,000 rounds with networks about ten times as wide, which was not tried.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ from minigen.models.zoo.heads import ConvTrunk, Heads
 from minigen.models.zoo.info_gan import InfoGAN
 from zoo_pages import Claim, clusters, digits, learn, seeds, spread
 
-ITERATIONS = 11000
+ITERATIONS = 14000
 CLAIM = "a class that stays readable in the samples is mostly the digit, which nobody has named"
 CLASSES, NUMBERS, LATENT, HIDDEN = 10, 2, 74, 256
 
