@@ -296,7 +296,8 @@ def relu(x: Array) -> Array:
 
 @kernel("T g, T out", "T x", "x = g * T(out > 0)")
 def _relu_gradient(g: Any, out: Any) -> Any:
-    return _in_order_of(out, g) * greater(out, 0)
+    g = _in_order_of(out, g)
+    return g * greater(out, 0)
 
 
 def _in_order_of(out: Any, g: Any) -> Any:
@@ -323,7 +324,8 @@ def _leaky_relu(x: Array, slope: float) -> Array:
 @kernel("T g, T out, T slope", "T x", "x = out > 0 ? g : slope * g")
 def _leaky_relu_gradient(g: Any, out: Any, slope: float) -> Any:
     """g (slope + (1 - slope) [out > 0]), because arithmetic is much faster than `where`"""
-    return _in_order_of(out, g) * (astype(greater(out, 0), g.dtype) * (1 - slope) + slope)
+    g = _in_order_of(out, g)
+    return g * (astype(greater(out, 0), g.dtype) * (1 - slope) + slope)
 
 
 leaky_relu.derivatives(x=lambda g, out, negative_slope: _leaky_relu_gradient(g, out, negative_slope))
