@@ -2,7 +2,8 @@
 
 Without a name, lists the 48 GANs of the slide with the state of each, and the pages with their last results. With one
 or several, or --all, trains them, prints the claims with a baseline beside each, and draws a figure into a folder in
---out; --seeds 3 trains three times and gives median and range. --all also draws `overview.png`, the figures of all.
+--out; --seeds 3 trains three times and gives median and range. --all also draws `overview.png`, the figures of all,
+and writes `results.md`, a table of their claims.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from types import ModuleType
 
 from PIL import Image
 
+from benchmarks import in_bars
 from common import figures, flags
 from minigen.files import atomic_write
 from minigen.models.zoo.catalogue import CATALOGUE
@@ -63,6 +65,7 @@ def run(args: argparse.Namespace) -> None:
         show(name, args)
     if args.all:
         save_overview(args.out)
+        save_results(args.out)
 
 
 def show(name: str, args: argparse.Namespace) -> None:
@@ -117,6 +120,19 @@ def save_overview(out: Path) -> None:
     for axes in figure.axes:
         axes.axis("off")
     figures.save_small(figure, out / "overview.png")
+
+
+def save_results(out: Path) -> None:
+    """`results.md`: the claims of all pages, as they were last measured in this folder."""
+    rows = [in_bars(["page", "claim", "aim", "measured", "baseline", ""]), in_bars(["---"] * 6)]
+    for name in PAGES:
+        record = json.loads((out / name / "result.json").read_text())
+        rows.append(in_bars([f"**{name}**", record["result"], "", "", "", ""]))
+        for *cells, holds in (claim.values() for claim in record["claims"]):
+            cells = [cell.replace("|", r"\|") for cell in cells]
+            rows.append(in_bars(["", *cells, "holds" if holds else "not met"]))
+    with atomic_write(out / "results.md") as temporary:
+        temporary.write_text("\n".join(rows) + "\n")
 
 
 def page_of(name: str) -> ModuleType:

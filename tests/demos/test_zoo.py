@@ -24,7 +24,7 @@ from minigen.models.zoo.adagan import AdaGAN, water_filling
 from minigen.models.zoo.bs_gan import BitGenerator
 from minigen.models.zoo.catalogue import CATALOGUE
 from minigen.models.zoo.f_gan import f_divergence
-from zoo_pages import Rounds, adagan, bs_gan, f_gan, learn, spread
+from zoo_pages import Claim, Rounds, adagan, bs_gan, f_gan, learn, spread
 
 DEMOS = Path(__file__).parents[2] / "demos"
 pytestmark = pytest.mark.filterwarnings("ignore::minigen.train.diagnostics.GANWarning")  # they are trained for a moment
@@ -193,3 +193,22 @@ def test_the_divergence_by_enumeration() -> None:
     assert bs_gan.kl(gan) == pytest.approx(4 * math.log(2) - math.log(6))
     codes = np.unique(gan.noise(500).numpy(), axis=0)
     np.testing.assert_array_equal(codes, np.unique(bs_gan.CODES, axis=0))  # all 16 are drawn
+
+
+def test_all_pages_in_one_figure_and_one_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of pages that were run before, in --out; p(x | y) in a claim does not break a row of the table."""
+    for i, name in enumerate(zoo.PAGES):
+        (tmp_path / name).mkdir()
+        Image.new("L", (8, 8), i).save(tmp_path / name / "figure.png")
+        claims = [Claim(f"{name} | {x}", "more", str(x), "0.5", x > 0.5)._asdict() for x in (0.25, 0.75)]
+        (tmp_path / name / "result.json").write_text(json.dumps({"result": f"{name} was run", "claims": claims}))
+    monkeypatch.setattr(zoo, "show", lambda name, args: None)
+    zoo.run(zoo.parser().parse_args(["--all", "--out", str(tmp_path)]))
+    assert (tmp_path / "overview.png").exists()
+    heading, _, *rows = (tmp_path / "results.md").read_text().splitlines()
+    assert len(rows) == 3 * len(zoo.PAGES)
+    assert all(row.replace(r"\|", "").count("|") == heading.count("|") for row in rows)
+    for name, (first, *of_claims) in zip(zoo.PAGES, zip(rows[::3], rows[1::3], rows[2::3], strict=True), strict=True):
+        assert f"{name} was run" in first
+        assert [row.endswith("| holds |") for row in of_claims] == [False, True]
+        assert [row.endswith("| not met |") for row in of_claims] == [True, False]
