@@ -6,16 +6,13 @@ would fail on a GPU, and on a real card where there is one. Tests that need a ca
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import os
-import sys
 from collections.abc import Iterator
 
 import pytest
 import strict_cupy
 from hypothesis import HealthCheck, settings
-from strict_cupy.cublas import load
 
 from minigen import backend
 from minigen.autograd import PRIMITIVES
@@ -73,11 +70,10 @@ def no_garbage_collector() -> Iterator[None]:
 
 
 @pytest.fixture
-def gpu_standin(monkeypatch: pytest.MonkeyPatch) -> backend.Device:
+def gpu_standin() -> Iterator[backend.Device]:
     """`device("gpu")` on the strict stand-in for CuPy, which has two cards; not entered."""
-    monkeypatch.setitem(sys.modules, "cupy", strict_cupy.cupy)
-    monkeypatch.setattr(ctypes, "CDLL", load)  # its cuBLAS
-    return backend.device("gpu")
+    with strict_cupy.installed():
+        yield backend.device("gpu")
 
 
 DEVICES = {"cpu": "cpu", "strict-cupy": "gpu-standin"} | ({} if NO_CARD else {"gpu": "gpu"})

@@ -15,7 +15,6 @@ import strict_cupy
 from hypothesis import given
 from hypothesis import strategies as st
 from strict_cupy import count
-from strict_cupy.cublas import load
 
 from minigen import cublas, manual_seed, optim, train
 from minigen.backend import Device, to_numpy
@@ -206,8 +205,7 @@ def factors(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
 def test_cublas_finds_the_matrices(pair: tuple[np.ndarray, np.ndarray]) -> None:
     """Against NumPy, for whatever memory the factors and the result lie in."""
     xp = strict_cupy.cupy
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cublas.ctypes, "CDLL", load)
+    with strict_cupy.installed():
         library = cublas.Cublas(xp, xp.cuda.Stream(non_blocking=True))
     x, y = pair
     expected = np.matmul(x, y)

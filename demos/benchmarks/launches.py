@@ -6,13 +6,13 @@ Counted on the stand-in for CuPy with which the tests run, so that no card is ne
 from __future__ import annotations
 
 import argparse
-import ctypes
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import minigen
 from benchmarks import Table
@@ -64,20 +64,7 @@ def standin() -> Iterator[Callable[[], Any]]:
     """Inside the block, the current device is the stand-in for a card; gives its counting context manager."""
     if not TESTS.exists():
         raise RuntimeError(f"launches are counted by the tests' stand-in for CuPy: expects the folder {TESTS}")
-    sys.path.append(str(TESTS))
-    before, library = sys.modules.get("cupy"), ctypes.CDLL
-    try:
+    with patch.object(sys, "path", [*sys.path, str(TESTS)]):
         import strict_cupy
-        from strict_cupy.counting import count
-        from strict_cupy.cublas import load
-
-        sys.modules["cupy"], ctypes.CDLL = strict_cupy.cupy, load  # type: ignore[misc]
-        with minigen.device("gpu"):
-            yield count
-    finally:
-        sys.path.remove(str(TESTS))
-        ctypes.CDLL = library  # type: ignore[misc]
-        if before is None:
-            sys.modules.pop("cupy", None)
-        else:
-            sys.modules["cupy"] = before
+    with strict_cupy.installed(), minigen.device("gpu"):
+        yield strict_cupy.count

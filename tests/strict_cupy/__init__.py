@@ -1,7 +1,7 @@
 """A strict stand-in for the module CuPy: NumPy underneath, CuPy's manners outside.
 
-On a machine without a GPU, put `strict_cupy.cupy` into `sys.modules["cupy"]`: code that would fail under real CuPy
-then fails here too. (The fixtures `gpu_standin` and `device` of conftest.py do it.)
+In a `with installed():` block, `import cupy` gives it: code that would fail under real CuPy then fails here too, on a
+machine without a GPU. (The fixtures `gpu_standin` and `device` of conftest.py are such blocks.)
 
 - Its arrays refuse NumPy's functions and NumPy's arrays; the only ways to the host are explicit.
 - Reductions stay on the device as 0-d arrays; results of elementwise functions are C-ordered.
@@ -26,6 +26,6 @@ then fails here too. (The fixtures `gpu_standin` and `device` of conftest.py do 
 """
 
 from strict_cupy.counting import Counts, Wait, count, no_sync
-from strict_cupy.module import cupy
+from strict_cupy.module import cupy, installed
 
-__all__ = ["Counts", "Wait", "count", "cupy", "no_sync"]
+__all__ = ["Counts", "Wait", "count", "cupy", "installed", "no_sync"]

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import nullcontext
+import ctypes
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from types import ModuleType, SimpleNamespace
 from typing import Any, NoReturn
+from unittest.mock import patch
 
 import numpy as np
 from numpy.lib import stride_tricks
 
 from strict_cupy.array import ndarray
 from strict_cupy.counting import DEVICE_COUNT, Device, Stream, current, download, launch, synchronise, upload
+from strict_cupy.cublas import load
 from strict_cupy.functions import function, offer, ufunc
 from strict_cupy.kernels import ElementwiseKernel
 from strict_cupy.tables import (
@@ -100,6 +104,21 @@ cupy.cuda.alloc = lambda size: SimpleNamespace(ptr=0)
 cupy.cuda.runtime.getDeviceCount = lambda: DEVICE_COUNT
 cupy.cuda.runtime.runtimeGetVersion = lambda: 13000
 cupy.cuda.runtime.deviceSynchronize = synchronise
+
+
+@contextmanager
+def installed() -> Iterator[None]:
+    """Inside the block, `import cupy` gives the stand-in, and `ctypes` its cuBLAS."""
+    before = sys.modules.get("cupy")
+    sys.modules["cupy"] = cupy
+    try:
+        with patch.object(ctypes, "CDLL", load):
+            yield
+    finally:
+        del sys.modules["cupy"]
+        if before is not None:
+            sys.modules["cupy"] = before
+
 
 # -- methods and operators of the arrays -------------------------------------------------------------------------------
 
