@@ -63,11 +63,16 @@ class Tricks:
         return z
 
     def blur(self, x: Tensor, round: int) -> Tensor:
-        """x plus the instance noise that is left in this round."""
+        """x plus the instance noise that is left in this round, which in a captured step is an array ().
+
+        Noise is drawn in every round, and after the decay multiplied by 0: a captured step always makes the same draws.
+        """
         if not self.instance_noise:
             return x
-        std = self.instance_noise * max(0.0, 1 - round / self.instance_noise_rounds)
-        return x + normal(x.shape, std=std, dtype=x.dtype, device=x.device) if std else x
+        left = 1 - round / self.instance_noise_rounds
+        noise = normal(x.shape, dtype=x.dtype, device=x.device)
+        noise *= self.instance_noise * left * (left > 0)
+        return x + noise
 
     def flip(self, on_data: Tensor, on_samples: Tensor) -> tuple[Tensor, Tensor]:
         """D's outputs (N,) on data and samples, some of which swap places."""

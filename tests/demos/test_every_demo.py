@@ -212,6 +212,7 @@ def test_an_interrupted_run_continues_to_the_same_bits(
         assert (tmp_path / "whole" / file).read_bytes() == (tmp_path / "broken" / file).read_bytes(), file
 
 
+@pytest.mark.filterwarnings("error:the step runs kernel by kernel")
 @pytest.mark.parametrize("name", ["vae", "gated pixelcnn", "dcgan"])
 def test_it_runs_on_a_gpu(
     name: str, photographs: Path, tmp_path: Path, run_demo: Callable, gpu_standin: Any, capsys: pytest.CaptureFixture
