@@ -12,7 +12,6 @@ import time
 from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
@@ -28,15 +27,6 @@ from minigen.train.forecast import duration
 MIXTURES = {"ring": data.toy.ring, "grid": data.toy.grid}
 
 
-class Run(NamedTuple):
-    objective: str
-    seed: int
-    samples: np.ndarray  # (4000, 2)
-    near: float  # share of the samples that are near a mode
-    covered: int  # modes
-    good: bool  # all modes, and 90 % of the samples near one
-
-
 def run(args: argparse.Namespace) -> None:
     mixture = MIXTURES[args.mixture]()
     modes = len(mixture.means)
@@ -45,21 +35,22 @@ def run(args: argparse.Namespace) -> None:
         new_gan(objective, args)  # flags that it does not take are told before the first run
     print(f"{modes} Gaussians; of 4,000 samples a covered mode has at least {at_least} within 3 std")
     print(f"{'objective':15}  seed  modes covered  samples near a mode")
-    runs: list[Run] = []
+    good = lambda found: found.covered == modes and found.near >= 0.9
+    runs: list[figures.Samples] = []
     start = time.monotonic()
     for objective, seed in product(args.objectives, range(args.seed, args.seed + args.seeds)):
         samples = learn(mixture, objective, seed, args)
-        near, covered = evaluate.modes_covered(samples, mixture, at_least)
-        runs.append(Run(objective, seed, samples, near, covered, covered == modes and near >= 0.9))
-        mark = "" if runs[-1].good else "  missed"
-        print(f"{objective:15}  {seed:4d}  {covered:6d} of {modes:2d}  {near:19.1%}{mark}", flush=True)
+        found = figures.Samples(objective, seed, samples, *evaluate.modes_covered(samples, mixture, at_least))
+        runs.append(found)
+        mark = "" if good(found) else "  missed"
+        print(f"{objective:15}  {seed:4d}  {found.covered:6d} of {modes:2d}  {found.near:19.1%}{mark}", flush=True)
         if len(runs) == 1 and (others := len(args.objectives) * args.seeds - 1):
             rest = duration(others * (time.monotonic() - start))
             print(f"About {rest} for the other {others} runs; the figure comes at the end", flush=True)
     print()
     for objective in args.objectives:
-        good = sum(r.good for r in runs if r.objective == objective)
-        print(f"{objective:15}  all modes, and 90 % of the samples near one: {good} of {args.seeds} seeds")
+        count = sum(good(found) for found in runs if found.name == objective)
+        print(f"{objective:15}  all modes, and 90 % of the samples near one: {count} of {args.seeds} seeds")
     path = args.out / f"{args.mixture}.png"
     figures.save_modes(mixture, runs, args.seeds, path)
     print(f"The figure is {path}")

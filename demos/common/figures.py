@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -207,21 +207,31 @@ class History:
         plot.save_animation(frames, self.out / "samples.gif", milliseconds=200)
 
 
-def save_modes(mixture: data.toy.GaussianMixture, runs: Sequence[Any], columns: int, path: Path) -> None:
+class Samples(NamedTuple):
+    """Samples of a model of points in the plane, and the modes that they cover: a panel of `save_modes`."""
+
+    name: str
+    seed: int
+    points: np.ndarray  # (n, 2)
+    near: float  # share of the points that are near a mode
+    covered: int  # modes
+
+
+def save_modes(mixture: data.toy.GaussianMixture, runs: Sequence[Samples], columns: int, path: Path) -> None:
     """The samples of every run, `columns` in a row, and a circle around each mode of the mixture."""
     figure = new_figure(2.3 * columns, 2.5 * (len(runs) // columns))
     draw_modes(figure, mixture, runs, columns)
     plot.save_figure(figure, path)
 
 
-def draw_modes(figure: Any, mixture: data.toy.GaussianMixture, runs: Sequence[Any], columns: int) -> None:
+def draw_modes(figure: Any, mixture: data.toy.GaussianMixture, runs: Sequence[Samples], columns: int) -> None:
     """The panels of `save_modes`, in a Matplotlib figure or a part of one."""
     rows = len(runs) // columns
     limit = 1.3 * abs(mixture.means).max()
     for axes, run in zip(figure.subplots(rows, columns, squeeze=False).flat, runs, strict=True):
-        axes.plot(*run.samples[:1000].T, ".", markersize=1.5, color="C0", alpha=0.5)
+        axes.plot(*run.points[:1000].T, ".", markersize=1.5, color="C0", alpha=0.5)
         axes.plot(*mixture.means.T, "o", markersize=9, markerfacecolor="none", color="C1", linewidth=0.7)
-        axes.set_title(f"{run.objective}, seed {run.seed}\n{run.covered} modes, {run.near:.0%} near", fontsize=9)
+        axes.set_title(f"{run.name}, seed {run.seed}\n{run.covered} modes, {run.near:.0%} near", fontsize=9)
         axes.set(xlim=(-limit, limit), ylim=(-limit, limit), xticks=[], yticks=[], aspect="equal")
 
 

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from common.figures import Samples
 from minigen import data, optim, train
 from minigen.backend import to_numpy
 from minigen.evaluate import modes_covered
@@ -124,16 +125,6 @@ def play(
     """Train a GAN on draws of a density; `lr` are the rates of discriminator and generator."""
     draws = data.toy.Draws(density, batch_size * gan.k, args.iterations, seed)
     return learn(gan, draws, args, out, lr={"discriminator": lr[0], "generator": lr[1]})
-
-
-class Samples(NamedTuple):
-    """What `figures.save_modes` draws."""
-
-    objective: str
-    seed: int
-    samples: np.ndarray  # (4000, 2)
-    near: float  # share of the samples that are near a mode
-    covered: int  # modes
 
 
 def covered(name: str, seed: int, model: Any, mixture: data.toy.GaussianMixture, at_least: int = 50) -> Samples:

@@ -23,7 +23,7 @@ from minigen.models import GAN, MLPDiscriminator, MLPGenerator
 from minigen.models.objectives import OBJECTIVES
 from minigen.models.zoo.adagan import AdaGAN, water_filling
 from minigen.random import random_generator
-from zoo_pages import Claim, Samples, covered, play, seeds, spread
+from zoo_pages import Claim, covered, play, seeds, spread
 
 ITERATIONS = 5000
 CLAIM = "five GANs boosted cover the modes of a grid that one misses, and more than five bagged"
@@ -49,12 +49,12 @@ def ratios(points: np.ndarray, model: AdaGAN, steps: int) -> np.ndarray:
         return np.exp(-to_numpy(classifier(to_tensor(points)).data).astype(np.float64))
 
 
-def learn(boost: bool, seed: int, args: argparse.Namespace, out: Path) -> list[Samples]:
+def learn(boost: bool, seed: int, args: argparse.Namespace, out: Path) -> list[figures.Samples]:
     """What the mixture of the first component, of the first two, and so on covers."""
     minigen.manual_seed(seed)
     points, weights = GRID.sample(POINTS), None
     model, name = AdaGAN(), "boosted" if boost else "bagged"
-    found: list[Samples] = []
+    found: list[figures.Samples] = []
     for t in range(COMPONENTS):
         gan = GAN(MLPGenerator((2,), 2, 64, tanh=False), discriminator(), "minimax")
         density, folder = toy.WeightedPoints(points, weights), out / f"{name}-{seed}-{t}"
@@ -73,7 +73,7 @@ def measure(args: argparse.Namespace, out: Path) -> list[Claim]:
     shown = [runs[t] for t, kind in ((0, boosted), (-1, boosted), (-1, bagged)) for runs in kind]
     figures.save_modes(GRID, shown, args.seeds, out / "grid.png")
     chosen, fresh = ((0, boosted), (-1, boosted), (-1, bagged)), GRID.sample(2000)
-    share = lambda run: evaluate.coverage(fresh, run.samples, float(GRID.std[0]))
+    share = lambda run: evaluate.coverage(fresh, run.points, float(GRID.std[0]))
     claims = []
     for text, value, form, aim in (
         ("modes covered, of 25", lambda run: run.covered, ".0f", 24),

@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 
 import minigen
-from common.figures import new_figure
+from common.figures import Samples, new_figure
 from minigen import nn, plot
 from minigen.autograd import Tensor, no_grad
 from minigen.backend import to_numpy
@@ -31,7 +31,7 @@ from minigen.models.zoo.ali import ALI
 from minigen.models.zoo.bigan import PairDiscriminator
 from minigen.models.zoo.encoder import GaussianEncoder
 from minigen.models.zoo.heads import MLPTrunk
-from zoo_pages import Claim, Samples, after_half, compared, covered, learn, seeds, spread
+from zoo_pages import Claim, after_half, compared, covered, learn, seeds, spread
 
 ITERATIONS = 18000
 CLAIM = "an encoder in the game keeps the generator on the modes, and its codes are the prior's"
@@ -107,7 +107,7 @@ def draw(found: dict[str, list[Samples]], inferred: Inference, path: Path) -> No
     mode = np.linalg.norm(inferred.x[:, None] - GRID.means, axis=2).argmin(axis=1)
     for axes, (kind, runs) in zip(panels, found.items(), strict=False):
         axes.plot(*GRID.means.T, "o", markersize=9, markerfacecolor="none", color="C1")
-        axes.plot(*runs[0].samples.T, ".", markersize=1.5)
+        axes.plot(*runs[0].points.T, ".", markersize=1.5)
         axes.set(title=f"{kind}: {runs[0].covered} modes", xlim=(-6, 6), ylim=(-6, 6))
     for axes, points, title in zip(panels[2:], (inferred.codes, inferred.back), ("E(x)", "G(E(x))"), strict=True):
         axes.scatter(*points.T, c=mode, cmap="tab20", s=1.5)

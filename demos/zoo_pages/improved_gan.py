@@ -23,7 +23,7 @@ from minigen import plot
 from minigen.data import toy
 from minigen.models import GAN, DCGANGenerator, MLPDiscriminator, MLPGenerator
 from minigen.models.zoo.improved_gan import TARGETS, ImprovedGAN, MinibatchDiscriminator
-from zoo_pages import Claim, Samples, covered, digits, few, learn, play, seeds, spread
+from zoo_pages import Claim, covered, digits, few, learn, play, seeds, spread
 
 ITERATIONS = 1300  # on the ring half as many again
 CLAIM = "with 100 labels, images without labels help to classify; a D that sees the batch keeps minimax on more modes"
@@ -42,7 +42,7 @@ def classifier(target: str, seed: int, args: argparse.Namespace, out: Path) -> I
     return learn(gan, digits.batches(64, seed), args, folder, lr=RATES[target], average="discriminator")
 
 
-def on_ring(minibatch: bool, seed: int, args: argparse.Namespace, out: Path) -> Samples:
+def on_ring(minibatch: bool, seed: int, args: argparse.Namespace, out: Path) -> figures.Samples:
     minigen.manual_seed(seed)
     discriminator: MLPDiscriminator
     if minibatch:
@@ -73,7 +73,7 @@ def measure(args: argparse.Namespace, out: Path) -> list[Claim]:
         mine, plain = ([value(run) for run in kind] for kind in both)
         holds = bool(np.median(mine) > np.median(plain))
         claims.append(Claim(text, "more", spread(mine, form), spread(plain, form), holds))
-    mine, plain = ([loss(out / f"{run.objective}-{run.seed}") for run in kind] for kind in both)
+    mine, plain = ([loss(out / f"{run.name}-{run.seed}") for run in kind] for kind in both)
     text, holds = "D's mean loss (1.39: it cannot tell)", bool(np.median(mine) < np.median(plain))
     return [*claims, Claim(text, "less", spread(mine), spread(plain), holds)]
 
@@ -83,7 +83,7 @@ def loss(folder: Path) -> float:
     return float(json.loads((folder / "log.jsonl").read_text().splitlines()[-1])["train"]["d_loss"])
 
 
-def draw(gans: dict[str, list[ImprovedGAN]], runs: list[Samples], columns: int, path: Path) -> None:
+def draw(gans: dict[str, list[ImprovedGAN]], runs: list[figures.Samples], columns: int, path: Path) -> None:
     """Samples of the first training with each target, and what the GANs on the ring do."""
     figure = figures.new_figure(max(2.3 * columns, 7), 8)
     above, below = figure.subfigures(2, 1, height_ratios=[2, 5])

@@ -17,7 +17,7 @@ from common import figures
 from minigen.data import toy
 from minigen.models import MLPDiscriminator, MLPGenerator
 from minigen.models.zoo.sghmc_gan import SGHMCGAN
-from zoo_pages import Claim, Samples, covered, learn, seeds, spread
+from zoo_pages import Claim, covered, learn, seeds, spread
 
 ITERATIONS = 2000
 CLAIM = "ten generators, as samples of a posterior, cover more modes than one"
@@ -25,7 +25,7 @@ GRID, POINTS = toy.grid(std=0.1), 5000
 KINDS = {"ten": (10, 0.01, 1.0), "one": (1, 0.01, 1.0), "no noise": (10, 0.0, 1e6)}  # J, alpha, sigma
 
 
-def train(kind: str, seed: int, args: argparse.Namespace, out: Path) -> Samples:
+def train(kind: str, seed: int, args: argparse.Namespace, out: Path) -> figures.Samples:
     minigen.manual_seed(seed)
     generators, alpha, sigma = KINDS[kind]
     networks = [MLPGenerator((2,), 2, 64, tanh=False) for _ in range(generators)]
