@@ -19,7 +19,7 @@ from minigen.evaluate import evaluating
 from minigen.models import Batch, Player
 from minigen.models.zoo.ccgan import CCGAN
 from minigen.models.zoo.heads import ConvTrunk, Heads
-from zoo_pages import Claim, digits, few, learn, seeds, spread
+from zoo_pages import Claim, compared, digits, few, learn, seeds
 
 ITERATIONS = 1200
 CLAIM = "telling filled holes from whole images teaches a classifier what 100 labels cannot"
@@ -59,13 +59,10 @@ def measure(args: argparse.Namespace, out: Path) -> list[Claim]:
     judge = digits.Judge(out)
     found, black = [judge.distance(y[1::2]) for y, _ in filled], judge.distance(filled[0][1][1::2])
     return [
-        Claim("test accuracy with 100 labels, beside D by itself", "more", spread(mine), spread(same),
-              bool(np.median(mine) > np.median(same))),
-        Claim("the same, beside D by itself without batch normalisation", "more", spread(mine), spread(plain),
-              bool(np.median(mine) > np.median(plain))),
-        Claim("Fréchet distance of filled digits, beside black holes", "less", spread(found, ".1f"), f"{black:.1f}",
-              bool(np.median(found) < black)),
-    ]  # fmt: skip
+        compared("test accuracy with 100 labels, beside D by itself", "more", mine, same),
+        compared("the same, beside D by itself without batch normalisation", "more", mine, plain),
+        compared("Fréchet distance of filled digits, beside black holes", "less", found, [black], ".1f"),
+    ]
 
 
 @no_grad()

@@ -15,15 +15,13 @@ import argparse
 import json
 from pathlib import Path
 
-import numpy as np
-
 import minigen
 from common import figures
 from minigen import plot
 from minigen.data import toy
 from minigen.models import GAN, DCGANGenerator, MLPDiscriminator, MLPGenerator
 from minigen.models.zoo.improved_gan import TARGETS, ImprovedGAN, MinibatchDiscriminator
-from zoo_pages import Claim, covered, digits, few, learn, play, seeds, spread
+from zoo_pages import Claim, compared, covered, digits, few, learn, play, seeds
 
 ITERATIONS = 1300  # on the ring half as many again
 CLAIM = "with 100 labels, images without labels help to classify; a D that sees the batch keeps minimax on more modes"
@@ -71,11 +69,9 @@ def measure(args: argparse.Namespace, out: Path) -> list[Claim]:
         ("share of the samples near a mode", lambda run: run.near, ".2f"),
     ):
         mine, plain = ([value(run) for run in kind] for kind in both)
-        holds = bool(np.median(mine) > np.median(plain))
-        claims.append(Claim(text, "more", spread(mine, form), spread(plain, form), holds))
+        claims.append(compared(text, "more", mine, plain, form))
     mine, plain = ([loss(out / f"{run.name}-{run.seed}") for run in kind] for kind in both)
-    text, holds = "D's mean loss (1.39: it cannot tell)", bool(np.median(mine) < np.median(plain))
-    return [*claims, Claim(text, "less", spread(mine), spread(plain), holds)]
+    return [*claims, compared("D's mean loss (1.39: it cannot tell)", "less", mine, plain)]
 
 
 def loss(folder: Path) -> float:
