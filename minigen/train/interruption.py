@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, Self
 
 import numpy as np
@@ -47,12 +48,16 @@ class Interruption:
         if self.asked and error is None:
             signal.raise_signal(self.asked)
 
-    def end_if_asked(self, run: Run) -> None:
-        """Save the run and raise `Interrupted`, if a signal has come, to any of several processes."""
+    @contextmanager
+    def finishing(self, piece: str, run: Run) -> Iterator[None]:
+        """A piece of the run. At its end, save and raise `Interrupted` if any of several processes has got a signal."""
+        self.piece = piece
+        yield
         if run.group.sum(np.array(self.asked)):
             run.save()
             where = f"in epoch {run.epoch + 1}" if run.batch else f"after epoch {run.epoch}"
             raise Interrupted(f"Interrupted {where}. All is saved in {run.out}; --resume goes on.")
+        self.piece = "this step"
 
     def _ask(self, number: int, frame: Any) -> None:
         self.asked = number
@@ -60,7 +65,7 @@ class Interruption:
         if group().rank > 0:  # the first process speaks for all
             return
         message = f"\nFinishing {self.piece}, then saving. Once more ends the program at once.\n"
-        with contextlib.suppress(OSError, ValueError, AttributeError):  # stderr may be closed, or None
+        with suppress(OSError, ValueError, AttributeError):  # stderr may be closed, or None
             os.write(sys.__stderr__.fileno(), message.encode())  # type: ignore[union-attr]  # `print` may be interrupted
 
 

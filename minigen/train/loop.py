@@ -107,28 +107,24 @@ def train(
         forecast = Forecast()
         while True:
             if run.log and run.batch == 0 and run.epoch in shown:  # an epoch has just ended, or had when it was stopped
-                interruption.piece = "the figures"
-                _show(run.log[-1], report, draw, bar)
-                interruption.end_if_asked(run)
+                with interruption.finishing("the figures", run):
+                    _show(run.log[-1], report, draw, bar)
             if run.epoch >= epochs:
                 return run.log
             bar.set_description(f"epoch {run.epoch + 1}/{epochs}")
-            interruption.piece = "this step"
             for images, labels in loader.epoch(run.epoch, start=run.batch):
-                _one_step(run, step, images, labels, bar)
-                if (made := run.epoch * len(loader) + run.batch) % 100 == 0:
-                    check_equal(step.parts, made, run.group)
-                if (seconds := forecast.after_step()) and report:
-                    next_figures = min(epoch for epoch in shown if epoch > run.epoch)
-                    _say(bar, _outlook(seconds, run, len(loader), epochs, next_figures))
-                interruption.end_if_asked(run)
+                with interruption.finishing("this step", run):
+                    _one_step(run, step, images, labels, bar)
+                    if (made := run.epoch * len(loader) + run.batch) % 100 == 0:
+                        check_equal(step.parts, made, run.group)
+                    if (seconds := forecast.after_step()) and report:
+                        _say(bar, _outlook(seconds, run, len(loader), epochs, shown))
                 run.save_if_older_than(checkpoint_seconds)
-            interruption.piece = "the evaluation"
-            run.check_finite()
-            with separate_random(seed=0):
-                test = evaluate() if evaluate else {}
-            run.end_epoch(test)
-            interruption.end_if_asked(run)
+            with interruption.finishing("the evaluation", run):
+                run.check_finite()
+                with separate_random(seed=0):
+                    test = evaluate() if evaluate else {}
+                run.end_epoch(test)
 
 
 def _show(record: dict[str, Any], report: Callable[[dict], str] | None, draw: Callable | None, bar: Any) -> None:
@@ -152,9 +148,10 @@ def _one_step(run: Run, step: Step, images: Any, labels: Any, bar: Any) -> None:
     bar.set_postfix({name: f"{value:.4g}" for name, value in run.averages().items()}, refresh=False)
 
 
-def _outlook(seconds: float, run: Run, batches: int, epochs: int, next_figures: int) -> str:
+def _outlook(seconds: float, run: Run, batches: int, epochs: int, shown: set[int]) -> str:
     """How long the training will take, and that of the epochs before the next figures, at so many seconds a step."""
     done = run.epoch * batches + run.batch
+    next_figures = min(epoch for epoch in shown if epoch > run.epoch)
     until = lambda epoch: duration(seconds * (epoch * batches - done))
     return f"About {until(epochs)} of training for {epochs} epochs; the next figures in about {until(next_figures)}"
 

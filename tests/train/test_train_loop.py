@@ -166,7 +166,7 @@ def test_figures_and_lines_come_about_twelve_times(tmp_path: Path, capsys: pytes
 
 def test_the_outlook_counts_the_steps_that_are_left() -> None:
     """After 11 steps of a second, 4 an epoch: 85 are left of 24 epochs, 5 until the figures after epoch 4."""
-    said = _outlook(1.0, SimpleNamespace(epoch=2, batch=3), batches=4, epochs=24, next_figures=4)  # type: ignore[arg-type]
+    said = _outlook(1.0, SimpleNamespace(epoch=2, batch=3), batches=4, epochs=24, shown={2, 4, 24})  # type: ignore[arg-type]
     assert said == "About 85 s of training for 24 epochs; the next figures in about 5 s"
 
 
