@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import os
+import traceback
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from pathlib import Path
 from typing import Any, NamedTuple
+
+from minigen.backend import Array, array_module
 
 
 class Mode(NamedTuple):
@@ -45,6 +50,23 @@ def detect_anomaly() -> Any:
     is checked, which is slow.
     """
     return changed_mode(detecting=True)
+
+
+def check_finite(arrays: Iterable[Array], what: str, where: str = "") -> None:
+    """Raise `FloatingPointError` if a NaN or an infinity is among the values."""
+    for x in arrays:
+        if x.dtype.kind == "f" and not bool(array_module(x).isfinite(x).all()):
+            bad = x.size - int(array_module(x).isfinite(x).sum())
+            called = f"; the operation was called at {where}" if where else ""
+            raise FloatingPointError(f"{what} has {bad} of {x.size} values that are NaN or infinite{called}")
+
+
+def caller() -> str:
+    """The innermost line outside minigen, as `file:line, in function: code`."""
+    here = str(Path(__file__).parents[1]) + os.sep
+    frames = traceback.extract_stack()
+    frame = next((f for f in reversed(frames) if not f.filename.startswith(here)), frames[-1])
+    return f"{frame.filename}:{frame.lineno}, in {frame.name}: {frame.line}"
 
 
 @contextmanager

@@ -18,18 +18,15 @@ recorded itself and can be differentiated again, to every order.
 from __future__ import annotations
 
 import inspect
-import os
-import traceback
 from collections.abc import Callable, Sequence
 from functools import update_wrapper
-from pathlib import Path
 from typing import Any, Concatenate, Generic, Literal, NamedTuple, NoReturn, ParamSpec, TypeVar, overload
 
 import numpy as np
 
-from minigen.autograd.modes import MODE, Mode
+from minigen.autograd.modes import MODE, Mode, caller, check_finite
 from minigen.autograd.operators import PRIMITIVES
-from minigen.autograd.tape import Edge, Node, Watched, check_finite
+from minigen.autograd.tape import Edge, Node, Watched
 from minigen.autograd.tensors import Tensor, made, raw
 from minigen.backend import Array, arrays_among, as_array, current_dtype, device_of, is_array, on_one_device
 
@@ -267,7 +264,7 @@ class Primitive(Generic[P, Result]):
             if needed:
                 saved_values, watched = self._save(Call(args, arrays, options, outputs, saved), needed)
                 node = Node(self, _edges(args, needed), saved_values, watched, recorded)
-                node.where = _caller() if detecting else ""
+                node.where = caller() if detecting else ""
         shared = args[0] if self.view else None
         tensors = tuple([made(out, node if i < len(recorded) else None, i, shared) for i, out in enumerate(outputs)])
         if node is not None and "out" in saved_values:
@@ -380,11 +377,3 @@ def _edges(args: tuple[Any, ...], needed: tuple[int, ...]) -> list[Edge]:
 def _without_dtype(x: Any) -> Any:
     """A NumPy scalar as a Python number, which takes the tensors' dtype; anything else as it is."""
     return x.item() if isinstance(x, np.generic) else x
-
-
-def _caller() -> str:
-    """The innermost line outside minigen, as `file:line, in function: code`."""
-    here = str(Path(__file__).parents[1]) + os.sep
-    frames = traceback.extract_stack()
-    frame = next((f for f in reversed(frames) if not f.filename.startswith(here)), frames[-1])
-    return f"{frame.filename}:{frame.lineno}, in {frame.name}: {frame.line}"

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from minigen.autograd.modes import MODE, MODULE, changed_mode
+from minigen.autograd.modes import MODE, MODULE, changed_mode, check_finite
 from minigen.autograd.operators import PRIMITIVES
 from minigen.autograd.tensors import Tensor
 from minigen.backend import Array, Shape, array_module, arrays_among, as_array, device_of, is_array
@@ -363,12 +363,3 @@ def unbroadcast(g: Any, edge: Edge, operation: str, argument: str) -> Any:
         g = g.sum(axis=(*range(extra), *stretched)).reshape(edge.shape)
     g = as_array(g)
     return g if g.dtype == edge.dtype else g.astype(edge.dtype)
-
-
-def check_finite(arrays: Iterable[Array], what: str, where: str = "") -> None:
-    """Raise `FloatingPointError` if a NaN or an infinity is among the values."""
-    for x in arrays:
-        if x.dtype.kind == "f" and not bool(array_module(x).isfinite(x).all()):
-            bad = x.size - int(array_module(x).isfinite(x).sum())
-            called = f"; the operation was called at {where}" if where else ""
-            raise FloatingPointError(f"{what} has {bad} of {x.size} values that are NaN or infinite{called}")
