@@ -12,7 +12,8 @@ sense of the Wasserstein distance. So the loss means something: the estimate fal
 By default 30 epochs with 32 features and batches of 16 into runs/dcgan; another objective goes into
 runs/dcgan-OBJECTIVE, and a critic, which makes five steps to one of the generator's, learns for 40 epochs with 16
 features and batches of 32. The discriminator has half the generator's features: a larger one soon knows the 8,000
-digits by heart.
+digits by heart. A part of z is one of ten vectors: a generator is continuous, and with a normal z more of the samples
+lie between the digits (--noise normal).
 
 With --weights a trained model draws in seconds, walks through its latent space, and calculates in it as `latent.py`
 does (thin 3 - thin 7 + bold 7 = bold 3); with --image 5, or a file, it searches the image nearest to that one.
@@ -30,6 +31,7 @@ from common.judge import judge
 from minigen import data, optim, train
 from minigen.models import DCGAN
 from minigen.models.objectives import OBJECTIVES
+from minigen.models.tricks import PARTS
 
 
 def run(args: argparse.Namespace) -> None:
@@ -101,6 +103,8 @@ def fill_in_defaults(args: argparse.Namespace) -> None:
         args.batch_size = 32 if critic else 16
     if args.features is None:
         args.features = 16 if critic else 32
+    if args.noise is None:
+        args.noise = "normal" if critic or args.classes or args.latent_dim <= PARTS else "mixture"
     if args.discriminator_features is None:
         args.discriminator_features = args.features if critic else (args.features + 1) // 2
     if args.out is None:
@@ -124,7 +128,8 @@ def parser() -> flags.Parser:
         "--generator-lr", type=flags.above_zero, help="the generator's (default: twice as much; with a critic equal)"
     )
     flags.add_average(group)
-    flags.add_tricks(result)
+    default = "a mixture of 10 normals; with a critic, --classes or a z of up to 10 numbers: normal"
+    flags.add_tricks(result, noise=None, help=f"distribution of z (default: {default})")
     group = result.add_argument_group("the networks")
     group.add_argument("--latent-dim", type=flags.positive, default=64, help="length of z")
     group.add_argument(

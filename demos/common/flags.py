@@ -291,10 +291,10 @@ def add_average(group: Any) -> None:
     )
 
 
-def add_tricks(parser: argparse.ArgumentParser) -> None:
+def add_tricks(parser: argparse.ArgumentParser, noise: str | None = "normal", help: str = "distribution of z") -> None:
     """The flags that become `Tricks`."""
-    group = parser.add_argument_group("folklore that sometimes helps, off by default")
-    group.add_argument("--noise", choices=NOISES, default="normal", help="distribution of z")
+    group = parser.add_argument_group("folklore that sometimes helps")
+    group.add_argument("--noise", choices=NOISES, default=noise, help=help)
     group.add_argument("--label-smoothing", type=below_one, default=0.0, help="the data's label is 1 minus this")
     group.add_argument("--label-flips", type=share, default=0.0, help="share of labels that are wrong on purpose")
     group.add_argument(

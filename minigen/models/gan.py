@@ -20,7 +20,7 @@ from minigen.backend import Array, array_module
 from minigen.kernels import kernel
 from minigen.models.game import Batch, Player
 from minigen.models.objectives import OBJECTIVES, clip_weights, gradient_penalty
-from minigen.models.tricks import Tricks
+from minigen.models.tricks import PARTS, Tricks
 from minigen.nn.module import evaluating
 from minigen.processes import present_part
 
@@ -63,6 +63,8 @@ class GAN(nn.Module):
             self.objective = replace(self.objective, penalty=penalty)
         if self.tricks.label_smoothing and not self.objective.labelled:
             raise ValueError(f"GAN: objective={objective!r} has no labels that could be smoothed")
+        if self.tricks.noise == "mixture" and self.latent_dim <= PARTS:
+            raise ValueError(f'GAN: noise="mixture" expects latent_dim > {PARTS}, got {self.latent_dim}')
         if getattr(discriminator, "classes", self.classes) != self.classes:
             raise ValueError(
                 f"GAN: the generator has classes={self.classes}, the discriminator classes={discriminator.classes}"  # type: ignore[attr-defined]

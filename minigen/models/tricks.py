@@ -15,7 +15,8 @@ from minigen.autograd import Tensor
 from minigen.backend import Array, Device
 from minigen.random import normal, uniform
 
-NOISES = ("normal", "uniform", "sphere")
+NOISES = ("normal", "uniform", "sphere", "mixture")
+PARTS = 10  # of "mixture"
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,10 @@ class Tricks:
 
     noise: str = "normal"
     """Distribution of z: "normal"; "uniform" in [-1, 1], as in the first papers; or "sphere", a normal z scaled to the
-    norm sqrt(latent_dim), which nearly all normal z have approximately in many dimensions (White 2016)."""
+    norm sqrt(latent_dim), which nearly all normal z have approximately in many dimensions (White 2016); or "mixture",
+    of 10 parts: one of the first 10 numbers, drawn at random, is sqrt(10), the others are 0; the rest of z is normal. G
+    is continuous, so where the data lie apart, as classes do, a normal z also draws what lies between them (Khayatkhoei
+    et al. 2018, 1806.00880, section 2; a mixture as z: Gurumurthy et al. 2017, 1706.02071)."""
     label_smoothing: float = 0.0
     """One-sided label smoothing, in [0, 1): the label of the data is 1 - label_smoothing, so that D is not
     overconfident; the label of samples stays 0 (Salimans et al. 2016, section 3.4)."""
@@ -60,6 +64,9 @@ class Tricks:
         z = normal(shape, dtype=dtype, device=device)
         if self.noise == "sphere":
             z *= math.sqrt(latent_dim) / (z * z).sum(axis=1, keepdims=True) ** 0.5
+        if self.noise == "mixture":
+            part = z[:, :PARTS]
+            z[:, :PARTS] = math.sqrt(PARTS) * (part == part.max(axis=1, keepdims=True))
         return z
 
     def blur(self, x: Tensor, round: int) -> Tensor:

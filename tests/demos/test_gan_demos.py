@@ -61,9 +61,17 @@ def test_every_objective_has_its_own_folder_and_sizes() -> None:
         args = dcgan.parser().parse_args(["--objective", objective])
         dcgan.fill_in_defaults(args)
         folders.add(args.out)
-        own = (args.features, args.discriminator_features, args.batch_size)
-        assert own == ((16, 16, 32) if OBJECTIVES[objective].critic else (32, 16, 16))
+        own = (args.features, args.discriminator_features, args.batch_size, args.noise)
+        assert own == ((16, 16, 32, "normal") if OBJECTIVES[objective].critic else (32, 16, 16, "mixture"))
     assert Path("runs/dcgan") in folders and len(folders) == len(OBJECTIVES)
+    for flags, noise in (
+        (["--classes"], "normal"),
+        (["--latent-dim", "10"], "normal"),
+        (["--noise", "sphere"], "sphere"),
+    ):
+        args = dcgan.parser().parse_args(flags)
+        dcgan.fill_in_defaults(args)
+        assert args.noise == noise
 
 
 @pytest.mark.parametrize("demo", ["gan", "dcgan"])

@@ -230,6 +230,7 @@ def test_samples_are_drawn_without_a_record(device: Device) -> None:
         ({"objective": "wasserstein-gp", "penalty": 0.0}, r"expects penalty > 0, .*, got 0.0 with 'wasserstein-gp'$"),
         ({"objective": "hinge", "tricks": Tricks(label_smoothing=0.1)}, r"objective='hinge' has no labels that could"),
         ({"objective": "wasserstein", "tricks": Tricks(label_smoothing=0.1)}, r"objective='wasserstein' has no labels"),
+        ({"tricks": Tricks("mixture")}, r'noise="mixture" expects latent_dim > 10, got 3$'),
     ],
 )
 def test_options_that_it_does_not_take(options: dict[str, Any], message: str) -> None:
