@@ -3,7 +3,8 @@
 Both have the same layers, the projection included. G starts from the other's weights, because that takes fewer rounds
 than from the beginning; D starts anew. Two things are as they are because digits are black and white: g ends with tanh,
 which makes a background that is as even as that of the data, and of the noise on D's inputs a third stays to the end.
-Without either, D sees the unevenness, which is no matter of digits, and G learns little else.
+Without either, D sees the unevenness, which is no matter of digits, and G learns little else. The first row is measured
+before the pixels are clipped to [-1, 1] and the others after it: what is clipped does not fit exactly any more.
 """
 
 from __future__ import annotations

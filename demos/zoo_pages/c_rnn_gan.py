@@ -1,6 +1,8 @@
 """C-RNN-GAN writes digits from the top down, in 7 strips of 4 rows.
 
 Feature matching stands beside the loss of a plain GAN. D is slow on purpose: one that runs ahead leaves G one image.
+With matching, G repeats some ten images with traits of digits (a Fréchet distance of 325 with seed 0); without it, G
+draws one (686). So matching helps, but neither has learned to write digits.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from minigen.models.zoo.c_rnn_gan import CRNNGAN, RecurrentDiscriminator, Recurr
 from zoo_pages import Claim, digits, learn, seeds, spread
 
 ITERATIONS = 1800
-CLAIM = "recurrent networks learn to write digits from the top down, and feature matching helps them"
+CLAIM = "feature matching helps recurrent networks that write digits from the top down"
 BATCH, STEPS = 64, 7
 
 

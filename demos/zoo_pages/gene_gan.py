@@ -3,6 +3,9 @@
 The bars are pasted, so that what is behind them is known. Images with bars and images without are disjoint halves of
 the training digits. The discriminators have the plain GAN's loss; five steps of the paper's Wasserstein critics would
 take most of the time.
+
+What is learned is what a bar is. Who knows it already can paint it black, with an error of 0.015 and 0.906 of the
+digits read; or shade it from the row above to the row below, with 0.009 and 0.960.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """ID-CGAN takes slanted streaks off the digits, beside the same network with the squared error alone.
 
 The classifier whose features are compared is not the judge: it has seen 2,000 of the digits, twice. The training is
-short on purpose. With 1,000 rounds the squared error alone restores as well: the streaks cover little of a digit, so
-that there is hardly anything to guess, and what is gained is time.
+short on purpose. With 1,000 rounds the squared error alone restores as well (Fréchet distances 6.2 and 6.1): the
+streaks cover little of a digit, so that there is hardly anything to guess. Rounds are gained and no time: one with D
+and the classifier takes four times as long as one of the squared error alone.
 """
 
 from __future__ import annotations

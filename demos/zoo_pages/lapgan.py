@@ -1,5 +1,8 @@
 """LAPGAN on the digits, 7 -> 14 -> 28 pixels, beside the fully connected GAN that has as many rounds.
 
+Its networks are convolutional. A DCGAN, which also draws all pixels at once, is better still in about as many minutes:
+the Fréchet distance of `dcgan.py` is 14.
+
 What is wrong in the smallest images grows with each level, so both networks there have more layers than DCGAN's would
 have for 7 x 7 pixels. Each level is also measured by itself: it gets test digits that were made smaller, and adds the
 detail, beside the same images with larger pixels only.
@@ -21,7 +24,7 @@ from minigen.models.zoo.restoration import down, up
 from zoo_pages import Claim, digits, learn, seeds, spread
 
 ITERATIONS = 3000
-CLAIM = "a GAN for each level of a pyramid draws better digits than one that draws all pixels at once"
+CLAIM = "a GAN for each level of a pyramid draws better digits than a fully connected one of all pixels at once"
 BATCH, LATENT, SIDES = 64, 64, (7, 14, 28)
 
 
