@@ -15,7 +15,7 @@ import numpy as np
 import minigen
 from minigen import plot
 from minigen.models.zoo.c_rnn_gan import CRNNGAN, RecurrentDiscriminator, RecurrentGenerator
-from zoo_pages import Claim, digits, learn, seeds, spread
+from zoo_pages import Claim, compared, digits, learn, seeds
 
 ITERATIONS = 1800
 CLAIM = "feature matching helps recurrent networks that write digits from the top down"
@@ -36,5 +36,4 @@ def measure(args: argparse.Namespace, out: Path) -> list[Claim]:
     names = [f"{name}, seed {seed}" for name in ("matching", "plain") for seed in seeds(args)]
     plot.save_grid(samples, out / "samples.png", columns=20, rows=names)
     matching, plain = ([judge.frechet(gan) for gan in gans] for gans in both)
-    less = bool(np.median(matching) < np.median(plain))
-    return [Claim("Fréchet distance, beside no matching", "less", spread(matching, ".1f"), spread(plain, ".1f"), less)]
+    return [compared("Fréchet distance, beside no matching", "less", matching, plain, ".1f")]
