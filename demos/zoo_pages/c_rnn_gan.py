@@ -1,8 +1,8 @@
 """C-RNN-GAN writes digits from the top down, in 7 strips of 4 rows.
 
 Feature matching stands beside the loss of a plain GAN. D is slow on purpose: one that runs ahead leaves G one image.
-With matching, G repeats some ten images with traits of digits (a Fréchet distance of 325 with seed 0); without it, G
-draws one (686). So matching helps, but neither has learned to write digits.
+With matching, G repeats a few images with traits of digits (a Fréchet distance of 325 with seed 0); without it, G draws
+one (686). So matching helps, but neither has learned to write digits.
 """
 
 from __future__ import annotations
