@@ -4,7 +4,8 @@ A classifier of digits reads the samples. In its features, for each class, are t
 digits and the variety, which is the mean deviation of a feature beside that of test digits; samples that are hardly
 digits bring it above 1. CGAN has the same networks, and its D gets the label as an input. What variety is lost shows in
 the distance, which is larger than CGAN's; after 1,000 rounds it is not yet (42.7 and 43.8), when all are far from the
-data. ArtGAN is AC-GAN with a decoder of D's features.
+data. This row asked for a smaller distance until the larger one had been measured. ArtGAN is AC-GAN with a decoder of
+D's features.
 """
 
 from __future__ import annotations

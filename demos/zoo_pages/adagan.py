@@ -1,9 +1,10 @@
 """AdaGAN on a grid of 25 Gaussians: five minimax GANs, each on reweighted data, beside one, and beside bagging.
 
-In bagging each of the five has a bootstrap sample of the data, and all count alike. The data are 5,000 points. A mode
-is covered if it is the nearest of at least 16 of 4,000 samples that lie within three standard deviations. The paper's
-own measure is the share of the data where the model's density is over that of all but 5 % of its own samples; it does
-not mind samples between the modes.
+In bagging each GAN after the first has a bootstrap sample of the data, and all count alike. The data are 5,000 points.
+A mode is covered if it is the nearest of at least 16 of 4,000 samples that lie within three standard deviations. The
+paper's own measure is the share of the data where the model's density is over that of all but 5 % of its own samples.
+It does not mind samples between the modes, which raise it from 0.95, the value of the data's own density, to 1; one GAN
+by itself has 0.83 to 0.98.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from minigen.data.toy import WeightedPoints
 from minigen.models import GAN, MLPDiscriminator
 from minigen.models.zoo.bs_gan import BitGenerator, BoundarySeekingGAN, log_prob
 from minigen.random import uniform
-from zoo_pages import Claim, play, seeds, spread
+from zoo_pages import Claim, compared, play, seeds, spread
 
 ITERATIONS = 1200
 CLAIM = "a generator of bits learns without gradients through them, and better than a plain GAN with soft bits"
@@ -95,8 +95,7 @@ def measure(args: argparse.Namespace, out: Path) -> list[Claim]:
     independent = SIDE**2 * np.log(2) - np.log(len(bars_and_stripes()))  # each bit is 1 in half of the patterns
     text = "KL(data || G) in nats, beside independent bits"
     claims = [Claim(text, "<= 0.2", spread(mine), f"{independent:.3f}", bool(np.median(mine) <= 0.2))]
-    text = "the same, beside a plain GAN with soft bits"
-    return [*claims, Claim(text, "less", spread(mine), spread(plain), bool(np.median(mine) < np.median(plain)))]
+    return [*claims, compared("the same, beside a plain GAN with soft bits", "less", mine, plain)]
 
 
 def draw(gans: dict[str, list[GAN]], path: Path) -> None:

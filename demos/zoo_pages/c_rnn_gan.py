@@ -1,6 +1,8 @@
 """C-RNN-GAN writes digits from the top down, in 7 strips of 4 rows.
 
 Feature matching stands beside the loss of a plain GAN. D is slow on purpose: one that runs ahead leaves G one image.
+With matching, G repeats a few images with traits of digits (a Fréchet distance of 325 with seed 0); without it, G draws
+one (686). So matching helps, but neither has learned to write digits.
 """
 
 from __future__ import annotations
@@ -13,10 +15,10 @@ import numpy as np
 import minigen
 from minigen import plot
 from minigen.models.zoo.c_rnn_gan import CRNNGAN, RecurrentDiscriminator, RecurrentGenerator
-from zoo_pages import Claim, digits, learn, seeds, spread
+from zoo_pages import Claim, compared, digits, learn, seeds
 
 ITERATIONS = 1800
-CLAIM = "recurrent networks learn to write digits from the top down, and feature matching helps them"
+CLAIM = "feature matching helps recurrent networks that write digits from the top down"
 BATCH, STEPS = 64, 7
 
 
@@ -34,5 +36,4 @@ def measure(args: argparse.Namespace, out: Path) -> list[Claim]:
     names = [f"{name}, seed {seed}" for name in ("matching", "plain") for seed in seeds(args)]
     plot.save_grid(samples, out / "samples.png", columns=20, rows=names)
     matching, plain = ([judge.frechet(gan) for gan in gans] for gans in both)
-    less = bool(np.median(matching) < np.median(plain))
-    return [Claim("Fréchet distance, beside no matching", "less", spread(matching, ".1f"), spread(plain, ".1f"), less)]
+    return [compared("Fréchet distance, beside no matching", "less", matching, plain, ".1f")]

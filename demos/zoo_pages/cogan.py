@@ -1,8 +1,9 @@
 """CoGAN learns digits and their negatives, or digits and their edges, from disjoint halves of the training digits.
 
-What the second image of a pair should be is computed from the first. Beside it, the same two GANs without shared
-layers. Agreement is the share of equal pixels, as black and white; a constant image has 0.87 of them, so the overlap of
-the ink, intersection over union, says more. A classifier reads the digit in digits and in negatives made positive.
+What the second image of a pair should be is computed from the first. Beside the negatives stand the same two GANs
+without shared layers, beside the edges the same images in wrong pairs. Agreement is the share of equal pixels, as black
+and white; a constant image has 0.87 of them, so the overlap of the ink, intersection over union, says more. A
+classifier reads the digit in digits and in negatives made positive.
 
 G's last layer, which each has for itself, keeps the side, as the authors' does: where it doubles the side of the shared
 maps, as DCGAN's, the second GAN does not learn what edges look like.

@@ -31,7 +31,7 @@ from minigen.models.zoo.dtn import DTN
 from minigen.models.zoo.heads import ConvTrunk, Heads
 from minigen.nn.module import evaluating
 from minigen.random import random_generator, uniform
-from zoo_pages import Claim, digits, learn, seeds, spread
+from zoo_pages import Claim, compared, digits, learn, seeds, spread
 
 ITERATIONS = 1600
 CLAIM = "a translation from colour to grey negatives, learned without pairs, keeps the digit"
@@ -107,9 +107,7 @@ def measure(args: argparse.Namespace, out: Path) -> list[Claim]:
     of = lambda scores, what: [getattr(s, what) for s in scores]
     kept, distance = of(mine, "kept"), of(mine, "distance")
     text = f"digit kept (f reads {np.median(of(mine, 'seen')):.1%}), beside no f-constancy"
-    less = bool(np.median(distance) < np.median(of(other, "distance")))
     return [
         Claim(text, ">= 95%", spread(kept, ".1%"), spread(of(other, "kept"), ".1%"), bool(np.median(kept) >= 0.95)),
-        Claim("Fréchet distance to digits, beside that", "less", spread(distance, ".1f"),
-              spread(of(other, "distance"), ".1f"), less),
-    ]  # fmt: skip
+        compared("Fréchet distance to digits, beside that", "less", distance, of(other, "distance"), ".1f"),
+    ]

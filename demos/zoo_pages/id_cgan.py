@@ -1,8 +1,9 @@
 """ID-CGAN takes slanted streaks off the digits, beside the same network with the squared error alone.
 
 The classifier whose features are compared is not the judge: it has seen 2,000 of the digits, twice. The training is
-short on purpose. With 1,000 rounds the squared error alone restores as well: the streaks cover little of a digit, so
-that there is hardly anything to guess, and what is gained is time.
+short on purpose. With 1,000 rounds the squared error alone restores as well (Fréchet distances 6.2 and 6.1): the
+streaks cover little of a digit, so that there is hardly anything to guess. Rounds are gained and no time: one with D
+and the classifier takes four times as long as one of the squared error alone.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from minigen.models import DCGANDiscriminator
 from minigen.models.zoo.id_cgan import IDCGAN, streaks
 from minigen.models.zoo.restoration import Hourglass
 from minigen.nn.module import evaluating
-from zoo_pages import Claim, digits, learn, seeds, spread
+from zoo_pages import Claim, compared, digits, learn, seeds, spread
 
 ITERATIONS = 600
 CLAIM = "with a discriminator of pairs and a classifier's features, few rounds restore what was under the streaks"
@@ -57,14 +58,11 @@ def measure(args: argparse.Namespace, out: Path) -> list[Claim]:
     pictures = np.concatenate([digits.shown(part[:20]) for part in rows.values()])
     plot.save_grid(pictures, out / "restored.png", columns=20, rows=list(rows))
     right = lambda images: float((judge.read(images) == to_numpy(labels)).mean())
-    distance, theirs = ([judge.distance(part) for part in kind] for kind in (mine, plain))
-    quality, other = ([digits.psnr(part, y) for part in kind] for kind in (mine, plain))
-    noisy, before, after = digits.psnr(x, y), right(x), [right(part) for part in mine]
+    of_both = lambda value: [[value(part) for part in kind] for kind in (mine, plain)]
+    quality, other = of_both(lambda part: digits.psnr(part, y))
+    text = f"PSNR in dB, beside none (squared error {spread(other, '.1f')})"
     return [
-        Claim("Fréchet distance, beside the squared error's", "less", spread(distance, ".1f"), spread(theirs, ".1f"),
-              bool(np.median(distance) < np.median(theirs))),
-        Claim("digits read rightly, beside those with streaks", "more", spread(after), f"{before:.3f}",
-              bool(np.median(after) > before)),
-        Claim(f"PSNR in dB, beside none (squared error {spread(other, '.1f')})", "more", spread(quality, ".1f"),
-              f"{noisy:.1f}", bool(np.median(quality) > noisy)),
-    ]  # fmt: skip
+        compared("Fréchet distance, beside the squared error's", "less", *of_both(judge.distance), ".1f"),
+        compared(f"digits read (with streaks {right(x):.3f}), beside the squared error's", "more", *of_both(right)),
+        compared(text, "more", quality, [digits.psnr(x, y)], ".1f"),
+    ]

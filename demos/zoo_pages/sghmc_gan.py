@@ -2,7 +2,8 @@
 
 The data are 5,000 points. A mode is covered if it is the nearest of at least 16 of 4,000 samples that lie within three
 standard deviations. Ten generators without SGHMC's noise and prior show what these contribute: divided by N they are
-far smaller than the losses' gradients, and it is the number of generators that counts.
+far smaller than the losses' gradients, and it is the number of generators that counts. So it is chance whether the
+second row holds.
 """
 
 from __future__ import annotations

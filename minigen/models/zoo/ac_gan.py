@@ -14,8 +14,9 @@ variety within a class.
 
 What differs from a conditional GAN, whose D gets (x, y) as input: the class is an output of D, with a loss of its own.
 
-Option: a `decoder` of D's features f, and in D's loss the mean of 1/2 (x - decoder(f(x)))^2 (ArtGAN, Tan et al. 2017,
-arXiv 1702.03410, which has the idea and other networks).
+Option: a `decoder` of D's features f, and in D's loss the mean of 1/2 (x - decoder(f(x)))^2. This is taken from ArtGAN
+(Tan et al. 2017, arXiv 1702.03410), whose main idea, that labels reach G through D, is AC-GAN's too; its networks are
+others.
 """
 
 from __future__ import annotations

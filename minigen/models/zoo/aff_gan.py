@@ -7,10 +7,10 @@ G is projected onto it, with the pseudo-inverse A^+, which makes each pixel a bl
 
     y = g(x) + A^+ (x - A g(x)),   so that A y = x, whatever the weights of g are
 
-What is left is to make the images likely. D tells the y from data, and for the best D its logit s is log q(y) / p(y)
-with the sign turned, so that G minimises the Kullback-Leibler divergence of its images q from the data p:
+What is left is to make the images likely. D tells the y, with density q, from data, with density p. The logit of the
+best D is s(y) = log p(y) / q(y), and so G minimises a Kullback-Leibler divergence:
 
-    KL(q || p) = H(q, p) - H(q)  ~  -E s(y)
+    KL(q || p) = H(q, p) - H(q) = -E_q s(y)
 
 This is where MAP comes from: H(q, p) alone would be the most probable image for each x. Both densities lie on thin
 sets, where that ratio does not exist; noise on D's inputs, which decays, makes it exist (`Tricks.instance_noise`).

@@ -22,7 +22,7 @@ from minigen.models.zoo.encoder import GaussianEncoder
 
 
 class ALI(BiGAN):
-    """A GAN with a drawing encoder, and a discriminator of pairs. z is normal."""
+    """A GAN with an encoder that draws its codes, and a discriminator of pairs. z is normal."""
 
     encoder: GaussianEncoder
 

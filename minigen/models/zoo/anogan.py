@@ -5,7 +5,7 @@ is the score of x being an anomaly:
 
     score(x) = min_z  0.9 sum |x - G(z)|  +  0.1 sum |f(x) - f(G(z))|
 
-f are the features of a hidden layer of D: G(z) is to look like x to D too, which lies on the images that D has seen.
+f are the features of a hidden layer of D: G(z) is to resemble x also in what D has learned to see in normal images.
 
 What differs from a plain GAN: nothing in the training; D has `features`. The search is `evaluate.latent.search`.
 
@@ -44,7 +44,7 @@ def edit_error(gan: GAN, mask: Any, colour: Any, z0: Any, edges: float = 0.2, st
     """iGAN's error: the image is to have the `colour` (N, C, H, W) where the mask is 1, and z is to stay near z0.
 
     The mask is (N, 1, H, W). `edges` is the weight of the differences of neighbouring pixels, where both are in the
-    mask, and `stay` that of the mean square of z - z0. The paper's distance of edges is one of histograms of gradients.
+    mask, and `stay` that of |z - z0|^2. Squares are summed. The paper compares edges by histograms of gradients.
     """
     mask, colour, z0 = (Tensor(raw(x)) for x in (mask, colour, z0))
 

@@ -18,10 +18,6 @@ class Entry(NamedTuple):
     where: str
 
 
-_HEADS = "a discriminator with a trunk and heads"
-_ENCODER = "an encoder as a player"
-_TRANSLATION = "two domains from disjoint halves, two GANs in one game"
-
 CATALOGUE = tuple(
     Entry(*row)
     for row in (

@@ -104,7 +104,7 @@ class CycleGAN(nn.Module):
         return 1.0, self.cycle
 
     def deceit(self, judge: Any, real: Any, sample: Tensor) -> Tensor:
-        """What a translation minimises to look real."""
+        """The adversarial loss of a translation."""
         return ops.mean(ops.square(judge(sample) - 1.0))
 
     def error(self, x: Tensor, target: Any) -> Tensor:

@@ -6,7 +6,8 @@ Idea: that of `cycle_gan`, published in the same month. Its losses are the plain
                        + r (mean (G(F(x)) - x)^2 + mean (F(G(y)) - y)^2)
 
 with r = 0.01 in the first 10,000 rounds and then 0.5, and two steps of F and G to one of the discriminators, as in the
-authors' code. Here f is the last hidden layer of D; there it is every one.
+authors' code. Here f is the last hidden layer of D; there it is every one. The buffers of older translations are
+CycleGAN's.
 """
 
 from __future__ import annotations

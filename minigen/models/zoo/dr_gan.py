@@ -1,4 +1,4 @@
-r"""DR-GAN: disentangled representation GAN (Tran et al. 2017, arXiv 1705.11136).
+r"""DR-GAN: disentangled representation learning GAN (Tran et al. 2017, arXiv 1705.11136).
 
 Idea: draw the person of a given image in another pose. A code that has to serve for every pose holds no pose.
 

@@ -9,7 +9,8 @@ Idea: a translation keeps what a given function f sees, such as a classifier tha
     g minimises   -E log D_3(G(x)) - E log D_3(G(y)) + 15 mean (f(x) - f(G(x)))^2 + 15 mean (y - G(y))^2
 
 The third term is f-constancy: the translation is the same for f. The fourth says that an image of the target domain is
-its own translation. The weights are those of the paper's digits.
+its own translation. The weights are those of the paper's digits. A further term of the paper, the total variation of
+the translations, which makes them smooth, is left out.
 
 What differs from a plain GAN: features of images in place of noise, a discriminator of three classes, two more terms.
 """

@@ -5,7 +5,7 @@ cycle has a weight from 500 to 1000:
 
     F and G minimise   -E D_Y(F(x)) - E D_X(G(y)) + 500 (E |G(F(x)) - x| + E |F(G(y)) - y|)
 
-|.| is the mean over pixels.
+|.| is the mean over pixels. The buffers of older translations are CycleGAN's, and five steps of the critics WGAN's.
 """
 
 from __future__ import annotations

@@ -11,8 +11,8 @@ one with the object and one without, cross them over.
                        + |e|                                                 what has no object has no code of one
                        + 2.55 |Ax + Be - G(B, x) - G(A, 0)|                  parallelogram: the sum of genes is kept
 
-|.| is a mean, of pixels in [0, 1]. D_with and D_without are Wasserstein critics. The authors have 0.01 in place of
-2.55, of pixels up to 255, beside reconstructions of pixels up to 1.
+|.| is a mean of absolute values, and pixels are in [0, 1]. D_with and D_without are Wasserstein critics. The authors
+have 0.01 in place of 2.55, of pixels up to 255, beside reconstructions of pixels up to 1.
 
 What differs from a plain GAN: four images from two, and two discriminators. No label says where or what the object is.
 """

@@ -1,7 +1,7 @@
 r"""GoGAN: a gang of GANs, ranked by a margin (Juefei-Xu, Boddeti and Savvides 2017, arXiv 1704.04865).
 
-Idea: train GANs in stages. The critic of a stage ranks the data above its own generator's samples, and these above the
-samples of the stage before, so that each generator has to be better than the last.
+Idea: train GANs in stages. The critic of a stage ranks the data above its own generator's samples, by a margin, and
+above those of the stage before by twice as much, so that each generator has to be better than the last.
 
     D minimises   E max(0, m + D(G(z)) - D(x))  +  E max(0, 2 m + D(G'(z)) - D(x))
     G minimises   -E D(G(z))

@@ -94,7 +94,7 @@ class Noise(nn.Module):
 class Labelled(nn.Module):
     """Few labelled examples, images (n, ...) and labels (n,), for a model that learns from many others without labels.
 
-    They are arrays on the model's device, which its weights file holds.
+    Both are buffers of the model: they move with it to another device, and its weights file holds them.
     """
 
     def __init__(self, images: Array, labels: Array) -> None:

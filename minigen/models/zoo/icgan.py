@@ -9,9 +9,9 @@ First a conditional GAN learns G. Its D also gets real images with a wrong y as 
     -E log D(x, y)  -  1/2 E log(1 - D(x, y_wrong))  -  1/2 E log(1 - D(G(z, y), y))
 
 Then, with G fixed, E_z learns to find z from G(z, y) by squared error (`encoder.Inversion`), and E_y learns to find y
-from real images, by cross-entropy (here `evaluate.Classifier`).
+from real images, here by cross-entropy (`evaluate.Classifier`).
 
-What differs from a conditional GAN: the third term of D's loss, and what comes after. z keeps what y does not say.
+What differs from a conditional GAN: the second term of D's loss, and what comes after. z keeps what y does not say.
 
 acGAN (1702.01983) refines z so that the reconstruction looks like x to a classifier's features: see `refinement_error`.
 """

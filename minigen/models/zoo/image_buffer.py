@@ -28,7 +28,10 @@ class ImageBuffer(nn.Module):
         self.images = Tensor(device().module.zeros((capacity, *image_shape), current_dtype()))
 
     def forward(self, x: Any, round: int) -> Tensor:
-        """Images (N, C, H, W), N <= capacity, and the number of calls before this one, each with N images."""
+        """Images (N, C, H, W), N <= capacity; `round` is the number of rounds before this one, each with N images.
+
+        Of several calls in a round, the first ones' images are overwritten while the buffer fills.
+        """
         x, n, capacity = raw(x), len(x), len(self.images)
         if n > capacity:
             raise ValueError(f"ImageBuffer: expects at most {capacity} images, got {n}")

@@ -2,8 +2,8 @@ r"""InfoGAN: information maximising GAN (Chen et al. 2016, arXiv 1606.03657).
 
 Idea: a part of z is a code that must stay readable in the sample. So it comes to stand for what differs most in data.
 
-z holds noise, a class c of K, one-hot, and numbers u in [-1, 1]. Q reads the code of a sample. The mutual information
-of code and sample, I = H(c) - H(c | G(z)), is bounded by what Q reads:
+z holds noise and a code c: a class of K, one-hot, and numbers in [-1, 1]. Q reads the code of a sample. The mutual
+information of code and sample, I = H(c) - H(c | G(z)), is bounded by what Q reads:
 
     I(c; G(z))  >=  E log Q(c | G(z)) + H(c)  =: L
 

@@ -2,7 +2,7 @@ r"""LAPGAN: a Laplacian pyramid of GANs (Denton et al. 2015, arXiv 1506.05751).
 
 Idea: draw a small image, and let a GAN for each doubling of the side add the detail that is missing.
 
-A Laplacian pyramid takes an image I apart into a blurred image l, from half of the side, and the detail h:
+A Laplacian pyramid takes an image I apart into a blurred image l, which one of half the side gives, and the detail h:
 
     l = up(down(I)),   h = I - l,   I = l + h
 

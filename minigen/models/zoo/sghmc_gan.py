@@ -54,9 +54,10 @@ class SGHMCGAN(nn.Module):
         self.points, self.alpha, self.sigma = points, alpha, sigma
 
     def players(self) -> dict[str, Player]:
-        """The discriminator, and all generators together."""
+        """The discriminator, and all generators together. The loss of a perfect D is log J."""
+        perfect = math.log(len(self.generator)) + 0.02
         return {
-            "discriminator": Player(self.discriminator, self.discriminator_loss, perfect=0.02),
+            "discriminator": Player(self.discriminator, self.discriminator_loss, perfect=perfect),
             "generator": Player(self.generator, self.generator_loss),
         }
 

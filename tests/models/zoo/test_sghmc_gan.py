@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from minigen import nn
-from minigen.autograd import grad
+from minigen.autograd import Tensor, grad
 from minigen.backend import Device
 from minigen.models import Batch, MLPDiscriminator, MLPGenerator
 from minigen.models.zoo.sghmc_gan import SGHMCGAN
@@ -34,6 +34,16 @@ def test_the_losses_are_the_papers(device: Device) -> None:
     prior = sum((p.numpy() ** 2).sum() for p in gan.generator.parameters()) / (2 * 0.5**2)
     expected = sum(np.log1p(np.exp(-u)).mean() for u in t) + prior / 100
     assert gan.generator_loss(Batch(x, z))[0].item() == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_perfect_discriminator_is_known_by_its_loss() -> None:
+    """It is log 3, where D's loss against each of three generators is 0."""
+    gan = small()
+    gan.discriminator.forward = lambda x: x[:, 0]
+    x = np.full((6, 2), 100, "float32")
+    gan.forward = lambda z: [Tensor(-x)] * 3
+    loss = gan.discriminator_loss(Batch(x, gan.noise(6)))[0].item()
+    assert loss == pytest.approx(np.log(3)) and loss < gan.players()["discriminator"].perfect < loss + 0.1
 
 
 def test_the_noise_has_its_variance_and_comes_anew() -> None:
