@@ -1,8 +1,9 @@
 """CCGAN with ten labelled digits of each class and 8,000 without labels, beside its classifier trained by itself.
 
 The holes hide half of each image. With holes of a quarter and no batch normalisation D can hardly tell what was filled,
-and learns little from it; by itself the classifier is better without batch normalisation, and so it stands beside. A judge reads filled digits no
-better than those with black holes (0.148, 0.154); so what they look like is measured by the Fréchet distance.
+and learns little from it; by itself the classifier is better without batch normalisation, and so it stands beside. A
+judge reads filled digits no better than those with black holes (0.148, 0.154); so what they look like is measured by
+the Fréchet distance.
 """
 
 from __future__ import annotations

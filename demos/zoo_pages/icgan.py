@@ -1,12 +1,12 @@
 """IcGAN on coloured digits: the digit is replaced, and the colour, which only z can carry, stays.
 
 y is the digit, and the colour has no label: an image is encoded, and drawn again as another digit. A judge of grey
-digits reads the digit, the mean colour tells the colour. Three seeds kept it in 0.71, 0.88 and
-0.68 of the images, where at first we asked for 0.9. Most of what is lost, E_z loses: a reconstruction, drawn as the same
-digit, keeps it no more often (0.72, 0.88, 0.69), while G gives a z the same colour as two digits in 0.85 to 0.9. For E_z
-has learned from samples alone. acGAN's refinement of z compares features of the classifier that stands for E_y; what it
-achieves is measured in the features of the judge, which is another network. In pixels, where it was measured first, it
-was no gain (10.3 beside 9.9, after 500 rounds).
+digits reads the digit, the mean colour tells the colour. Three seeds kept it in 0.71, 0.88 and 0.68 of the images,
+where at first we asked for 0.9. Most of what is lost, E_z loses: a reconstruction, drawn as the same digit, keeps it no
+more often (0.72, 0.88, 0.69), while G gives a z the same colour as two digits in 0.85 to 0.9. For E_z has learned from
+samples alone. acGAN's refinement of z compares features of the classifier that stands for E_y; what it achieves is
+measured in the features of the judge, which is another network. In pixels, where it was measured first, it was no gain
+(10.3 beside 9.9, after 500 rounds).
 """
 
 from __future__ import annotations
