@@ -51,7 +51,7 @@ def load_folder(path: str | Path, split: str = "train", *, size: int = 32, chann
 
 
 def read_image(path: str | Path, size: int, channels: int = 3) -> np.ndarray:
-    """One image file, resized and cropped to (channels, size, size) uint8.
+    """One image file, resized and cropped to (channels, size, size) uint8; what is transparent becomes white.
 
     Raises `ValueError`, naming the file, if it cannot be read, is a PNG file with a wrong checksum (the other formats
     have none), or claims more pixels than Pillow's limit of 89 million (`PIL.Image.MAX_IMAGE_PIXELS`).
@@ -66,6 +66,8 @@ def read_image(path: str | Path, size: int, channels: int = 3) -> np.ndarray:
             ImageOps.exif_transpose(image, in_place=True)  # photographs say how the camera was held
             if image.mode.startswith("I;16"):  # Pillow would clip 16 bits, not scale them
                 image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+            if image.has_transparency_data:  # else a black drawing on a transparent ground would be all black
+                image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
             if image.mode != mode:
                 image = image.convert(mode)
             image = ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)

@@ -57,6 +57,8 @@ def test_rgb_and_grey(tmp_path: Path) -> None:
     colour = save(tmp_path / "colour.png", flat((200, 100, 50)))
     grey = save(tmp_path / "grey.png", flat(70))
     deep = save(tmp_path / "deep.png", np.full((4, 4), 70 * 256 + 5, np.uint16))
+    clear = save(tmp_path / "clear.png", np.full((4, 4, 4), (0, 0, 0, 102), np.uint8))  # black, and 60 % transparent
+    assert read_image(clear, 4, 3)[:, 0, 0].tolist() == [153, 153, 153] == 3 * read_image(clear, 4, 1)[:, 0, 0].tolist()
     assert read_image(colour, 4, 3)[:, 0, 0].tolist() == [200, 100, 50]
     luma = 0.299 * 200 + 0.587 * 100 + 0.114 * 50
     assert abs(int(read_image(colour, 4, 1)[0, 0, 0]) - luma) <= 1
