@@ -107,7 +107,7 @@ class Formatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionH
     """Shows the defaults that are not None or False, and keeps the line breaks of the description."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
-        return action.help if action.default in (None, False) else super()._get_help_string(action)
+        return action.help if any(action.default is x for x in (None, False)) else super()._get_help_string(action)
 
 
 class Parser(argparse.ArgumentParser):
@@ -234,7 +234,7 @@ def new_or_loaded(args: argparse.Namespace, images: data.Dataset, kind: type[Mod
         minigen.load(args.weights, into=(model := new()))
     if not isinstance(model, kind):
         raise ValueError(
-            f"{args.weights}: expects the weights of a {kind.__name__}, got those of a {type(model).__name__}"
+            f"{args.weights}: expects weights of {kind.__name__}, got those of {type(model).__name__}"
         )
     if (shape := getattr(model, "image_shape", images.image_shape)) != images.image_shape:
         raise ValueError(f"{args.weights}: expects images {shape}, those of {args.dataset} are {images.image_shape}")
