@@ -233,9 +233,7 @@ def new_or_loaded(args: argparse.Namespace, images: data.Dataset, kind: type[Mod
     if isinstance(model, dict):
         minigen.load(args.weights, into=(model := new()))
     if not isinstance(model, kind):
-        raise ValueError(
-            f"{args.weights}: expects weights of {kind.__name__}, got those of {type(model).__name__}"
-        )
+        raise ValueError(f"{args.weights}: expects weights of {kind.__name__}, got those of {type(model).__name__}")
     if (shape := getattr(model, "image_shape", images.image_shape)) != images.image_shape:
         raise ValueError(f"{args.weights}: expects images {shape}, those of {args.dataset} are {images.image_shape}")
     if (classes := getattr(model, "classes", None)) not in (None, len(images.classes)):
