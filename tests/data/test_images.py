@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -105,6 +106,14 @@ def test_splits(tmp_path: Path) -> None:
         dataset = load_folder(tmp_path, split, size=4)
         assert (dataset.images == value).all() and dataset.classes == ("cat",)
         assert (dataset.name, dataset.split) == (tmp_path.name, split)
+    save(tmp_path / "test" / "dog" / "3.png", flat(3))
+    save(tmp_path / "train" / "ant" / "4.png", flat(4))
+    for split, labels in (("train", [0, 1]), ("test", [1, 2])):  # a label means the same in both
+        dataset = load_folder(tmp_path, split, size=4)
+        assert dataset.classes == ("ant", "cat", "dog") and dataset.labels.tolist() == labels
+    shutil.rmtree(tmp_path / "train")
+    with pytest.raises(ValueError, match="has no subfolder 'train'"):
+        load_folder(tmp_path)  # else it would learn from the test images
 
 
 def test_a_png_with_a_wrong_checksum_is_refused(tmp_path: Path) -> None:
