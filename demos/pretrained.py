@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> None:
     if args.add is not None:
         if not (args.add / "weights.safetensors").is_file():
             raise ValueError(f"--add expects the folder of a finished run, got {args.add}")
-        add(args.add, args.made or "", FOLDER / f"{args.name or args.add.name}.safetensors")
+        add(args.add, args.made or "", FOLDER / f"{args.name or args.add.resolve().name}.safetensors")
     for path in sorted(FOLDER.glob("*.safetensors")):
         about = description(path)
         in_words = lambda results: ", ".join(f"{name} {x:.2f}" for name, x in results.items())
