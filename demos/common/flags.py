@@ -103,11 +103,12 @@ def in_one_line(error: Exception) -> str:
 # -- parsing -----------------------------------------------------------------------------------------------------------
 
 
-class Formatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
-    """Shows the defaults that are not None or False, and keeps the line breaks of the description."""
+class Formatter(argparse.RawDescriptionHelpFormatter):
+    """Shows the defaults that are not None or False, as on a command line, and keeps the description's line breaks."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
-        return action.help if any(action.default is x for x in (None, False)) else super()._get_help_string(action)
+        hidden = any(action.default is x for x in (None, False, argparse.SUPPRESS))
+        return action.help if hidden else f"{action.help} (default: {text(action.default)})"
 
 
 class Parser(argparse.ArgumentParser):
