@@ -232,6 +232,8 @@ def new_or_loaded(args: argparse.Namespace, images: data.Dataset, kind: type[Mod
         return new()
     model: Any = minigen.load(args.weights)
     if isinstance(model, dict):
+        if any("/" in name for name in model):
+            raise ValueError(f"{args.weights}: expects weights, got a checkpoint; beside it is weights.safetensors")
         minigen.load(args.weights, into=(model := new()))
     if not isinstance(model, kind):
         raise ValueError(f"{args.weights}: expects weights of {kind.__name__}, got those of {type(model).__name__}")

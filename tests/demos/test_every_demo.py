@@ -177,6 +177,7 @@ def test_weights_that_do_not_fit(finished: Callable, error_of: Callable, tmp_pat
     assert f"{weights}: expects weights of VAE, got those of GatedPixelCNN" in error("vae")
     assert f"{weights}: expects images (3, 8, 8), those of digits are (1, 28, 28)" in error("pixelcnn")
     assert "no such file" in error("gan", tmp_path / "none")
+    assert "expects weights, got a checkpoint" in error("vae", weights.with_name("checkpoint.safetensors"))
     assert not (tmp_path / "out").exists()
 
 
