@@ -31,6 +31,9 @@ MODELS = [name for name in RUNS if name != "cgan"]
 
 def run(args: argparse.Namespace) -> None:
     images, test_images = flags.datasets(args)
+    if min(args.images, len(images), len(test_images) // 2) < 4:
+        counts = f"--images {args.images}, {len(images)} training and {len(test_images)} test images"
+        raise ValueError(f"expects at least --images 4, 4 training and 8 test images, got {counts}")
     args.out.mkdir(parents=True, exist_ok=True)
     place = args.runs if (args.runs / "classifier").exists() else args.out
     classifier = trained_classifier(images, test_images, place / "classifier" / f"{images.name}.safetensors")

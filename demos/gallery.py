@@ -19,6 +19,7 @@ import minigen
 from common import flags
 from common.judge import read_samples, trained_classifier
 from minigen import data, evaluate, plot
+from minigen.models.autoregressive import Autoregressive
 
 COLUMNS = 12
 RUNS = {  # the folder in --runs, the title of the row, and the demo that makes the run
@@ -59,6 +60,8 @@ def samples_of(folder: Path) -> np.ndarray:
         samples = read_samples(file)  # where there are classes, one after the other
         return samples[np.linspace(0, len(samples) - 1, COLUMNS).astype(int)] / 255
     model = minigen.load(folder / "weights.safetensors")
+    if not isinstance(model, Autoregressive):
+        raise ValueError(f"{folder}: expects samples.npy, which its demo writes at the end; --resume of that goes on")
     return model.sample(COLUMNS).numpy() / (model.levels - 1)
 
 

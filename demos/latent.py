@@ -31,6 +31,8 @@ def run(args: argparse.Namespace) -> None:
     loader = data.Loader(images, args.batch_size, pixels="signed", seed=args.seed, drop_last=True)
 
     gan = flags.new_or_loaded(args, images, DCGAN, lambda: DCGAN(images.image_shape, args.latent_dim, args.features))
+    if gan.classes is not None:
+        raise ValueError(f"{args.weights}: expects a DCGAN without classes, got one of {gan.classes}")
     history = figures.History(gan, images.classes, args.out, args.seed)
     if args.weights is None:
         optimizers = {

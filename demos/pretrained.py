@@ -31,8 +31,12 @@ FOLDER = Path(__file__).parent / "pretrained"
 
 
 def run(args: argparse.Namespace) -> None:
+    if args.add is None and (args.name or args.made):
+        raise ValueError("--name and --made need --add")
     if args.add is not None:
-        add(args.add, args.made, FOLDER / f"{args.name or args.add.name}.safetensors")
+        if not (args.add / "weights.safetensors").is_file():
+            raise ValueError(f"--add expects the folder of a finished run, got {args.add}")
+        add(args.add, args.made or "", FOLDER / f"{args.name or args.add.resolve().name}.safetensors")
     for path in sorted(FOLDER.glob("*.safetensors")):
         about = description(path)
         in_words = lambda results: ", ".join(f"{name} {x:.2f}" for name, x in results.items())
@@ -86,7 +90,7 @@ def parser() -> flags.Parser:
     result = flags.Parser(__doc__, quick={})
     result.add_argument("--add", type=Path, metavar="RUN", help="the folder of a finished run on MNIST")
     result.add_argument("--name", help="of the file (default: that of the folder)")
-    result.add_argument("--made", default="", help="the command of the run, for the list")
+    result.add_argument("--made", help="the command of the run, for the list")
     return result
 
 

@@ -94,7 +94,7 @@ def read(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
 
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file")
+        raise FileNotFoundError(f"{path}: {'expects a file, got a folder' if path.is_dir() else 'no such file'}")
     try:
         with safe_open(path, framework="numpy") as file:
             arrays, metadata = {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118

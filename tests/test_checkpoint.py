@@ -209,7 +209,7 @@ def test_other_files_are_refused(kind: str, tmp_path: Path) -> None:
 
 def test_missing_files_are_named(tmp_path: Path) -> None:
     refused(tmp_path / "none.safetensors", FileNotFoundError, "no such file")
-    refused(tmp_path, FileNotFoundError, "no such file")
+    refused(tmp_path, FileNotFoundError, "expects a file, got a folder")
 
 
 def test_a_pickle_is_not_run(tmp_path: Path) -> None:

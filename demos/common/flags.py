@@ -103,11 +103,12 @@ def in_one_line(error: Exception) -> str:
 # -- parsing -----------------------------------------------------------------------------------------------------------
 
 
-class Formatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
-    """Shows the defaults that are not None or False, and keeps the line breaks of the description."""
+class Formatter(argparse.RawDescriptionHelpFormatter):
+    """Shows the defaults that are not None or False, as on a command line, and keeps the description's line breaks."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
-        return action.help if action.default in (None, False) else super()._get_help_string(action)
+        hidden = any(action.default is x for x in (None, False, argparse.SUPPRESS))
+        return action.help if hidden else f"{action.help} (default: {text(action.default)})"
 
 
 class Parser(argparse.ArgumentParser):
@@ -231,11 +232,11 @@ def new_or_loaded(args: argparse.Namespace, images: data.Dataset, kind: type[Mod
         return new()
     model: Any = minigen.load(args.weights)
     if isinstance(model, dict):
+        if any("/" in name for name in model):
+            raise ValueError(f"{args.weights}: expects weights, got a checkpoint; beside it is weights.safetensors")
         minigen.load(args.weights, into=(model := new()))
     if not isinstance(model, kind):
-        raise ValueError(
-            f"{args.weights}: expects the weights of a {kind.__name__}, got those of a {type(model).__name__}"
-        )
+        raise ValueError(f"{args.weights}: expects weights of {kind.__name__}, got those of {type(model).__name__}")
     if (shape := getattr(model, "image_shape", images.image_shape)) != images.image_shape:
         raise ValueError(f"{args.weights}: expects images {shape}, those of {args.dataset} are {images.image_shape}")
     if (classes := getattr(model, "classes", None)) not in (None, len(images.classes)):

@@ -26,6 +26,8 @@ def learn(
 ) -> None:
     """Train for --epochs and save the weights, unless --weights gave them; print the result and draw the figures."""
     model: Any = step.model
+    if model.classes and not (args.image or "0").isdecimal():
+        raise ValueError(f"--image expects the number of a test image, whose class is known, got {args.image}")
     pictures = figures.PixelFigures(model, loader.dataset.classes, args.temperature, args.out)
     table = tables.LikelihoodTable(test, model.levels, columns=("nats", "nats"), metric="nats")
     log_prob = lambda x, labels: model.log_prob(x, labels if model.classes else None)

@@ -21,37 +21,43 @@ def load_folder(path: str | Path, split: str = "train", *, size: int = 32, chann
 
     The shorter side of an image is resized to `size`, and the middle of the longer side is kept. An image in a
     subfolder is labelled with the subfolder's name; images directly in the folder all get label 0. If the folder has a
-    subfolder with the name of the split ("train" or "test"), that subfolder is read instead.
+    subfolder with the name of the split ("train" or "test"), that subfolder is read instead, and the labels are those
+    of the classes of both splits.
 
     Raises `ValueError` if there is no image, or if one cannot be read (see `read_image`), naming it.
     """
     if channels not in (1, 3) or size < 1:
         raise ValueError(f"load_folder: expects channels=1 or 3 and size >= 1, got channels={channels}, size={size}")
-    folder = Path(path).expanduser()
-    name = folder.resolve().name
+    root = folder = Path(path).expanduser()
     if not folder.is_dir():
         raise ValueError(f"load_folder: {folder} is not a folder")
     if (folder / split).is_dir():
         folder = folder / split
-    elif split != "train":
+    elif split != "train" or (folder / "test").is_dir():
         raise ValueError(f"load_folder: {folder} has no subfolder {split!r}")
-    files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
+    files = _images_in(folder)
     if not files:
         raise ValueError(f"load_folder: {folder} has no image (of the types {' '.join(sorted(SUFFIXES))})")
-    parents = [p.relative_to(folder).parts[:-1] for p in files]
-    subfolders = [parts[0] if parts else "" for parts in parents]
-    classes = tuple(sorted(set(subfolders)))
-    if "" in classes and len(classes) > 1:
+    subfolders = {*files.values()}
+    if "" in subfolders and len(subfolders) > 1:
         raise ValueError(f"load_folder: {folder} has images both in subfolders and beside them")
+    both = {name for part in ("train", "test") for name in _images_in(root / part).values()}
+    classes = sorted(subfolders | both - {""}) if "" not in subfolders else [""]
     images = np.empty((len(files), channels, size, size), np.uint8)
     for image, file in zip(images, files, strict=True):
         image[:] = read_image(file, size, channels)
-    labels = np.array([classes.index(subfolder) for subfolder in subfolders], np.int64)
-    return Dataset(images, labels, ("image",) if classes == ("",) else classes, name, split)
+    labels = np.array([classes.index(name) for name in files.values()], np.int64)
+    return Dataset(images, labels, ("image",) if classes == [""] else tuple(classes), root.resolve().name, split)
+
+
+def _images_in(folder: Path) -> dict[Path, str]:
+    """The image files under the folder, sorted, each with the name of its subfolder, "" if it is directly in it."""
+    files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
+    return {p: "" if p.parent == folder else p.relative_to(folder).parts[0] for p in files}
 
 
 def read_image(path: str | Path, size: int, channels: int = 3) -> np.ndarray:
-    """One image file, resized and cropped to (channels, size, size) uint8.
+    """One image file, resized and cropped to (channels, size, size) uint8; what is transparent becomes white.
 
     Raises `ValueError`, naming the file, if it cannot be read, is a PNG file with a wrong checksum (the other formats
     have none), or claims more pixels than Pillow's limit of 89 million (`PIL.Image.MAX_IMAGE_PIXELS`).
@@ -66,6 +72,8 @@ def read_image(path: str | Path, size: int, channels: int = 3) -> np.ndarray:
             ImageOps.exif_transpose(image, in_place=True)  # photographs say how the camera was held
             if image.mode.startswith("I;16"):  # Pillow would clip 16 bits, not scale them
                 image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+            if image.has_transparency_data:  # else a black drawing on a transparent ground would be all black
+                image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
             if image.mode != mode:
                 image = image.convert(mode)
             image = ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)

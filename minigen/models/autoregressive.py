@@ -172,10 +172,11 @@ class Autoregressive(nn.Module):
             raise ValueError(
                 f"{type(self).__name__}: expects images (N, {', '.join(map(str, self.image_shape))}), got {x.shape}"
             )
+        expected = f"{type(self).__name__}: expects integers 0 ... {self.levels - 1}"
         if x.dtype.kind not in "iu":
-            raise TypeError(f"{type(self).__name__}: expects integers 0 ... {self.levels - 1}, got {x.dtype}")
-        if on_host(x.data) and x.size and x.data.max() >= self.levels:
-            raise ValueError(f"{type(self).__name__}: expects integers 0 ... {self.levels - 1}, got {x.data.max()}")
+            raise TypeError(f"{expected}, got {x.dtype}")
+        if on_host(x.data) and x.size and not 0 <= x.data.min() <= x.data.max() < self.levels:
+            raise ValueError(f"{expected}, got {x.data.min()} ... {x.data.max()}")
         return x
 
     def _checked_labels(self, labels: Any, n: int) -> Array | None:
@@ -206,7 +207,10 @@ class Autoregressive(nn.Module):
             if n not in (None, len(image)):
                 raise ValueError(f"sample: expects n={n} images to complete, got {len(image)}")
             n = len(image)
-            mask = self.device.module.broadcast_to(self.device.asarray(raw(mask)).astype(bool), image.shape)
+            mask = self.device.asarray(raw(mask)).astype(bool)
+            if mask.shape not in (image.shape[2:], image.shape):
+                raise ValueError(f"sample: expects mask {image.shape[2:]} or {image.shape}, got {mask.shape}")
+            mask = self.device.module.broadcast_to(mask, image.shape)
         if n is None or n < 1:
             raise ValueError(f"sample: expects n >= 1, or image and mask, got n={n}")
         return n, image, mask

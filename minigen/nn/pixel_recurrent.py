@@ -51,8 +51,8 @@ class RowLSTM(Module):
         self.expand = MaskedConv2d(hidden, 2 * hidden, 1, "B", colours)
 
     def forward(self, x: Any) -> Any:
-        n, _, height, width = x.shape
         gates = pixels_of(self.input_to_state(x))
+        n, _, height, width = x.shape
         h, c = (ops.broadcast_to(start, (1, n, width, self.hidden)) for start in (self.h0, self.c0))
         margin = self.kernel_size // 2
         h = ops.pad(h, ((0, 0), (0, 0), (margin, margin), (0, 0)))
@@ -82,9 +82,9 @@ class DiagonalBiLSTM(Module):
         self.expand = MaskedConv2d(hidden, 2 * hidden, 1, "B", colours)
 
     def forward(self, x: Any) -> Any:
-        n, _, height, width = x.shape
         lstms = (self.left_to_right, self.right_to_left)
         from_left, from_right = (lstm.input_to_state(x) for lstm in lstms)
+        n, _, height, width = x.shape
         gates = ops.concat([pixels_of(from_left), pixels_of(ops.flip(from_right, 3))])
         weight = ops.stack([matrix(lstm.state_to_state) for lstm in lstms])
         h, c = (ops.stack([getattr(lstm, name) for lstm in lstms])[:, None, None] for name in ("h0", "c0"))

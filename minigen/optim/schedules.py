@@ -13,12 +13,14 @@ from collections.abc import Callable
 def linear_decay(steps: int) -> Callable[[int], float]:
     """A schedule: gives the factor of the learning rate from the number of steps made, of `steps` in all.
 
-    The factor is 1 in the first half and then falls to 0 in a straight line.
+    The factor is 1 in the first half and then falls to 0 in a straight line. `ValueError` unless steps >= 1.
 
     >>> schedule = linear_decay(1000)
     >>> schedule(0), schedule(750), schedule(1000)
     (1.0, 0.5, 0.0)
     """
+    if steps < 1:
+        raise ValueError(f"linear_decay: expects steps >= 1, got {steps}")
     return lambda step: min(1.0, max(0.0, 2 * (steps - step) / steps))
 
 

@@ -133,6 +133,7 @@ class Run:
 
     def add(self, metrics: Metrics) -> None:
         """Add the metrics of one more batch; those on a GPU wait for `read`."""
+        metrics = {name: figure(value) for name, value in metrics.items()}
         self.batch += 1
         if all(map(on_host, metrics.values())):
             self._add_to_sums(metrics)
@@ -161,6 +162,7 @@ class Run:
     def end_epoch(self, test: Metrics) -> None:
         """Log the epoch and save."""
         seconds = round(self.seconds + time.monotonic() - self.since, 3)
+        test = json.loads(json.dumps(test, default=float))  # tensors and NumPy's numbers become Python's
         record = {"epoch": self.epoch + 1, "train": self.averages(), "test": test, "seconds": seconds}
         self.log.append(record)
         self.epoch, self.batch, self.sums = self.epoch + 1, 0, {}

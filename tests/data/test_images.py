@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +58,8 @@ def test_rgb_and_grey(tmp_path: Path) -> None:
     colour = save(tmp_path / "colour.png", flat((200, 100, 50)))
     grey = save(tmp_path / "grey.png", flat(70))
     deep = save(tmp_path / "deep.png", np.full((4, 4), 70 * 256 + 5, np.uint16))
+    clear = save(tmp_path / "clear.png", np.full((4, 4, 4), (0, 0, 0, 102), np.uint8))  # black, and 60 % transparent
+    assert read_image(clear, 4, 3)[:, 0, 0].tolist() == [153, 153, 153] == 3 * read_image(clear, 4, 1)[:, 0, 0].tolist()
     assert read_image(colour, 4, 3)[:, 0, 0].tolist() == [200, 100, 50]
     luma = 0.299 * 200 + 0.587 * 100 + 0.114 * 50
     assert abs(int(read_image(colour, 4, 1)[0, 0, 0]) - luma) <= 1
@@ -103,6 +106,14 @@ def test_splits(tmp_path: Path) -> None:
         dataset = load_folder(tmp_path, split, size=4)
         assert (dataset.images == value).all() and dataset.classes == ("cat",)
         assert (dataset.name, dataset.split) == (tmp_path.name, split)
+    save(tmp_path / "test" / "dog" / "3.png", flat(3))
+    save(tmp_path / "train" / "ant" / "4.png", flat(4))
+    for split, labels in (("train", [0, 1]), ("test", [1, 2])):  # a label means the same in both
+        dataset = load_folder(tmp_path, split, size=4)
+        assert dataset.classes == ("ant", "cat", "dog") and dataset.labels.tolist() == labels
+    shutil.rmtree(tmp_path / "train")
+    with pytest.raises(ValueError, match="has no subfolder 'train'"):
+        load_folder(tmp_path)  # else it would learn from the test images
 
 
 def test_a_png_with_a_wrong_checksum_is_refused(tmp_path: Path) -> None:

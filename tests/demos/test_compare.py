@@ -114,6 +114,7 @@ def test_models_that_cannot_be_compared(tmp_path: Path, of_photographs: list, er
     assert "expects a model of binary pixels, got a PixelCNN of" in error_of("compare", *flags, "--models", "pixelcnn")
     minigen.save({"weight": np.zeros(3)}, tmp_path / "row.safetensors")
     assert "row.safetensors: expects a file that names its model" in error_of("compare", *flags, "--models", "row")
+    assert "got --images 3, 22 training and 8 test images" in error_of("compare", *flags, "--images", 3)
 
 
 # -- its runs ----------------------------------------------------------------------------------------------------------

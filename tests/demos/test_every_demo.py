@@ -174,9 +174,10 @@ def test_weights_are_used_without_training(
 def test_weights_that_do_not_fit(finished: Callable, error_of: Callable, tmp_path: Path) -> None:
     weights = finished("gated pixelcnn")[0] / "weights.safetensors"
     error = lambda name, file=weights: error_of(name, "--weights", file, "--out", tmp_path / "out")
-    assert f"{weights}: expects the weights of a VAE, got those of a GatedPixelCNN" in error("vae")
+    assert f"{weights}: expects weights of VAE, got those of GatedPixelCNN" in error("vae")
     assert f"{weights}: expects images (3, 8, 8), those of digits are (1, 28, 28)" in error("pixelcnn")
     assert "no such file" in error("gan", tmp_path / "none")
+    assert "expects weights, got a checkpoint" in error("vae", weights.with_name("checkpoint.safetensors"))
     assert not (tmp_path / "out").exists()
 
 
@@ -252,6 +253,7 @@ def test_help_explains_every_flag(name: str, run_demo: Callable, capsys: pytest.
         entry = re.search(rf"^  {flag}\b.*\n(?:    .*\n)*", text, re.MULTILINE)[0]  # type: ignore[index]
         words = re.sub(rf"^  {flag}( [A-Z_]+| {{.*?}}| \[.*?\])*", "", entry)
         assert len(words.split()) >= 3, f"{flag} is not explained"
+        assert (flag != "--seed" or "(default: 0)" in entry) and "(default: [" not in entry
     assert source.split('"""')[1].splitlines()[0] in text  # what it is about, with the paper
 
 

@@ -16,7 +16,7 @@ import gallery
 import minigen
 from minigen import plot
 from minigen.evaluate import Classifier
-from minigen.models import PixelRNN
+from minigen.models import VAE, PixelRNN
 
 
 @pytest.fixture
@@ -67,3 +67,8 @@ def test_a_row_for_every_run_and_a_command_for_the_others(
 def test_samples_of_other_images_are_refused(tmp_path: Path, error_of: Callable) -> None:
     finish(tmp_path / "gan", {}, np.zeros((30, 3, 8, 8), np.uint8))
     assert "gan: expects samples (1, 28, 28), got (3, 8, 8)" in error_of("gallery", "--runs", tmp_path)
+
+
+def test_samples_that_a_stopped_run_has_not_written(tmp_path: Path, error_of: Callable) -> None:
+    minigen.save(VAE(hidden=1, latent_dim=1), tmp_path / "vae" / "weights.safetensors")
+    assert "vae: expects samples.npy, which its demo writes" in error_of("gallery", "--runs", tmp_path)

@@ -103,3 +103,7 @@ def test_images_that_cannot_be_shown(photographs: Path, tmp_path: Path, error_of
     assert "--image expects a file, or a number from 0 to 7, got 8" in error_of("dcgan", *flags, "--image", 8)
     assert "none.png: not an image that can be read" in error_of("dcgan", *flags, "--image", tmp_path / "none.png")
     assert "expects a generator without classes" in error_of("dcgan", *flags, "--image", 0)
+    assert "expects a DCGAN without classes, got one of 2" in error_of("latent", *flags)
+    minigen.save(models.GatedPixelCNN(SHAPE, 4, 3, 1, head=3, classes=2), tmp_path / "gan.safetensors")
+    file = photographs / "test" / "dark" / "02.png"  # of whose class a model that is told it knows nothing
+    assert "--image expects the number of a test image" in error_of("pixelcnn", *flags, "--image", file)

@@ -61,6 +61,11 @@ def test_a_run_becomes_one_of_them(
     assert "mine.safetensors" in text and "by hand (2 min) -elbo 500.00" in text
 
 
+def test_what_cannot_be_added(tmp_path: Path, error_of: Callable) -> None:
+    assert "--name and --made need --add" in error_of("pretrained", "--name", "mine")
+    assert f"expects the folder of a finished run, got {tmp_path}" in error_of("pretrained", "--add", tmp_path)
+
+
 def test_what_is_measured_of_a_gan() -> None:
     """Of the same samples each time; other images than digits have neither."""
     gan = DCGAN(latent_dim=3, features=2, classes=10)

@@ -371,6 +371,10 @@ def test_watch_sees_every_row() -> None:
             {"n": 3, "image": images((1, 2, 2), 2), "mask": np.ones((2, 2), bool)},
             "expects n=3 images to complete, got 1",
         ),
+        (
+            {"image": images((1, 2, 2), 2), "mask": np.ones((1, 2, 2), bool)},
+            r"expects mask \(2, 2\) or \(1, 1, 2, 2\), got \(1, 2, 2\)",
+        ),
     ],
 )
 def test_sampling_errors(make: Make, options: dict, message: str) -> None:
@@ -385,8 +389,9 @@ def test_wrong_images_are_refused(make: Make) -> None:
         model.log_prob(images((1, 2, 3), 2, n=4))
     with pytest.raises(TypeError, match=r"expects integers 0 \.\.\. 2, got float64"):
         model.log_prob(np.zeros((1, 1, 2, 2)))
-    with pytest.raises(ValueError, match=r"expects integers 0 \.\.\. 2, got 3"):
-        model.log_prob(np.full((1, 1, 2, 2), 3, np.uint8))
+    for wrong in ([0, 0, 0, 3], [0, 0, 3, -1]):
+        with pytest.raises(ValueError, match=rf"expects integers 0 \.\.\. 2, got {min(wrong)} \.\.\. 3"):
+            model.sample(image=np.reshape(wrong, (1, 1, 2, 2)), mask=np.ones((2, 2), bool))
     with pytest.raises(ValueError, match=r"expects image_shape \(C, H, W\) and 2 \.\.\. 256 levels, got .*levels=1"):
         make((1, 2, 2), 1)
 

@@ -183,6 +183,9 @@ def test_errors() -> None:
         nn.RowLSTM(2, colours=3)
     with pytest.raises(ValueError, match="expects an odd kernel_size"):
         nn.RowLSTM(2, kernel_size=2)
+    for layer in (nn.RowLSTM(2), nn.DiagonalBiLSTM(2)):
+        with pytest.raises(ValueError, match=r"expects x \(N, C, H, W\), got \(4, 3, 3\)"):
+            layer(np.zeros((4, 3, 3), np.float32))
     with pytest.raises(ValueError, match="weight takes 4"):
         nn.DiagonalBiLSTM(2)(tensor(np.zeros((1, 3, 2, 2), "float32")))
 

@@ -13,6 +13,8 @@ from minigen.optim import cosine_decay, linear_decay
 def test_linear_decay() -> None:
     schedule = linear_decay(8)
     assert [schedule(step) for step in (0, 3, 4, 5, 6, 7, 8, 9)] == [1, 1, 1, 0.75, 0.5, 0.25, 0, 0]
+    with pytest.raises(ValueError, match="expects steps >= 1, got 0"):
+        linear_decay(0)
 
 
 def test_cosine_decay() -> None:

@@ -276,6 +276,20 @@ def test_the_seconds_add_up(tmp_path: Path) -> None:
     assert seconds == sorted(seconds) and seconds[0] <= before + 1e-3 <= seconds[1] + 2e-3
 
 
+def test_metrics_of_ones_own_may_be_tensors(tmp_path: Path, device: Device) -> None:
+    class Own:
+        def __init__(self) -> None:
+            self.parts: dict[str, Any] = {}
+
+        def __call__(self, images: Any, labels: Any) -> dict[str, Any]:
+            return {"loss": Tensor(device.asarray(np.float32(len(images)))), "one": np.float32(1)}
+
+    measured = lambda: {"nats": Tensor(device.asarray(np.float32(2.5))), "images": np.int64(3), "shares": [0.5]}
+    (record,) = train(Own(), Loader(dataset(8), 4), epochs=1, out=tmp_path, evaluate=measured)
+    assert record["train"] == {"loss": 4, "one": 1} and record["test"] == {"nats": 2.5, "images": 3, "shares": [0.5]}
+    assert json.loads((tmp_path / "log.jsonl").read_text()) == record
+
+
 # -- memory ------------------------------------------------------------------------------------------------------------
 
 
