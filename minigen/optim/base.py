@@ -44,7 +44,7 @@ class Optimizer:
         if not self.parameters:
             raise ValueError(f"{type(self).__name__}: got no parameters")
         if not all(isinstance(p, Parameter) for p in self.parameters):
-            raise TypeError(f"{type(self).__name__}: expects parameters, such as `module.parameters()`")
+            raise TypeError(f"{type(self).__name__}: expects parameters, such as `model.parameters()`")
         if len({id(p) for p in self.parameters}) < len(self.parameters):
             raise ValueError(f"{type(self).__name__}: got the same parameter twice")
         self.steps = 0
@@ -53,7 +53,7 @@ class Optimizer:
 
     def _as_groups(self, parameters: Iterable[Any], defaults: dict[str, float]) -> list[dict[str, Any]]:
         """Each group as a new dictionary of "params", "lr" and "weight_decay"."""
-        given: list[Any] = list(parameters)
+        given = _listed(parameters)
         if not given or not all(isinstance(x, dict) for x in given):
             given = [{"params": given}]
         for group in given:
@@ -65,7 +65,7 @@ class Optimizer:
         groups = [defaults | group for group in given]
         for lr, decay in [(x["lr"], x["weight_decay"]) for x in (defaults, *groups)]:
             check_settings(self, lr=(lr, lr > 0, "> 0"), weight_decay=(decay, decay >= 0, ">= 0"))
-        return [group | {"params": list(group["params"])} for group in groups]
+        return [group | {"params": _listed(group["params"])} for group in groups]
 
     def rates(self, lr: float, weight_decay: float) -> tuple[float, ...]:
         """The numbers of this step that `update` and `decay` need, from a group's: here the learning rate."""
@@ -142,10 +142,17 @@ class Optimizer:
 
 
 def check_settings(owner: object, **settings: tuple[Any, bool, str]) -> None:
-    """`ValueError` for a setting (value, whether it is in its range, the range in words) that is out of it."""
+    """`ValueError` for a setting (value, whether it is in its range, the range in words) out of it or not finite."""
     for name, (value, holds, expected) in settings.items():
-        if not holds:
+        finite = np.isfinite(value).all()
+        if not (holds and finite):
+            expected += "" if finite else " and finite"
             raise ValueError(f"{type(owner).__name__}: expects {name} {expected}, got {value}")
+
+
+def _listed(given: Any) -> list[Any]:
+    """The items of an iterable; anything else, such as a module, is one item, which is then refused."""
+    return list(given) if isinstance(given, Iterable) else [given]
 
 
 @kernel("T g, T p, T w", "T out", "out = g + w * p")

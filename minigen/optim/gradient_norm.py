@@ -17,7 +17,7 @@ def clip_grad_norm(parameters: Iterable[Parameter], max_norm: float) -> float:
 
     Pascanu, Mikolov and Bengio 2013 (arXiv 1211.5063), section 3.2. `ValueError` unless max_norm > 0.
     """
-    if max_norm <= 0:
+    if not max_norm > 0:
         raise ValueError(f"clip_grad_norm: expects max_norm > 0, got {max_norm}")
     parameters = list(parameters)
     norm = float(grad_norm(parameters))

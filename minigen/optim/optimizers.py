@@ -71,7 +71,8 @@ class Adam(Optimizer):
         eps: float = 1e-8,
         weight_decay: float = 0.0,
     ) -> None:
-        check_settings(self, betas=(betas, all(0 <= b < 1 for b in betas), "in [0, 1)"), eps=(eps, eps > 0, "> 0"))
+        two = len(betas) == 2 and all(0 <= b < 1 for b in betas)
+        check_settings(self, betas=(betas, two, "to be two numbers in [0, 1)"), eps=(eps, eps > 0, "> 0"))
         super().__init__(parameters, lr, weight_decay)
         self.betas, self.eps = betas, eps
 

@@ -95,6 +95,8 @@ def train(
     """
     if out == "":
         raise ValueError("train: expects out to be a folder, got ''")
+    if not isinstance(epochs, int | np.integer) or epochs < 0:
+        raise ValueError(f"train: expects epochs to be 0, 1, 2 ..., got {epochs}")
     if capture and group().size == 1:
         step = Captured(step)
     run = Run(Path(out), step.parts, settings or {}, look=getattr(step, "look", lambda metrics: None))

@@ -72,6 +72,7 @@ def test_clip_grad_norm_does_not_overflow_in_float32(device: Device) -> None:
     np.testing.assert_allclose(p.grad.numpy(), [0.6, 0.8], rtol=1e-6)
 
 
-def test_clip_grad_norm_takes_a_positive_norm() -> None:
-    with pytest.raises(ValueError, match=r"^clip_grad_norm: expects max_norm > 0, got -1.0$"):
-        clip_grad_norm([], -1.0)
+@pytest.mark.parametrize("max_norm", [-1.0, math.nan])
+def test_clip_grad_norm_takes_a_positive_norm(max_norm: float) -> None:
+    with pytest.raises(ValueError, match=f"^clip_grad_norm: expects max_norm > 0, got {max_norm}$"):
+        clip_grad_norm([], max_norm)

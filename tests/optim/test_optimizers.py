@@ -379,6 +379,7 @@ def test_a_state_does_not_depend_on_how_parameters_are_grouped(device: Device) -
         ([{"params": []}], ValueError, "got no parameters"),
         ([{"params": 2 * parameters_of([np.ones(2)])}], ValueError, "got the same parameter twice"),
         ([{"params": [np.ones(2)]}], TypeError, "expects parameters, such as"),
+        ([{"params": nn.Linear(2, 3)}], TypeError, "expects parameters, such as"),
         ([{"params": parameters_of([np.ones(2)])}, *parameters_of([np.ones(2)])], TypeError, "expects parameters"),
         ([{"params": parameters_of([np.ones(2)]), "lr": 0}], ValueError, "expects lr > 0, got 0"),
         (
@@ -416,13 +417,15 @@ def test_repr() -> None:
     [
         (SGD, {"lr": 0.0}, "SGD: expects lr > 0, got 0.0"),
         (SGD, {"lr": -1.0}, "SGD: expects lr > 0, got -1.0"),
-        (SGD, {"lr": math.nan}, "SGD: expects lr > 0, got nan"),
+        (SGD, {"lr": math.nan}, "SGD: expects lr > 0 and finite, got nan"),
+        (SGD, {"lr": math.inf}, "SGD: expects lr > 0 and finite, got inf"),
         (SGD, {"lr": 0.1, "momentum": 1.0}, r"SGD: expects momentum in \[0, 1\), got 1.0"),
         (SGD, {"lr": 0.1, "momentum": -0.1}, r"SGD: expects momentum in \[0, 1\), got -0.1"),
         (SGD, {"lr": 0.1, "weight_decay": -1.0}, "SGD: expects weight_decay >= 0, got -1.0"),
         (Adam, {"lr": 0.0}, "Adam: expects lr > 0, got 0.0"),
-        (Adam, {"betas": (0.9, 1.0)}, r"Adam: expects betas in \[0, 1\), got \(0.9, 1.0\)"),
-        (Adam, {"betas": (-0.1, 0.9)}, r"Adam: expects betas in \[0, 1\), got \(-0.1, 0.9\)"),
+        (Adam, {"betas": (0.9, 1.0)}, r"Adam: expects betas to be two numbers in \[0, 1\), got \(0.9, 1.0\)"),
+        (Adam, {"betas": (0.9,)}, r"Adam: expects betas to be two numbers in \[0, 1\), got \(0.9,\)"),
+        (Adam, {"betas": (-0.1, 0.9)}, r"Adam: expects betas to be two numbers in \[0, 1\), got \(-0.1, 0.9\)"),
         (Adam, {"eps": 0.0}, "Adam: expects eps > 0, got 0.0"),
         (Adam, {"weight_decay": -1.0}, "Adam: expects weight_decay >= 0, got -1.0"),
         (RMSprop, {"lr": -1.0}, "RMSprop: expects lr > 0, got -1.0"),
@@ -448,8 +451,8 @@ def test_no_parameters(kind: type[Optimizer]) -> None:
 
 def test_only_parameters_and_each_once() -> None:
     layer = nn.Linear(2, 3)
-    for wrong in (layer.weight, layer.named_parameters(), [layer.weight, tensor([1.0])]):
-        with pytest.raises(TypeError, match=r"^Adam: expects parameters, such as"):
+    for wrong in (layer, layer.weight, layer.named_parameters(), [layer.weight, tensor([1.0])]):
+        with pytest.raises(TypeError, match=r"^Adam: expects parameters, such as `model.parameters\(\)`$"):
             Adam(wrong)
     with pytest.raises(ValueError, match=r"^Adam: got the same parameter twice$"):
         Adam([layer.weight, layer.bias, layer.weight])

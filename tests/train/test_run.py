@@ -184,6 +184,13 @@ def test_what_is_no_folder_is_refused(tmp_path: Path) -> None:
     for out in (tmp_path / "file", tmp_path / "file" / "within"):
         with pytest.raises(OSError, match=rf"^out: {out} cannot be made a folder \((File exists|Not a directory)\)$"):
             run(out)
-    with pytest.raises(ValueError, match=r"^train: expects out to be a folder, got ''$"):
-        run("")
     assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"), [({"out": ""}, "a folder"), ({"epochs": -1}, "0, 1"), ({"epochs": 1.5}, "0, 1")]
+)
+def test_arguments_that_are_refused(given: dict, wanted: str, tmp_path: Path) -> None:
+    ((name, value),) = given.items()
+    with pytest.raises(ValueError, match=f"^train: expects {name} to be {wanted}.*, got {value!r}$"):
+        run(**{"out": tmp_path} | given)
