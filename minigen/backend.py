@@ -31,7 +31,8 @@ class Device:
     """A place where arrays live. Made by `device("cpu")`, `device("gpu")` or `device("gpu:1")`.
 
     As a context manager it is the current device, on which new tensors and parameters are made:
-    `with device("gpu"): model = VAE(...)`.
+    `with device("gpu"): model = VAE(...)`. A second card computes inside such a block only; `train.train`, optimizers
+    and a model's `sample` enter the device of their parameters themselves.
     """
 
     def __init__(self, name: str, module: Any, index: int | None) -> None:
@@ -274,7 +275,8 @@ def ordered(x: Array, order: tuple[int, ...]) -> Array:
     moved = x.transpose(order)
     if moved.flags.c_contiguous:
         return x
-    return array_module(x).ascontiguousarray(moved).transpose([order.index(axis) for axis in range(x.ndim)])
+    with device_of(x):
+        return array_module(x).ascontiguousarray(moved).transpose([order.index(axis) for axis in range(x.ndim)])
 
 
 def row_major(x: Array) -> Array:

@@ -119,13 +119,13 @@ class Autoregressive(nn.Module):
         """
         if not temperature > 0:
             raise ValueError(f"sample: expects a temperature > 0, got {temperature}")
-        n, image, mask = self._checked_completion(n, image, mask)
-        labels = self._checked_labels(labels, n)
-        xp, (channels, height, width) = self.device.module, self.image_shape
-        x = xp.zeros((n, channels, height, width), dtype=np.uint8)
-        noise = uniform((height, width, channels, n), dtype=np.float64, device=self.device).transpose(3, 2, 0, 1)
-        given = (noise,) if mask is None else (noise, image, mask)
         with evaluating(self):
+            n, image, mask = self._checked_completion(n, image, mask)
+            labels = self._checked_labels(labels, n)
+            channels, height, width = self.image_shape
+            x = self.device.module.zeros((n, channels, height, width), dtype=np.uint8)
+            noise = uniform((height, width, channels, n), dtype=np.float64).transpose(3, 2, 0, 1)
+            given = (noise,) if mask is None else (noise, image, mask)
             draw_row = (self._cached_rows if cached else self._naive_rows)(x, labels, temperature)
             for i in rows_with_progress(height, n) if progress else range(height):
                 draw_row(i, *[y[:, :, i] for y in given])

@@ -151,8 +151,9 @@ class VAE(nn.Module):
     @no_grad()
     def sample(self, n: int, *, mean: bool = False) -> Tensor:
         """`n` images from p(x), (n, C, H, W); with `mean`, the mean of p(x | z) in place of a draw from it."""
-        p = self.decode(Tensor(normal((n, self.latent_dim), dtype=self._dtype, device=self.device)))
-        return p.mean if mean else p.sample()
+        with self.device:
+            p = self.decode(Tensor(normal((n, self.latent_dim), dtype=self._dtype)))
+            return p.mean if mean else p.sample()
 
     # -- helpers -----------------------------------------------------------------------------------------------------
 

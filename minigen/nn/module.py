@@ -285,11 +285,12 @@ class ModuleList(Sequential):
 
 @contextmanager
 def evaluating(module: Module) -> Iterator[None]:
-    """Put the module into evaluation mode inside the block, and restore the mode of each part afterwards."""
+    """Inside the block the module is in evaluation mode, and its device is the current one; then all is as before."""
     before = [(part, part.training) for part in module.modules()]
     module.eval()
     try:
-        yield
+        with module.device:
+            yield
     finally:
         for part, training in before:
             part.training = training

@@ -38,7 +38,8 @@ class WeightEMA:
             raise ValueError(f"WeightEMA: expects decay in [0, 1), got {decay}")
         self.module, self.decay = module, decay
         self.updates = 0
-        self.average = {name: x.data.copy(order="K") for name, x in self._averaged()}
+        with module.device:
+            self.average = {name: x.data.copy(order="K") for name, x in self._averaged()}
 
     def _averaged(self) -> Iterator[tuple[str, Tensor]]:
         return ((name, x) for name, x in self.module.named_tensors() if x.dtype.kind == "f")

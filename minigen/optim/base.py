@@ -48,8 +48,8 @@ class Optimizer:
         if len({id(p) for p in self.parameters}) < len(self.parameters):
             raise ValueError(f"{type(self).__name__}: got the same parameter twice")
         self.steps = 0
-        zeros = lambda p: array_module(p.data).zeros_like(p.data)  # in the same memory order
-        self.state = [{slot: zeros(p) for slot in self.slots} for p in self.parameters]
+        with self.parameters[0].device:  # zeros in the same memory order
+            self.state = [{x: array_module(p.data).zeros_like(p.data) for x in self.slots} for p in self.parameters]
 
     def _as_groups(self, parameters: Iterable[Any], defaults: dict[str, float]) -> list[dict[str, Any]]:
         """Each group as a new dictionary of "params", "lr" and "weight_decay"."""

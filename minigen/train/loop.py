@@ -20,7 +20,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from minigen.backend import device
 from minigen.capture import Captured
+from minigen.nn import Module
 from minigen.processes import Alone, changed_group, group
 from minigen.random import separate_random
 from minigen.train.divergence import Diverged
@@ -103,7 +105,13 @@ def train(
     if run.group.rank > 0:  # the first process draws and reports
         draw = report = None
     shown = {1, epochs, *(round(epochs * i / 12) for i in range(1, 12))}
-    with run.opened(resume) as moved, _progress_bar(run, epochs, len(loader)) as bar, Interruption() as interruption:
+    place = next((part.device for part in step.parts.values() if isinstance(part, Module)), device())
+    with (
+        place,
+        run.opened(resume) as moved,
+        _progress_bar(run, epochs, len(loader)) as bar,
+        Interruption() as interruption,
+    ):
         if moved:
             _say(bar, f"The earlier run in {out} is now in {moved}.")
         forecast = Forecast()

@@ -414,6 +414,14 @@ def train_and_sample(make: Make, device: Device) -> tuple[float, list[np.ndarray
 
 
 @every_model
+def test_a_model_samples_on_its_own_card(make: Make, gpu_standin: Device) -> None:
+    with backend.device("gpu:1") as second:
+        model = make((3, 2, 3), 4)
+    image = images((3, 2, 3), 4, n=2)
+    assert model.sample(2).device == model.sample(image=image, mask=image > 1).device == second
+
+
+@every_model
 def test_training_and_sampling_on_each_device(make: Make, device: Device) -> None:
     """The same seed gives the same loss, gradients and images as on the CPU."""
     here, there = train_and_sample(make, backend.device("cpu")), train_and_sample(make, device)

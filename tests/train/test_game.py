@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from minigen import nn, ops
+import minigen
+from minigen import backend, nn, ops
 from minigen.autograd import Tensor, tensor
 from minigen.backend import Device, default_dtype, to_numpy
 from minigen.checkpoint import load_progress
@@ -430,11 +431,14 @@ def test_the_other_metrics(device: Device) -> None:
 
 
 def test_signs_of_failure_on_a_gpu_are_looked_for(tmp_path: Path, gpu_standin: Device) -> None:
-    """When the metrics have been read, once for each round."""
-    images = Dataset.from_arrays(np.zeros((12, 1, 8, 8), np.uint8))
-    with gpu_standin:
-        step = game(MODELS["MLP"]("non-saturating"))
-        log = train(step, Loader(images, 3, pixels="signed"), epochs=2, out=tmp_path)
+    """When the metrics have been read, once for each round; also on another card than the current one."""
+    images = Dataset.from_arrays(np.zeros((12, 1, 16, 16), np.uint8))
+    with backend.device("gpu:1") as second:
+        gan = MODELS["DCGAN"]("non-saturating")
+    step = game(gan, average=WeightEMA(gan.generator))
+    log = train(step, Loader(images, 3, pixels="signed", device=second), epochs=2, out=tmp_path)
+    assert gan.sample(2).device == second
+    minigen.save(gan, tmp_path / "weights.safetensors")
     assert step.diagnostics.looked == 8
     assert all(isinstance(value, float) for value in log[0]["train"].values())
 

@@ -89,15 +89,17 @@ class NeverWaiting:
 
 
 def test_a_run_on_a_gpu_gives_the_same_log_and_its_steps_never_wait(tmp_path: Path, gpu_standin: Device) -> None:
-    def trained(out: Path) -> tuple[NeverWaiting, list[dict[str, Any]]]:
-        manual_seed(0)
-        vae = VAE((1, 4, 4), 2, 6)
-        step = NeverWaiting(MaximumLikelihood(vae, Adam(vae.parameters(), 0.01)))
-        return step, train(step, Loader(dataset(28), 8, seed=1), epochs=EPOCHS, out=out)
+    """Also on another card than the current one."""
 
-    _, here = trained(tmp_path / "here")
-    with gpu_standin:
-        step, there = trained(tmp_path / "there")
+    def trained(device: str, out: Path) -> tuple[NeverWaiting, list[dict[str, Any]]]:
+        manual_seed(0)
+        with backend.device(device):
+            vae = VAE((1, 4, 4), 2, 6)
+        step = NeverWaiting(MaximumLikelihood(vae, Adam(vae.parameters(), 0.01)))
+        return step, train(step, Loader(dataset(28), 8, seed=1, device=device), epochs=EPOCHS, out=out)
+
+    _, here = trained("cpu", tmp_path / "here")
+    step, there = trained("gpu:1", tmp_path / "there")
     for a, b in zip(here, there, strict=True):
         assert isinstance(b["train"]["loss"], float)
         assert b["train"]["loss"] == pytest.approx(a["train"]["loss"], rel=1e-5)
