@@ -116,7 +116,7 @@ def uniform(shape: Shape, low: float = 0.0, high: float = 1.0, *, dtype: Any = N
     Every device gives the same bits. `TypeError` for types other than float32 and float64.
     """
     with find_device(device):
-        x = _empty(of_whole_batch(shape), dtype)
+        x = _empty(_checked_shape(shape), dtype)
         _fill(*_words(), x)
         return own_rows(_scaled(x, high - low, low))
 
@@ -127,7 +127,7 @@ def normal(shape: Shape, mean: float = 0.0, std: float = 1.0, *, dtype: Any = No
     Devices agree to a few units in the last place, as their logarithm, sine and cosine do. `TypeError` for types other
     than float32 and float64.
     """
-    shape = of_whole_batch(shape)
+    shape = _checked_shape(shape)
     count = math.prod(shape)
     with find_device(device):
         half = (count + 1) // 2
@@ -151,6 +151,12 @@ def _take() -> Words:
 def _words() -> Words:
     """The words of the next draw; in a captured step, arrays of these numbers."""
     return recomputed(_take, *[np.uint64] * 5)
+
+
+def _checked_shape(shape: Shape) -> Shape:
+    if min(shape, default=0) < 0:
+        raise ValueError(f"random numbers: expects a shape of sizes from 0 up, got {shape}")
+    return of_whole_batch(shape)
 
 
 def _empty(shape: Shape, dtype: Any) -> Array:

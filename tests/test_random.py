@@ -129,6 +129,13 @@ def test_other_types_are_refused(draw: Any, dtype: str, device: Device) -> None:
         draw((2,), dtype=dtype)
 
 
+@pytest.mark.parametrize("sample", [uniform, normal, lambda shape: VAE((1, 2, 2), 2, 3).sample(*shape)])
+def test_negative_sizes_are_refused(sample: Any) -> None:
+    assert len(sample((0,))) == 0
+    with pytest.raises(ValueError, match=r"^random numbers: expects a shape of sizes from 0 up, got \(-1,"):
+        sample((-1,))
+
+
 def test_the_device_that_is_named(gpu_standin: Device) -> None:
     assert str(device_of(uniform((3,), device="gpu:1"))) == str(device_of(normal((3,), device="gpu:1"))) == "gpu:1"
 

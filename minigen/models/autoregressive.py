@@ -124,6 +124,8 @@ class Autoregressive(nn.Module):
             labels = self._checked_labels(labels, n)
             channels, height, width = self.image_shape
             x = self.device.module.zeros((n, channels, height, width), dtype=np.uint8)
+            if n == 0:
+                return Tensor(x)
             noise = uniform((height, width, channels, n), dtype=np.float64).transpose(3, 2, 0, 1)
             given = (noise,) if mask is None else (noise, image, mask)
             draw_row = (self._cached_rows if cached else self._naive_rows)(x, labels, temperature)
@@ -211,8 +213,8 @@ class Autoregressive(nn.Module):
             if mask.shape not in (image.shape[2:], image.shape):
                 raise ValueError(f"sample: expects mask {image.shape[2:]} or {image.shape}, got {mask.shape}")
             mask = self.device.module.broadcast_to(mask, image.shape)
-        if n is None or n < 1:
-            raise ValueError(f"sample: expects n >= 1, or image and mask, got n={n}")
+        if n is None or n < 0:
+            raise ValueError(f"sample: expects n >= 0, or image and mask, got n={n}")
         return n, image, mask
 
     def _scaled(self, x: Any) -> Tensor:

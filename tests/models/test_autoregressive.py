@@ -362,8 +362,8 @@ def test_watch_sees_every_row() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"n": 0}, "expects n >= 1, or image and mask, got n=0"),
-        ({}, "expects n >= 1, or image and mask, got n=None"),
+        ({"n": -1}, "expects n >= 0, or image and mask, got n=-1"),
+        ({}, "expects n >= 0, or image and mask, got n=None"),
         ({"n": 2, "temperature": 0.0}, "expects a temperature > 0, got 0.0"),
         ({"image": images((1, 2, 2), 2)}, "expects image together with mask, got only one of them"),
         ({"n": 2, "mask": np.ones((2, 2), bool)}, "expects image together with mask, got only one of them"),
@@ -410,6 +410,7 @@ def train_and_sample(make: Make, device: Device) -> tuple[float, list[np.ndarray
         assert all(g.dtype == np.float32 and g.device == device for g in gradients)
         for p in model.parameters():
             p.data *= 3  # so that the values depend on each other
+        assert model.sample(0).shape == (0, 3, 5, 2)
         return loss.item(), [g.numpy() for g in gradients], model.sample(20).numpy()
 
 
