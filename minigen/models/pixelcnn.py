@@ -43,7 +43,7 @@ class PixelCNN(Autoregressive):
     """A PixelCNN for integer images (C, H, W) with `levels` values.
 
     hidden       h: the residual blocks carry 2h features
-    blocks       number of residual blocks (the paper: 15)
+    blocks       number of residual blocks, 0 or more (the paper: 15)
     kernel_size  of the first layer, odd, 3 or more; it is 3 in the blocks
     head         features of the two 1x1 layers before the output (the paper: 32 for MNIST, 1024 for CIFAR-10)
     """
@@ -58,8 +58,11 @@ class PixelCNN(Autoregressive):
         head: int = 32,
     ) -> None:
         super().__init__(image_shape, levels)
-        if kernel_size < 3:  # mask A leaves nothing of a 1 x 1 kernel
-            raise ValueError(f"PixelCNN: expects an odd kernel_size from 3 up, got {kernel_size}")
+        if kernel_size < 3 or blocks < 0:  # mask A leaves nothing of a 1 x 1 kernel
+            raise ValueError(
+                "PixelCNN: expects an odd kernel_size from 3 up and blocks >= 0, "
+                f"got kernel_size={kernel_size}, blocks={blocks}"
+            )
         colours = self.image_shape[0]
         self.first = nn.MaskedConv2d(colours, 2 * hidden, kernel_size, "A", colours)
         self.blocks = nn.Sequential(*(Block(2 * hidden, 3, colours) for _ in range(blocks)))

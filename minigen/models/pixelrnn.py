@@ -39,8 +39,10 @@ class PixelRNN(Autoregressive):
         head: int = 32,
     ) -> None:
         super().__init__(image_shape, levels)
-        if cell not in ("row", "diagonal"):
-            raise ValueError(f'PixelRNN: expects cell to be "row" or "diagonal", got {cell!r}')
+        if cell not in ("row", "diagonal") or layers < 1:
+            raise ValueError(
+                f'PixelRNN: expects cell "row" or "diagonal" and one or more layers, got cell={cell!r}, layers={layers}'
+            )
         colours = self.image_shape[0]
         layer = nn.RowLSTM if cell == "row" else nn.DiagonalBiLSTM
         self.first = nn.MaskedConv2d(colours, 2 * hidden, kernel_size, "A", colours)

@@ -543,11 +543,6 @@ def test_a_recurrence_that_sees_too_little_is_found(monkeypatch: pytest.MonkeyPa
         check_row_lstm_coverage(build(PixelRNN, (1, 3, 5), 2, cell="row", **options), 1, 3)
 
 
-def test_a_pixelrnn_has_two_kinds_of_cells() -> None:
-    with pytest.raises(ValueError, match='PixelRNN: expects cell to be "row" or "diagonal", got \'gru\''):
-        PixelRNN((1, 2, 2), 2, "gru")
-
-
 class Leaky(PixelCNN):
     """Sees the whole image: no probability any more."""
 
@@ -568,6 +563,10 @@ def test_the_residual_stream_is_added_once() -> None:
     np.testing.assert_array_equal(block(x).numpy(), x.numpy())
 
 
-def test_pixelcnn_needs_a_kernel_that_sees_something() -> None:
-    with pytest.raises(ValueError, match=r"^PixelCNN: expects an odd kernel_size from 3 up, got 1$"):
-        PixelCNN((1, 2, 2), kernel_size=1)
+@pytest.mark.parametrize(
+    ("kind", "name", "value"),
+    [(PixelCNN, "kernel_size", 1), (PixelCNN, "blocks", -1), (PixelRNN, "layers", 0), (PixelRNN, "cell", "gru")],
+)
+def test_options_that_are_refused(kind: type[Autoregressive], name: str, value: Any) -> None:
+    with pytest.raises(ValueError, match=f"^{kind.__name__}: expects .*, got .*{name}={value!r}"):
+        kind((1, 2, 2), **{name: value})
