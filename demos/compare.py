@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import json
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from common.judge import trained_classifier
 from comparison import Results, Row, claims, measures, report
 from gallery import RUNS
 from minigen import data
+from minigen.files import read_json
 
 MODELS = [name for name in RUNS if name != "cgan"]
 
@@ -83,7 +83,7 @@ def log_of(weights: Path) -> list[dict[str, Any]]:
     log = weights.with_name("log.jsonl")
     if weights.name != "weights.safetensors" or not log.exists():
         return []
-    return [json.loads(line) for line in log.read_text().splitlines()]
+    return read_json(log, lines=True)
 
 
 def measured(name: str, seed: int, weights: Path, judge: measures.Judge, test_images: data.Dataset) -> list[Row]:

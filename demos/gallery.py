@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import functools
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +18,7 @@ import minigen
 from common import flags
 from common.judge import read_samples, trained_classifier
 from minigen import data, evaluate, plot
+from minigen.files import read_json
 from minigen.models.autoregressive import Autoregressive
 
 COLUMNS = 12
@@ -67,7 +67,7 @@ def samples_of(folder: Path) -> np.ndarray:
 
 def quality(folder: Path, judge: Callable[[], Callable[[np.ndarray], float]]) -> str:
     """What the log of a run says of the test images at its end; of a GAN, what the judge says of its samples."""
-    last = json.loads((folder / "log.jsonl").read_text().splitlines()[-1])["test"]
+    last = read_json(folder / "log.jsonl", lines=True)[-1]["test"]
     for metric, text in {"nats": "{:.1f} nats", "-elbo": "-ELBO {:.1f} nats"}.items():
         if metric in last:
             return text.format(last[metric])

@@ -23,6 +23,7 @@ import minigen
 from common import flags
 from minigen import data, evaluate
 from minigen.checkpoint import read
+from minigen.files import read_json
 from minigen.models import GAN, VAE
 from minigen.random import separate_random
 from minigen.train.forecast import duration
@@ -46,7 +47,7 @@ def run(args: argparse.Namespace) -> None:
 
 def add(folder: Path, made: str, path: Path) -> None:
     """Write the weights of a run with its description; in float16 where that does not change the figures."""
-    last = json.loads((folder / "log.jsonl").read_text().splitlines()[-1])
+    last = read_json(folder / "log.jsonl", lines=True)[-1]
     model = minigen.load(folder / "weights.safetensors")
     exact, state = measure(model), {name: x.copy() for name, x in model.state_dict().items()}
     for dtype in ("float16", "float32"):

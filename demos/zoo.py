@@ -20,7 +20,7 @@ from PIL import Image
 
 from benchmarks import in_bars
 from common import figures, flags
-from minigen.files import atomic_write
+from minigen.files import atomic_write, read_json
 from minigen.models.zoo.catalogue import CATALOGUE
 from minigen.train.forecast import duration
 from zoo_pages import Claim
@@ -101,7 +101,7 @@ def list_all(out: Path) -> None:
     print(f"{count('works')} work, {count('option')} are options of others, {count('not yet')} are not here yet\n")
     for name, minutes in PAGES.items():
         page, file = page_of(name), out / name / "result.json"
-        result = json.loads(file.read_text())["result"] if file.exists() else "not run yet"
+        result = read_json(file)["result"] if file.exists() else "not run yet"
         print(f"python demos/zoo.py {name}  (about {minutes} min)\n  {title(page)}")
         print(f"  claim: {page.CLAIM}\n  last result: {result}")
 
@@ -126,7 +126,7 @@ def save_results(out: Path) -> None:
     """`results.md`: the claims of all pages, as they were last measured in this folder."""
     rows = [in_bars(["page", "claim", "aim", "measured", "baseline", ""]), in_bars(["---"] * 6)]
     for name in PAGES:
-        record = json.loads((out / name / "result.json").read_text())
+        record = read_json(out / name / "result.json")
         rows.append(in_bars([f"**{name}**", record["result"], "", "", "", ""]))
         for *cells, holds in (claim.values() for claim in record["claims"]):
             cells = [cell.replace("|", r"\|") for cell in cells]

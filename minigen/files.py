@@ -1,4 +1,4 @@
-"""Safe writing: files are written completely or not at all, and a folder is locked for one training run at a time.
+"""Safe files: they are written completely or not at all, and a folder is locked for one training run at a time.
 
 The names of temporary files and locks contain the host and the process number. So no two processes share a name, and
 the next process recognises and removes the files of a killed one.
@@ -8,12 +8,23 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import json
 import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 _numbers = itertools.count()
+
+
+def read_json(path: Path, *, lines: bool = False) -> Any:
+    """What a JSON file holds; with `lines`, a list of what each line holds. `ValueError` that names a damaged file."""
+    try:
+        text = path.read_text()
+        return [json.loads(line) for line in text.splitlines()] if lines else json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"{path}: is no JSON, or cut short ({error})") from None
 
 
 @contextlib.contextmanager

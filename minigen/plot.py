@@ -5,7 +5,6 @@ Images are arrays (N, C, H, W) with values in [0, 1] and one channel (grey) or t
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,7 +14,7 @@ import numpy as np
 
 from minigen.autograd import raw
 from minigen.backend import to_numpy
-from minigen.files import atomic_write
+from minigen.files import atomic_write, read_json
 
 
 def mosaic(images: Any, columns: int | None = None, gap: int = 2, scale: int = 2) -> np.ndarray:
@@ -116,7 +115,7 @@ def save_curves(log: str | Path, path: str | Path, panels: Mapping[str, Sequence
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    records = [json.loads(line) for line in Path(log).read_text().splitlines()]
+    records = read_json(Path(log), lines=True)
     figure = Figure(figsize=(6 * len(panels), 4), layout="constrained")
     for axes, (label, keys) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
         for color, key in enumerate(keys):

@@ -155,6 +155,9 @@ def test_save_curves_draws_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert [text.get_text() for text in axes.get_legend().get_texts()] == list(lines)
     assert read(tmp_path / "curves.png").shape == (400, 600, 3)
     assert sorted(os.listdir(tmp_path)) == ["curves.png", "log.jsonl"]
+    (tmp_path / "log.jsonl").write_bytes(b"{}\n\xff\n")
+    with pytest.raises(ValueError, match=rf"^{tmp_path}/log.jsonl: is no JSON, or cut short \('utf-8' codec"):
+        plot.save_curves(tmp_path / "log.jsonl", tmp_path / "curves.png", {"nats": ["loss"]})
 
 
 @pytest.mark.parametrize("epochs", [1, 2, 3, 40])

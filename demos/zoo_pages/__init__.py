@@ -10,7 +10,6 @@ images. This favours the models a little, and a new seed is the fairer test.
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain, count, islice
 from pathlib import Path
@@ -22,6 +21,7 @@ from common.figures import Samples
 from minigen import data, optim, train
 from minigen.backend import to_numpy
 from minigen.evaluate import modes_covered
+from minigen.files import read_json
 
 
 class Claim(NamedTuple):
@@ -103,8 +103,8 @@ def learn(
 
 def after_half(folder: Path, metric: str) -> float:
     """What `evaluate` found after half of the parts of a training, from its log."""
-    log = (folder / "log.jsonl").read_text().splitlines()
-    return float(json.loads(log[(len(log) - 1) // 2])["test"][metric])
+    log = read_json(folder / "log.jsonl", lines=True)
+    return float(log[(len(log) - 1) // 2]["test"][metric])
 
 
 class Rounds:

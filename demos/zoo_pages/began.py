@@ -17,7 +17,6 @@ the paper halves it when M stalls.
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ import numpy as np
 import minigen
 from common.figures import new_figure
 from minigen import plot
+from minigen.files import read_json
 from minigen.models.zoo.autoencoder import AutoencoderDiscriminator, DecoderGenerator
 from minigen.models.zoo.began import BEGAN
 from zoo_pages import Claim, digits, learn, seeds, spread
@@ -41,7 +41,7 @@ def train(seed: int, judge: digits.Judge, args: argparse.Namespace, out: Path) -
     gan = BEGAN(DecoderGenerator(digits.SHAPE), AutoencoderDiscriminator(digits.SHAPE, code=64), GAMMA, GAIN)
     frechet = lambda: {"frechet": judge.frechet(gan)}
     learn(gan, digits.batches(BATCH, seed), args, out / f"{seed}", lr=1e-3, epochs=PARTS, evaluate=frechet)
-    return gan, [json.loads(line) for line in (out / f"{seed}" / "log.jsonl").read_text().splitlines()]
+    return gan, read_json(out / f"{seed}" / "log.jsonl", lines=True)
 
 
 def of(log: list[dict[str, Any]], name: str) -> np.ndarray:

@@ -12,13 +12,13 @@ gradient.
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 import minigen
 from common import figures
 from minigen import plot
 from minigen.data import toy
+from minigen.files import read_json
 from minigen.models import GAN, DCGANGenerator, MLPDiscriminator, MLPGenerator
 from minigen.models.zoo.improved_gan import TARGETS, ImprovedGAN, MinibatchDiscriminator
 from zoo_pages import Claim, compared, covered, digits, few, learn, play, seeds
@@ -76,7 +76,7 @@ def measure(args: argparse.Namespace, out: Path) -> list[Claim]:
 
 def loss(folder: Path) -> float:
     """The discriminator's, averaged over the training."""
-    return float(json.loads((folder / "log.jsonl").read_text().splitlines()[-1])["train"]["d_loss"])
+    return float(read_json(folder / "log.jsonl", lines=True)[-1]["train"]["d_loss"])
 
 
 def draw(gans: dict[str, list[ImprovedGAN]], runs: list[figures.Samples], columns: int, path: Path) -> None:

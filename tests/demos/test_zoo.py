@@ -76,6 +76,12 @@ def test_the_list(tmp_path: Path, run_demo: Callable, capsys: pytest.CaptureFixt
     assert pages == set(zoo.PAGES)
 
 
+def test_a_damaged_result_is_named(tmp_path: Path, error_of: Callable) -> None:
+    (tmp_path / "f_gan").mkdir()
+    (tmp_path / "f_gan" / "result.json").write_text('{"result": ')
+    assert "f_gan/result.json: is no JSON, or cut short (Expecting value" in error_of("zoo", "--out", tmp_path)
+
+
 def test_a_page_that_is_not_there(run_demo: Callable, capsys: pytest.CaptureFixture) -> None:
     with pytest.raises(SystemExit, match=r"^2$"):
         run_demo("zoo", "wgan")
