@@ -39,12 +39,13 @@ def run(args: argparse.Namespace) -> None:
     minigen.manual_seed(args.seed)
     images, test_images = flags.datasets(args)
     k = OBJECTIVES[args.objective].k if args.k is None else args.k
-    loader = data.Loader(images, args.batch_size * k, pixels="signed", seed=args.seed, drop_last=True)
+    training = args.weights is None
+    loader = data.Loader(images, args.batch_size * k, pixels="signed", seed=args.seed, drop_last=training)
     rounds = args.epochs * len(loader)
 
     gan = flags.new_or_loaded(args, images, DCGAN, lambda: new_gan(args, images, k, rounds))
     history = figures.History(gan, images.classes, args.out, args.seed)
-    if args.weights is None:
+    if training:
         average = optim.WeightEMA(gan.generator, args.average) if args.average else None
         optimizers = papers_optimizers(gan, args.lr, args.generator_lr)
         game = train.Game(gan, optimizers, average=average, schedule=optim.linear_decay(rounds))

@@ -20,12 +20,13 @@ from minigen.models.objectives import OBJECTIVES
 def run(args: argparse.Namespace) -> None:
     minigen.manual_seed(args.seed)
     images, test_images = flags.datasets(args)
-    loader = data.Loader(images, args.batch_size * args.k, pixels="signed", seed=args.seed, drop_last=True)
+    training = args.weights is None
+    loader = data.Loader(images, args.batch_size * args.k, pixels="signed", seed=args.seed, drop_last=training)
     rounds = args.epochs * len(loader)
 
     gan = flags.new_or_loaded(args, images, GAN, lambda: new_gan(args, images, rounds))
     history = figures.History(gan, images.classes, args.out, args.seed)
-    if args.weights is None:
+    if training:
         generator_lr = 2 * args.lr if args.generator_lr is None else args.generator_lr
         optimizers = {
             "discriminator": optim.Adam(gan.discriminator.parameters(), args.lr, betas=(0.5, 0.999)),

@@ -152,12 +152,12 @@ def test_weights_are_used_without_training(
     capsys: pytest.CaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Into a folder of its own, by default."""
+    """Into a folder of its own, by default; the images need not fill a batch."""
     out, text = finished(name)
     demo, flags = small(name, photographs)
     monkeypatch.setattr(train, "train", lambda *arguments, **options: pytest.fail("trained"))
     monkeypatch.chdir(tmp_path)
-    run_demo(demo, *flags, "--weights", out / "weights.safetensors")
+    run_demo(demo, *flags, "--batch-size", 99, "--weights", out / "weights.safetensors")
     drawn = files_in(tmp_path / "runs" / f"{demo}-weights")
     trained_only = {"weights.safetensors", "curves.png"}
     if "epochs/0001.png" in TRAINING[name][2]:
