@@ -47,6 +47,15 @@ def compared(text: str, aim: str, values: Sequence[float], others: Sequence[floa
     return Claim(text, aim, spread(values, form), spread(others, form), holds)
 
 
+def reaches(text: str, aim: str, values: Sequence[float], baseline: str | Sequence[float], form: str = ".3f") -> Claim:
+    """The claim that the median of values is where the aim says, such as ">= 95%" or "< 65"."""
+    middle, (sign, number) = float(np.median(values)), aim.split()
+    limit = float(number.rstrip("%")) / (100 if number.endswith("%") else 1)
+    holds = {">=": middle >= limit, "<=": middle <= limit, "<": middle < limit}[sign]
+    beside = baseline if isinstance(baseline, str) else spread(baseline, form)
+    return Claim(text, aim, spread(values, form), beside, holds)
+
+
 def seeds(args: argparse.Namespace) -> range:
     return range(args.seed, args.seed + args.seeds)
 

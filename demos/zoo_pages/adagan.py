@@ -24,7 +24,7 @@ from minigen.models import GAN, MLPDiscriminator, MLPGenerator
 from minigen.models.objectives import OBJECTIVES
 from minigen.models.zoo.adagan import AdaGAN, water_filling
 from minigen.random import random_generator
-from zoo_pages import Claim, compared, covered, play, seeds, spread
+from zoo_pages import Claim, compared, covered, play, reaches, seeds
 
 ITERATIONS = 5000
 CLAIM = "five GANs boosted cover the modes of a grid that one misses, and more than five bagged"
@@ -77,11 +77,10 @@ def measure(args: argparse.Namespace, out: Path) -> list[Claim]:
     share = lambda run: evaluate.coverage(fresh, run.points, float(GRID.std[0]))
     claims = []
     for text, value, form, aim in (
-        ("modes covered, of 25", lambda run: run.covered, ".0f", 24),
-        ("share of the data covered", share, ".3f", 0.9),
+        ("modes covered, of 25", lambda run: run.covered, ".0f", ">= 24"),
+        ("share of the data covered", share, ".3f", ">= 0.9"),
     ):
         one, five, bag = ([value(runs[t]) for runs in kind] for t, kind in chosen)
-        met, beside = bool(np.median(five) >= aim), f"{text}: five boosted beside "
-        claims += [Claim(f"{beside}one", f">= {aim}", spread(five, form), spread(one, form), met)]
-        claims += [compared(f"{beside}five bagged", "more", five, bag, form)]
+        claims.append(reaches(f"{text}: five boosted beside one", aim, five, one, form))
+        claims.append(compared(f"{text}: five boosted beside five bagged", "more", five, bag, form))
     return claims

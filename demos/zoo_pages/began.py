@@ -28,7 +28,7 @@ from minigen import plot
 from minigen.files import read_json
 from minigen.models.zoo.autoencoder import AutoencoderDiscriminator, DecoderGenerator
 from minigen.models.zoo.began import BEGAN
-from zoo_pages import Claim, digits, learn, seeds, spread
+from zoo_pages import Claim, digits, learn, reaches, seeds, spread
 
 ITERATIONS = 4000
 CLAIM = "M says how good the samples are, and the controller keeps the errors of samples and data in proportion"
@@ -63,9 +63,7 @@ def measure(args: argparse.Namespace, out: Path) -> list[Claim]:
     balance = [float(of(log[-4:], "L(G(z))").sum() / of(log[-4:], "L(x)").sum()) for log in logs]
     claims = []
     for text, parts in (("Spearman(M, Fréchet)", slice(None)), ("the same in the first third", slice(PARTS // 3))):
-        mine, of_loss = follows("M", parts), follows("L(x)", parts)
-        good = bool(np.median(mine) >= 0.8)
-        claims.append(Claim(f"{text}, beside that of L(x)", ">= 0.8", spread(mine), spread(of_loss), good))
+        claims.append(reaches(f"{text}, beside that of L(x)", ">= 0.8", follows("M", parts), follows("L(x)", parts)))
     held = bool(abs(np.median(balance) / GAMMA - 1) <= 0.1)
     return [*claims, Claim("L(G(z)) / L(x) in the last quarter", f"{GAMMA} ± 10%", spread(balance), "", held)]
 

@@ -28,7 +28,7 @@ from minigen import data, evaluate, plot
 from minigen.data.domains import Unpaired, edges, halves, negatives
 from minigen.models import GAN, DCGANDiscriminator
 from minigen.models.zoo.cogan import CoGAN
-from zoo_pages import Claim, digits, learn, seeds, spread
+from zoo_pages import Claim, digits, learn, reaches, seeds
 
 ITERATIONS = 1200
 CLAIM = "shared layers make two GANs draw pairs that correspond, from images without pairs"
@@ -88,8 +88,5 @@ def measure(args: argparse.Namespace, out: Path) -> list[Claim]:
         found, others = ([compared(x, domain, judge) for x in kind[domain]] for kind in (mine, other))
         for what, aim in AIMS[domain].items():
             values, theirs = ([getattr(pairs, what) for pairs in kind] for kind in (found, others))
-            holds = bool(np.median(values) >= aim)
-            claims.append(
-                Claim(f"{domain}: {what}, beside {beside}", f">= {aim}", spread(values), spread(theirs), holds)
-            )
+            claims.append(reaches(f"{domain}: {what}, beside {beside}", f">= {aim}", values, theirs))
     return claims

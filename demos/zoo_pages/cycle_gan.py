@@ -27,7 +27,7 @@ from minigen.models.zoo.cycle_gan import CycleGAN
 from minigen.models.zoo.disco_gan import DiscoGAN
 from minigen.models.zoo.dual_gan import DualGAN
 from minigen.nn.module import evaluating
-from zoo_pages import Claim, digits, learn, seeds, spread
+from zoo_pages import Claim, digits, learn, reaches, seeds
 
 ITERATIONS = 400
 CLAIM = "translations learned without pairs change the colour and keep the digit, if each leads back to where it began"
@@ -100,6 +100,5 @@ def measure(args: argparse.Namespace, out: Path) -> list[Claim]:
     for kind in ("CycleGAN", "DiscoGAN", "DualGAN"):
         for text, what in (("digit kept", "kept"), ("colour changed", "coloured")):
             mine, plain = ([getattr(s, what) for s in scores[name]] for name in (kind, "no cycle"))
-            text, holds = f"{kind}: {text}, beside no cycle", bool(np.median(mine) >= 0.95)
-            claims.append(Claim(text, ">= 95%", spread(mine, ".1%"), spread(plain, ".1%"), holds))
+            claims.append(reaches(f"{kind}: {text}, beside no cycle", ">= 95%", mine, plain, ".1%"))
     return claims

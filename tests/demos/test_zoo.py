@@ -24,7 +24,7 @@ from minigen.models.zoo.adagan import AdaGAN, water_filling
 from minigen.models.zoo.bs_gan import BitGenerator
 from minigen.models.zoo.catalogue import CATALOGUE
 from minigen.models.zoo.f_gan import f_divergence
-from zoo_pages import Claim, Rounds, adagan, bs_gan, f_gan, learn, spread
+from zoo_pages import Claim, Rounds, adagan, bs_gan, f_gan, learn, reaches, spread
 
 DEMOS = Path(__file__).parents[2] / "demos"
 pytestmark = pytest.mark.filterwarnings("ignore::minigen.train.diagnostics.GANWarning")  # they are trained for a moment
@@ -91,6 +91,18 @@ def test_a_page_that_is_not_there(run_demo: Callable, capsys: pytest.CaptureFixt
 def test_spread() -> None:
     assert spread([0.5]) == "0.500"
     assert spread([3, 1, 2], ".0f") == "2 (1 to 3)"
+
+
+@pytest.mark.parametrize(
+    ("aim", "value", "holds"),
+    [
+        (">= 0.95", 0.95, True), (">= 95%", 0.95, True), (">= 95%", 0.949, False), ("<= 0.3", 0.3, True),
+        ("<= 0.3", 0.301, False), ("< 1e-6", 1e-6, False), ("< 65", 64.9, True),
+    ],
+)  # fmt: skip
+def test_the_threshold_is_read_from_the_aim(aim: str, value: float, holds: bool) -> None:
+    claim = reaches("share", aim, [value, -1e3, 1e3], [0.5], ".2f")
+    assert claim.holds is holds and claim.aim == aim and claim.baseline == "0.50"
 
 
 def given(iterations: int) -> argparse.Namespace:
