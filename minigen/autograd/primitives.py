@@ -279,8 +279,9 @@ class Primitive(Generic[P, Result]):
         watched = []
         for position in plan.watched:
             arg = call.arguments[position]
-            if isinstance(arg, Tensor):
-                watched.append((arg._version, arg._version[0], self.argument_at(position)))
+            for x in arg if isinstance(arg, tuple) else (arg,):  # an index may be a tuple
+                if isinstance(x, Tensor):
+                    watched.append((x._version, x._version[0], self.argument_at(position)))
         return {name: get(call) for name, get in plan.getters.items()}, watched
 
     def _plan(self, needed: tuple[int, ...]) -> Plan:

@@ -149,8 +149,10 @@ class Tensor(Operators):
         return deepcopy(self)  # a shallow copy would share memory, but not the version
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        if self._requires_grad and MODE.get().recording:
-            raise RuntimeError("an in-place write to a tensor that requires gradients: use `ops.where`, or `no_grad()`")
+        if MODE.get().recording and (self._requires_grad or (isinstance(value, Tensor) and value._requires_grad)):
+            raise RuntimeError(
+                "an in-place write to a tensor that requires gradients, or of one: use `ops.where`, or `no_grad()`"
+            )
         index = tuple(map(raw, index)) if isinstance(index, tuple) else raw(index)
         self._data[index] = raw(value)
         self._version[0] += 1

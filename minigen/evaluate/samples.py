@@ -85,8 +85,9 @@ def precision_and_recall(samples: Any, real: Any, k: int = 3) -> tuple[float, fl
 def _share_in_balls(x: Array, centres: Array, k: int) -> float:
     """The share of the points x (N, D) in at least one of the balls around `centres` (M, D)."""
     radii = nearest(centres, centres, k + 1)[1][:, k]  # (M,); the nearest is the point itself
+    rounding = 1e-13 * (centres.astype(np.float64) ** 2).sum(axis=1)  # of _squared_distances
     blocks = _blocks(len(x), len(centres))
-    inside = [(_squared_distances(x[block], centres) <= radii * radii).any(axis=1) for block in blocks]
+    inside = [(_squared_distances(x[block], centres) <= radii * radii + rounding).any(axis=1) for block in blocks]
     return float(array_module(x).concatenate(inside).mean())
 
 

@@ -79,7 +79,7 @@ def _power_rule(g: Any, x: Any, y: Any) -> Any:
     """g y x^(y - 1), which is 0 for y = 0 also at x = 0."""
     if isinstance(y, int | float):
         return g * y * pow(x, y - 1) if y != 0 else g * 0.0
-    return g * y * pow(x, where(equal(y, 0), 1.0, y - 1))
+    return g * y * pow(where(equal(x, 0) & equal(y, 0), 1.0, x), y - 1)
 
 
 def _exponent_rule(g: Any, x: Any, out: Any) -> Any:

@@ -66,7 +66,7 @@ def batch_norm(
     """
     _check_channels("batch_norm", x, weight=weight, bias=bias)
     n = _values_per_channel(x, part)
-    if n == 1:
+    if n < 2:
         raise ValueError(f"expects more than one value a channel, x is {x.shape}")
     total = _over_processes(sum_per_channel(x), part)
     centred, squares = _centred(x, _per_channel(total, x), n)

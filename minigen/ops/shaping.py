@@ -181,7 +181,7 @@ def _raw_index(index: Any, x: Array) -> Any:
     if isinstance(index, tuple):
         return tuple(_raw_index(part, x) for part in index)
     if isinstance(index, list):
-        return array_module(x).asarray(index)
+        return array_module(x).asarray(index, dtype=None if index else int)
     return raw(index)
 
 

@@ -576,6 +576,11 @@ def test_a_change_of_the_output_and_of_a_constant_is_named_too() -> None:
     constant[1] = 3.0
     with pytest.raises(RuntimeError, match="multiply: y was changed in place"):
         product.sum().backward()
+    index = tensor(np.array([0]))
+    for chosen in (x[index], x[None][:, index]):
+        index[0] = 1
+        with pytest.raises(RuntimeError, match="getitem: index was changed in place"):
+            chosen.sum().backward()
 
 
 def test_a_view_made_before_is_watched_with_the_memory_it_shares() -> None:

@@ -96,6 +96,8 @@ def test_in_place_operators_do_not_leave_the_record() -> None:
         p -= 0.1
     with pytest.raises(RuntimeError, match=message.replace("-", r"\+")):
         total += p
+    with pytest.raises(RuntimeError, match="an in-place write to a tensor that requires gradients, or of one"):
+        total[0] = p[0]
     total += 1.0  # which needs no gradient
     assert total.item() == 1.0
     with pytest.raises(ValueError, match=r"x \+= y: x is \(1,\) float32 but the result \(2, 1\) float32"):

@@ -153,6 +153,8 @@ def test_precision_falls_with_bad_samples_and_recall_with_missing_modes(device: 
     precision, recall = precision_and_recall(far, real)
     assert precision == pytest.approx(0.75, abs=0.05) and recall > 0.9
     assert precision_and_recall(real, real) == (1, 1)
+    equal = np.repeat(random(5, 64), 5, axis=0)  # balls of radius 0
+    assert precision_and_recall(equal[::-1], equal) == (1, 1)
 
 
 @pytest.mark.parametrize(

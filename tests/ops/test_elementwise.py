@@ -228,6 +228,10 @@ def test_powers_of_zero_and_of_negative_numbers_have_their_gradients() -> None:
     base, exponent = tensor(np.zeros(3)), tensor(np.array([0.5, 1.0, 2.0]), requires_grad=True)
     (g,) = grad((base**exponent).sum(), exponent)
     np.testing.assert_array_equal(g.numpy(), [0, 0, 0])
+    base, zero = tensor(np.array([2.0]), requires_grad=True), tensor(np.zeros(1), requires_grad=True)
+    for first, second in [(base, zero), (zero, base)]:  # x^y has the mixed derivative 1 / x at y = 0
+        (g,) = grad((base**zero).sum(), first, create_graph=True)
+        assert grad(g.sum(), second)[0].item() == 0.5
 
 
 # -- ties and kinks ----------------------------------------------------------------------------------------------------

@@ -208,7 +208,7 @@ def test_the_wrong_number_of_channels_is_refused(wrong: str, device: Device) -> 
             ops.batch_norm(x, arguments["weight"], arguments["bias"])
 
 
-@pytest.mark.parametrize("shape", [(1, 3), (1, 3, 1, 1)])
+@pytest.mark.parametrize("shape", [(1, 3), (1, 3, 1, 1), (0, 3), (2, 3, 0)])
 def test_training_on_one_value_a_channel_is_refused(shape: tuple[int, ...]) -> None:
     x = tensor(np.zeros(shape, "float32"))
     with pytest.raises(ValueError) as caught:

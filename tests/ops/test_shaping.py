@@ -390,6 +390,7 @@ def test_a_repeated_index_collects_every_gradient(device: Device) -> None:
     index = tensor(np.array([0, 2, 0, -1]))
     (g,) = grad(x[index], x, tensor([1.0, 2.0, 4.0, 8.0]))
     np.testing.assert_array_equal(g.numpy(), [5, 0, 10])
+    assert x[[]].shape == (0, *x.shape[1:])
     (g,) = grad(x[[0, 0]], x, tensor([1.0, 2.0]))
     np.testing.assert_array_equal(g.numpy(), [3, 0, 0])
 
