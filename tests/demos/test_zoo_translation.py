@@ -87,7 +87,10 @@ def test_dtn_reads_grey_negatives() -> None:
     assert dtn.score(model, coloured, Known()).kept == 0  # type: ignore[arg-type]
 
 
-def test_the_reader_sees_both_signs() -> None:
+def test_the_reader_sees_both_signs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the uniform number, from which a sign comes, is 0."""
     minigen.manual_seed(0)
     signs = dtn.Reader().noise(500).numpy()
     assert signs.shape == (500, 3, 1, 1) and set(signs.ravel()) == {-1, 1} and abs(signs.mean()) < 0.15
+    monkeypatch.setattr(dtn, "uniform", lambda shape, *bounds, device: np.zeros(shape, np.float32))
+    assert set(dtn.Reader().noise(1).numpy().ravel()) == {1}
