@@ -3,11 +3,12 @@
 Training is cut into parts. M and both errors are their means over a part, of the model in training; the Fréchet
 distance is that of the averaged generator at the part's end.
 
-M is not a measure of the samples here. It follows them in the first third. Later M goes on falling with L(x), because D
-learns to reconstruct better and better, also what is no digit, and the samples, which the controller holds to an error
-below that of the data, have no need to become digits. L(x) alone is as good a measure, as the first row shows. EBGAN's
-margin lets D push samples above the error of the data; with networks of these sizes its digits are better. A code of 16
-numbers, which should keep D from reconstructing what is no digit, makes it worse: Spearman's correlation was -0.24.
+How well M follows the samples differs from run to run: Spearman's correlation was 0.50, 0.89 and 0.99 with three seeds.
+In the first third it follows them in each. Later M goes on falling with L(x), because D learns to reconstruct better
+and better, also what is no digit, and the samples, which the controller holds to an error below that of the data, need
+not become digits. L(x) alone is as good a measure, as the first row shows. EBGAN's margin lets D push samples above the
+error of the data; with networks of these sizes its digits are better. A code of 16 numbers, which should keep D from
+reconstructing what is no digit, makes it worse: the correlation was -0.24 with the first seed.
 
 Errors are squared, one of the paper's two choices: with absolute ones these networks draw one image, and k stays 0. The
 paper's gain of 1e-3 is for hundreds of thousands of rounds; here it is 3e-2. The learning rate falls in a line, where
