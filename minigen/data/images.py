@@ -28,20 +28,19 @@ def load_folder(path: str | Path, split: str = "train", *, size: int = 32, chann
     """
     if channels not in (1, 3) or size < 1:
         raise ValueError(f"load_folder: expects channels=1 or 3 and size >= 1, got channels={channels}, size={size}")
-    root = folder = Path(path).expanduser()
-    if not folder.is_dir():
-        raise ValueError(f"load_folder: {folder} is not a folder")
-    if (folder / split).is_dir():
-        folder = folder / split
-    elif split != "train" or (folder / "test").is_dir():
-        raise ValueError(f"load_folder: {folder} has no subfolder {split!r}")
-    files = _images_in(folder)
+    root = Path(path).expanduser()
+    if not root.is_dir():
+        raise ValueError(f"load_folder: {root} is not a folder")
+    parts = {part: _images_in(root / part) for part in {split, "train", "test"} if (root / part).is_dir()}
+    if split not in parts and (parts or split != "train"):
+        raise ValueError(f"load_folder: {root} has no subfolder {split!r}")
+    folder, files = (root / split, parts[split]) if parts else (root, _images_in(root))
     if not files:
         raise ValueError(f"load_folder: {folder} has no image (of the types {' '.join(sorted(SUFFIXES))})")
     subfolders = {*files.values()}
     if "" in subfolders and len(subfolders) > 1:
         raise ValueError(f"load_folder: {folder} has images both in subfolders and beside them")
-    both = {name for part in ("train", "test") for name in _images_in(root / part).values()}
+    both = {name for part in parts.values() for name in part.values()}
     classes = sorted(subfolders | both - {""}) if "" not in subfolders else [""]
     images = np.empty((len(files), channels, size, size), np.uint8)
     for image, file in zip(images, files, strict=True):
