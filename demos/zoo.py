@@ -18,7 +18,7 @@ from types import ModuleType
 
 from PIL import Image
 
-from benchmarks import in_bars
+from benchmarks import in_lines
 from common import figures, flags
 from minigen.files import atomic_write, read_json
 from minigen.models.zoo.catalogue import CATALOGUE
@@ -124,15 +124,15 @@ def save_overview(out: Path) -> None:
 
 def save_results(out: Path) -> None:
     """`results.md`: the claims of all pages, as they were last measured in this folder."""
-    rows = [in_bars(["page", "claim", "aim", "measured", "baseline", ""]), in_bars(["---"] * 6)]
+    rows = []
     for name in PAGES:
         record = read_json(out / name / "result.json")
-        rows.append(in_bars([f"**{name}**", record["result"], "", "", "", ""]))
+        rows.append([f"**{name}**", record["result"], "", "", "", ""])
         for *cells, holds in (claim.values() for claim in record["claims"]):
             cells = [cell.replace("|", r"\|") for cell in cells]
-            rows.append(in_bars(["", *cells, "holds" if holds else "not met"]))
+            rows.append(["", *cells, "holds" if holds else "not met"])
     with atomic_write(out / "results.md") as temporary:
-        temporary.write_text("\n".join(rows) + "\n")
+        temporary.write_text("\n".join(in_lines(["page", "claim", "aim", "measured", "baseline", ""], rows)) + "\n")
 
 
 def page_of(name: str) -> ModuleType:

@@ -6,7 +6,7 @@ A table is a function `measure(args, table)` that adds its rows one by one; each
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from statistics import median
 from typing import Any, NamedTuple
 
@@ -73,7 +73,7 @@ class Table:
         for row in self.rows:
             if [*row] != columns:
                 columns = [*row]
-                lines += ["", in_bars(name.replace("_", " ") for name in columns), in_bars("---" for _ in columns)]
+                lines += ["", *in_lines([name.replace("_", " ") for name in columns], [])]
             lines.append(in_bars(map(cell, row.values())))
         return "\n".join([*lines, *(f"\n{text}" for text in self.remarks)])
 
@@ -100,6 +100,11 @@ def plain(value: Any) -> Any:
 
 def in_bars(cells: Any) -> str:
     return f"| {' | '.join(cells)} |"
+
+
+def in_lines(heading: Sequence[str], rows: Iterable[Any]) -> list[str]:
+    """A table as the lines of its Markdown."""
+    return [in_bars(heading), in_bars("---" for _ in heading), *map(in_bars, rows)]
 
 
 def in_turns(functions: Sequence[Callable[[], Any]], repeat: int) -> list[Times]:

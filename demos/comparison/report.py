@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import in_bars
+from benchmarks import in_lines
 from common.figures import new_figure, save_small
 from comparison import NotMeasured, Results
 from comparison.claims import Judged
@@ -106,7 +106,6 @@ def write(results: Results, claims: list[Judged], settings: dict[str, Any], out:
 def markdown(results: Results, claims: list[Judged]) -> str:
     heading, *rows = table(results)
     verdicts = [[f"**{claim.of}**: {claim.text}", claim.verdict, claim.measured, claim.holds_if] for claim in claims]
-    in_lines = lambda heading, rows: [in_bars(heading), in_bars("---" for _ in heading), *map(in_bars, rows)]
     lines = [*in_lines(heading, rows), "", LEGEND, ""]
     lines += [*in_lines(["the lecture", "", "measured", "holds if"], verdicts), "", score(claims)]
     return "\n".join(lines) + "\n"
