@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> None:
             games.draw_projections(gan, test_images, args.out)
         else:
             judge(games.pixels_of_samples(gan), images, test_images, args.out, args.beside)
-            if args.weights is not None and gan.classes is None:
+            if not training and gan.classes is None:
                 games.measure_analogies(gan, images, test_images, args.out)
     tables.print_place(args)
 

@@ -28,13 +28,13 @@ from minigen.random import separate_random
 def run(args: argparse.Namespace) -> None:
     minigen.manual_seed(args.seed)
     images, test_images = (load(args, split) for split in ("train", "test"))
-    loader = data.Loader(images, args.batch_size, pixels="signed", seed=args.seed, drop_last=True)
 
     gan = flags.new_or_loaded(args, images, DCGAN, lambda: DCGAN(images.image_shape, args.latent_dim, args.features))
     if gan.classes is not None:
         raise ValueError(f"{args.weights}: expects a DCGAN without classes, got one of {gan.classes}")
     history = figures.History(gan, images.classes, args.out, args.seed)
     if args.weights is None:
+        loader = data.Loader(images, args.batch_size, pixels="signed", seed=args.seed, drop_last=True)
         optimizers = {
             "discriminator": optim.Adam(gan.discriminator.parameters(), args.lr, betas=(0.5, 0.999)),
             "generator": optim.Adam(gan.generator.parameters(), 2 * args.lr, betas=(0.5, 0.999)),
