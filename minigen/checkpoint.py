@@ -145,7 +145,7 @@ def load_checkpoint(path: str | Path, parts: Mapping[str, Any]) -> dict[str, Any
     progress = _progress(path, metadata)
     states: dict[str, dict[str, np.ndarray]] = {}
     for name, x in arrays.items():
-        part, _, rest = name.partition("/")
+        part, _, rest = name.rpartition("/")  # a state's own names have no "/"
         states.setdefault(part, {})[rest] = x
     if states.keys() != parts.keys():
         raise ValueError(f"{path}: holds the state of {sorted(states)}, but here are {sorted(parts)}")

@@ -158,6 +158,14 @@ def test_a_checkpoint_comes_back_exactly(optimizer: type, tmp_path: Path, device
         assert p.device == device
 
 
+def test_parts_may_have_any_name(tmp_path: Path) -> None:
+    path, name = tmp_path / "checkpoint.safetensors", "g/optimizer: of G"
+    parts, others = ({name: trained(seed=seed)["optimizer"]} for seed in (0, 1))
+    save_checkpoint(path, parts, PROGRESS)
+    load_checkpoint(path, others)
+    assert state(others) == state(parts)
+
+
 def test_the_random_state_survives(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.safetensors"
     manual_seed(2**64 - 1)  # larger than any of JSON's usual integers
