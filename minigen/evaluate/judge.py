@@ -166,7 +166,8 @@ def report_on(samples: Any, classifier: Classifier, real: Any) -> dict[str, Any]
     features, probabilities = features_and_probabilities(classifier, samples)
     real_features, real_probabilities = features_and_probabilities(classifier, real)
     n = min(len(features), len(real_features) // 2)
-    half, other = real_features[0 : 2 * n : 2], real_features[1 : 2 * n : 2]
+    chosen = evenly_spaced(real_features, 2 * n)
+    half, other = chosen[0::2], chosen[1::2]
     return {
         "frechet": frechet_distance(features[:n], half),
         "floor": frechet_distance(other, half),
@@ -175,6 +176,14 @@ def report_on(samples: Any, classifier: Classifier, real: Any) -> dict[str, Any]
         "confident": confident_share(probabilities),
         "confident_real": confident_share(real_probabilities),
     }
+
+
+def evenly_spaced(images: Any, n: int) -> Any:
+    """`n` of the images of a data set or an array, in equal steps: as a test set may be sorted, not the first `n`.
+
+    MNIST's is: even 1,000 training images have a Fréchet distance of 14 to its first 1,000, of 8 to every tenth.
+    """
+    return images[:: max(len(images) // max(n, 1), 1)][:n]
 
 
 def class_shares(probabilities: Any) -> Array:

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from minigen import evaluate, load, optim, save, train
 from minigen.autograd import Tensor
@@ -19,6 +21,7 @@ from minigen.evaluate.judge import (
     Classifier,
     class_shares,
     confident_share,
+    evenly_spaced,
     features_and_probabilities,
     report_on,
     trained_classifier,
@@ -216,11 +219,12 @@ def test_features_and_probabilities(device: Device) -> None:
 
 @pytest.mark.parametrize(("n", "compared"), [(10, 10), (50, 20)])
 def test_report_on(n: int, compared: int) -> None:
-    """The distances are of equally many images, whatever there is more of."""
+    """The distances are of equally many images, whatever there is more of; the real ones are from the whole set."""
     model, samples, real = classifier().eval(), signed(n), signed(40, seed=1)
     of_samples, of_real = (model.features(x).numpy() for x in (samples, real))
     found = report_on(samples, model, real)
-    even, odd = of_real[0::2][:compared], of_real[1::2][:compared]
+    step = 40 // compared
+    even, odd = of_real[0::step], of_real[step // 2 :: step]
     assert found["compared"] == compared
     assert found["frechet"] == pytest.approx(frechet_distance(of_samples[:compared], even), rel=1e-4)
     assert found["floor"] == pytest.approx(frechet_distance(odd, even), rel=1e-4)
@@ -228,6 +232,15 @@ def test_report_on(n: int, compared: int) -> None:
     assert found["shares"] == class_shares(p).tolist() and sum(found["shares"]) == pytest.approx(1)
     assert 0 < found["confident"] < 1 and found["confident"] != found["confident_real"]
     assert (found["confident"], found["confident_real"]) == (confident_share(p), confident_share(p_real))
+
+
+@given(st.integers(0, 300), st.integers(0, 100))
+def test_evenly_spaced(size: int, n: int) -> None:
+    """As many as there are, at most n, in equal steps, and what is left out at the end is less than one more each."""
+    chosen = evenly_spaced(np.arange(size), n).tolist()
+    assert len(chosen) == min(n, size) and chosen[:1] == [0][: len(chosen)]
+    (step,) = {b - a for a, b in zip(chosen, chosen[1:], strict=False)} or {1}
+    assert len(chosen) < 2 or len(chosen) * step <= size < len(chosen) * (step + 1)
 
 
 def test_report_on_takes_signed_pixels_only() -> None:
