@@ -67,7 +67,8 @@ def run(args: argparse.Namespace) -> None:
 
 def new_vae(args: argparse.Namespace, images: data.Dataset) -> VAE:
     """The VAE that the flags describe."""
-    return VAE(images.image_shape, args.latent_dim, args.hidden, args.architecture, args.likelihood, beta=args.beta)
+    sizes = args.latent_dim, args.hidden
+    return VAE(images.image_shape, *sizes, args.architecture, args.likelihood, beta=args.beta, draws=args.draws)
 
 
 @no_grad()
@@ -107,6 +108,9 @@ def parser() -> flags.Parser:
     group.add_argument("--architecture", choices=ARCHITECTURES, default="mlp", help="fully connected or convolutional")
     group.add_argument("--likelihood", choices=LIKELIHOODS, default="bernoulli", help="what a pixel is; see VAE")
     group.add_argument("--beta", type=flags.at_least_zero, default=1.0, help="weight of the KL term")
+    group.add_argument(
+        "--draws", type=flags.positive, default=1, help="of z for an image in training; several: an IWAE (Burda et al.)"
+    )
     group.add_argument(
         "--lr", type=flags.above_zero, default=3e-3, help="Adam's rate, which falls to 0 in the second half"
     )

@@ -42,6 +42,7 @@ class VAE(nn.Module):
         "levels"       integers 0 ... levels - 1, discretized logistic
     levels         of the likelihood "levels"
     beta           weight of the KL term in `loss` (Higgins et al. 2017); `elbo` does not depend on it
+    draws          of z for each image in `loss`; more than one make it an importance-weighted autoencoder
     encoder        a module in place of the default: (N, C, H, W) -> (N, 2 latent_dim), the mean and log variance of z
     decoder        a module in place of the default: (N, latent_dim) -> the likelihood's maps, (N, maps C, H, W) or flat
 
@@ -62,6 +63,7 @@ class VAE(nn.Module):
         likelihood: str | Likelihood = "bernoulli",
         levels: int = 256,
         beta: float = 1.0,
+        draws: int = 1,
         encoder: nn.Module | None = None,
         decoder: nn.Module | None = None,
     ) -> None:
@@ -72,7 +74,9 @@ class VAE(nn.Module):
             )
         if architecture not in ARCHITECTURES:
             raise ValueError(f"VAE: expects an architecture of {list(ARCHITECTURES)}, got {architecture!r}")
-        self.image_shape, self.latent_dim, self.beta = tuple(image_shape), latent_dim, beta
+        if draws < 1 or (draws > 1 and beta != 1):
+            raise ValueError(f"VAE: expects draws >= 1, and beta = 1 where there are several, got {draws=}, {beta=}")
+        self.image_shape, self.latent_dim, self.beta, self.draws = tuple(image_shape), latent_dim, beta, draws
         self.likelihood = _likelihood(likelihood, levels)
         self.maps = image_shape[0] * self.likelihood.maps
         new_encoder, new_decoder = ARCHITECTURES[architecture]
@@ -111,7 +115,12 @@ class VAE(nn.Module):
         return log_likelihood - kl
 
     def loss(self, images: Any, labels: Any = None) -> Tensor:
-        """What training minimises: the mean over images of beta KL - log p(x | z), in nats. Labels are ignored."""
+        """What training minimises, in nats: the mean over images of beta KL - log p(x | z). Labels are ignored.
+
+        With several draws it is the negative of the importance-weighted bound.
+        """
+        if self.draws > 1:
+            return -ops.mean(self.log_prob(images, self.draws))
         log_likelihood, kl = self._terms(images)
         return ops.mean(self.beta * kl - log_likelihood)
 

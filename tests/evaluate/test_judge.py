@@ -239,7 +239,7 @@ def test_evenly_spaced(size: int, n: int) -> None:
     """As many as there are, at most n, in equal steps, and what is left out at the end is less than one more each."""
     chosen = evenly_spaced(np.arange(size), n).tolist()
     assert len(chosen) == min(n, size) and chosen[:1] == [0][: len(chosen)]
-    (step,) = {b - a for a, b in zip(chosen, chosen[1:], strict=False)} or {1}
+    (step,) = set(np.diff(chosen).tolist()) or {1}
     assert len(chosen) < 2 or len(chosen) * step <= size < len(chosen) * (step + 1)
 
 

@@ -244,6 +244,16 @@ def test_beta_weighs_the_divergence_in_the_loss_only(likelihood: str) -> None:
 
 
 @pytest.mark.parametrize("likelihood", LIKELIHOODS)
+def test_several_draws_make_the_loss_an_importance_weighted_bound(likelihood: str) -> None:
+    vae, x = small("mlp", likelihood, draws=3)
+    manual_seed(1)
+    bound = vae.log_prob(x, 3).numpy()
+    manual_seed(1)
+    assert vae.loss(x).item() == pytest.approx(-bound.mean(), rel=1e-6)
+    check_module(vae, x, method="loss")
+
+
+@pytest.mark.parametrize("likelihood", LIKELIHOODS)
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_it_overfits_a_few_images(architecture: str, likelihood: str) -> None:
     shape = (1, 8, 8)
@@ -523,6 +533,8 @@ def test_the_lectures_vae_has_its_published_sizes() -> None:
         ({"architecture": "conv", "image_shape": (1, 8, 6)}, 'VAE: architecture="conv" .* divisible by 4, got 8 x 6'),
         ({"image_shape": (28, 28)}, r"VAE: expects image_shape \(C, H, W\), .*, got image_shape=\(28, 28\)"),
         ({"latent_dim": 0}, "VAE: expects .* latent_dim and hidden >= 1, got .* latent_dim=0"),
+        ({"draws": 0}, "VAE: expects draws >= 1, .* got draws=0, beta=1.0"),
+        ({"draws": 2, "beta": 4.0}, "VAE: expects .* beta = 1 where there are several, got draws=2, beta=4.0"),
         ({"likelihood": "levels", "levels": 1}, "DiscretizedLogisticLikelihood: expects levels >= 2, got 1"),
     ],
 )
