@@ -36,8 +36,8 @@ class Judge:
     ) -> None:
         self.classifier, self.training = classifier, unit(images, "grey")
         self.n = n = min(n, len(test_images) // 2, len(images))
-        self.test = {kind: unit(evaluate.evenly_spaced(test_images, 2 * n), kind) for kind in ("grey", "binary")}
-        self.copies = {kind: unit(images[:n], kind) for kind in ("grey", "binary")}
+        self.test = {kind: unit(evaluate.random_subset(test_images, 2 * n), kind) for kind in ("grey", "binary")}
+        self.copies = {kind: unit(evaluate.random_subset(images, n), kind) for kind in ("grey", "binary")}
         self.features = {kind: self._seen(x[0::2])[0] for kind, x in self.test.items()}
 
     def __call__(self, samples: np.ndarray, kind: str) -> Row:

@@ -192,7 +192,8 @@ def test_the_parzen_window_is_as_wide_as_is_best_for_other_images(capsys: pytest
     samples = random.integers(90, 160, (20, 3, 8, 8)) / 255
     others = random.integers(100, 150, (5, 3, 8, 8), np.uint8)
     copies = np.rint(samples[:5] * 255).astype(np.uint8)  # for these, the narrowest window would be best
-    test = Dataset(np.concatenate([copies, others]), np.zeros(10, np.int64), ("image",), "noise", "test")
+    turns = np.stack([copies, others], axis=1).reshape(10, 3, 8, 8)  # of images for the window and for the density
+    test = Dataset(turns, np.zeros(10, np.int64), ("image",), "noise", "test")
     judging.print_parzen(samples, test)
     best = minigen.evaluate.best_sigma(others / 255, samples)
     nats = float(minigen.evaluate.parzen_log_prob(copies / 255, samples, best).mean())

@@ -58,7 +58,7 @@ def test_a_run_becomes_one_of_them(
     assert {x.dtype for x in arrays.values()} == {np.dtype("float16" if kind == "half" else "float32")}
     assert json.loads(metadata["about"])["made"] == "by hand"
     text = capsys.readouterr().out
-    assert "mine.safetensors" in text and "by hand (2 min) -elbo 500.00" in text
+    assert "mine.safetensors" in text and "by hand (2 min; on all: -elbo 500.00)" in text
 
 
 def test_what_cannot_be_added(tmp_path: Path, error_of: Callable) -> None:

@@ -21,8 +21,8 @@ from minigen.evaluate.judge import (
     Classifier,
     class_shares,
     confident_share,
-    evenly_spaced,
     features_and_probabilities,
+    random_subset,
     report_on,
     trained_classifier,
 )
@@ -219,14 +219,14 @@ def test_features_and_probabilities(device: Device) -> None:
 
 @pytest.mark.parametrize(("n", "compared"), [(10, 10), (50, 20)])
 def test_report_on(n: int, compared: int) -> None:
-    """The distances are of equally many images, whatever there is more of; the real ones are from the whole set."""
+    """The distances are of equally many images, whatever there is more of, from the whole set."""
     model, samples, real = classifier().eval(), signed(n), signed(40, seed=1)
     of_samples, of_real = (model.features(x).numpy() for x in (samples, real))
     found = report_on(samples, model, real)
-    step = 40 // compared
-    even, odd = of_real[0::step], of_real[step // 2 :: step]
+    chosen = random_subset(of_real, 2 * compared)
+    even, odd = chosen[0::2], chosen[1::2]
     assert found["compared"] == compared
-    assert found["frechet"] == pytest.approx(frechet_distance(of_samples[:compared], even), rel=1e-4)
+    assert found["frechet"] == pytest.approx(frechet_distance(random_subset(of_samples, compared), even), rel=1e-4)
     assert found["floor"] == pytest.approx(frechet_distance(odd, even), rel=1e-4)
     p, p_real = (features_and_probabilities(model, x)[1] for x in (samples, real))
     assert found["shares"] == class_shares(p).tolist() and sum(found["shares"]) == pytest.approx(1)
@@ -234,13 +234,19 @@ def test_report_on(n: int, compared: int) -> None:
     assert (found["confident"], found["confident_real"]) == (confident_share(p), confident_share(p_real))
 
 
-@given(st.integers(0, 300), st.integers(0, 100))
-def test_evenly_spaced(size: int, n: int) -> None:
-    """As many as there are, at most n, in equal steps, and what is left out at the end is less than one more each."""
-    chosen = evenly_spaced(np.arange(size), n).tolist()
-    assert len(chosen) == min(n, size) and chosen[:1] == [0][: len(chosen)]
-    (step,) = set(np.diff(chosen).tolist()) or {1}
-    assert len(chosen) < 2 or len(chosen) * step <= size < len(chosen) * (step + 1)
+@given(st.integers(0, 300), st.integers(0, 400))
+def test_random_subset(size: int, n: int) -> None:
+    chosen = random_subset(np.arange(size), n).tolist()
+    assert len(chosen) == min(n, size) and chosen == sorted(set(chosen))
+    assert set(chosen) <= set(range(size)) and chosen == random_subset(np.arange(size), n).tolist()
+
+
+def test_a_random_subset_is_a_fair_choice() -> None:
+    """From all parts of a sorted set, and of one with a period, as MNIST's test set is and has."""
+    chosen = random_subset(np.arange(10_000), 1000)
+    for parts in (chosen // 1000, chosen % 10):
+        counts = np.bincount(parts, minlength=10)
+        assert counts.min() > 60 and counts.max() < 140, "about 100 in each, with a standard deviation of 9"
 
 
 def test_report_on_takes_signed_pixels_only() -> None:
