@@ -57,6 +57,9 @@ PAGES = {  # the minutes of one seed on one core of a CPU
 }
 
 
+HOW = "Of several seeds the medians decide; where the ranges overlap, other seeds may decide otherwise."
+
+
 def run(args: argparse.Namespace) -> None:
     names = list(PAGES) if args.all else args.names
     if not names:
@@ -131,8 +134,9 @@ def save_results(out: Path) -> None:
         for *cells, holds in (claim.values() for claim in record["claims"]):
             cells = [cell.replace("|", r"\|") for cell in cells]
             rows.append(["", *cells, "holds" if holds else "not met"])
+    table = "\n".join(in_lines(["page", "claim", "aim", "measured", "baseline", ""], rows))
     with atomic_write(out / "results.md") as temporary:
-        temporary.write_text("\n".join(in_lines(["page", "claim", "aim", "measured", "baseline", ""], rows)) + "\n")
+        temporary.write_text(f"{table}\n\n{HOW}\n")
 
 
 def page_of(name: str) -> ModuleType:

@@ -25,7 +25,7 @@ from minigen.models.zoo.gogan import GoGAN
 from zoo_pages import Claim, play, seeds, spread
 
 ITERATIONS = 700
-CLAIM = "each stage gets nearer to the data, and the last one halves the distance that WGAN leaves"
+CLAIM = "the last stage is nearer to the data than the first, and halves the distance that WGAN leaves"
 STAGES, CLIP, MARGIN, DRAWS = 3, 0.1, 0.1, 100_000
 SETTINGS = {"batch_size": 128, "lr": (1e-3, 1e-3)}
 MIXTURE = GaussianMixture([[-2.0], [-0.5], [0.5], [2.0]], [0.1, 0.1, 0.3, 0.2], [0.2, 0.2, 0.4, 0.2])

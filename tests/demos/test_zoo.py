@@ -223,7 +223,8 @@ def test_all_pages_in_one_figure_and_one_table(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(zoo, "show", lambda name, args: None)
     zoo.run(zoo.parser().parse_args(["--all", "--out", str(tmp_path)]))
     assert (tmp_path / "overview.png").exists()
-    heading, _, *rows = (tmp_path / "results.md").read_text().splitlines()
+    heading, _, *rows, _, how = (tmp_path / "results.md").read_text().splitlines()
+    assert how == zoo.HOW
     assert len(rows) == 3 * len(zoo.PAGES)
     assert all(row.replace(r"\|", "").count("|") == heading.count("|") for row in rows)
     for name, (first, *of_claims) in zip(zoo.PAGES, zip(rows[::3], rows[1::3], rows[2::3], strict=True), strict=True):
