@@ -189,6 +189,8 @@ def training_parser(
     either.add_argument("--resume", action="store_true", help="continue the run in --out exactly where it stopped")
     help = "use the model in this weights file, and do not train; an old file also needs the flags of its training"
     either.add_argument("--weights", type=Path, help=help)
+    help = "begin the training with the weights in this file, of a model that has the same flags"
+    either.add_argument("--start", type=Path, metavar="WEIGHTS", help=help)
     return parser
 
 
@@ -223,13 +225,16 @@ def add_image(group: Any) -> None:
 
 
 def new_or_loaded(args: argparse.Namespace, images: data.Dataset, kind: type[Model], new: Callable[[], Model]) -> Model:
-    """The model of the file --weights if that is given, else `new()`.
+    """The model of the file --weights if that is given, else `new()`, with the weights of --start if they are given.
 
     A file that does not name its model is read into a new one, which must have its shapes. `ValueError` if its model is
     of another kind, or for other images.
     """
     if args.weights is None:
-        return new()
+        fresh = new()
+        if args.start is not None:
+            minigen.load(args.start, into=fresh)
+        return fresh
     model: Any = minigen.load(args.weights)
     if isinstance(model, dict):
         if any("/" in name for name in model):
@@ -255,7 +260,7 @@ def own_folder(out: Path) -> Iterator[None]:
 
 
 NOT_SETTINGS = {
-    *("device", "data_dir", "epochs", "out", "resume", "quick", "weights", "parallel"),
+    *("device", "data_dir", "epochs", "out", "resume", "quick", "weights", "start", "parallel"),
     *("beside", "image", "importance_samples", "temperature"),  # these say what is done with trained models
     *("objectives", "seeds", "analogies", "exemplars"),
 }

@@ -24,6 +24,7 @@ from PIL import Image
 
 from common import flags as common_flags
 from minigen import plot, train
+from minigen.checkpoint import read
 
 DEMOS = Path(__file__).parents[2] / "demos"
 NAMES = sorted(path.stem for path in DEMOS.glob("*.py"))
@@ -171,6 +172,19 @@ def test_weights_are_used_without_training(
         assert drawn["samples.png"] == (out / "samples.png").read_bytes()  # of the same z
 
 
+@pytest.mark.parametrize("name", ["vae", "gated pixelcnn"])
+def test_a_training_begins_with_given_weights(
+    name: str, photographs: Path, tmp_path: Path, finished: Callable, run_demo: Callable
+) -> None:
+    """With a rate of almost nothing they stay what they are."""
+    weights, out = finished(name)[0] / "weights.safetensors", tmp_path / "run"
+    demo, flags = small(name, photographs)
+    run_demo(demo, *flags, "--start", weights, "--lr", 1e-12, "--seed", 1, "--out", out)
+    after = read(out / "weights.safetensors")[0]
+    for parameter, x in read(weights)[0].items():
+        np.testing.assert_allclose(after[parameter], x, atol=1e-6, err_msg=parameter)
+
+
 def test_weights_that_do_not_fit(finished: Callable, error_of: Callable, tmp_path: Path) -> None:
     weights = finished("gated pixelcnn")[0] / "weights.safetensors"
     error = lambda name, file=weights: error_of(name, "--weights", file, "--out", tmp_path / "out")
@@ -178,6 +192,8 @@ def test_weights_that_do_not_fit(finished: Callable, error_of: Callable, tmp_pat
     assert f"{weights}: expects images (3, 8, 8), those of digits are (1, 28, 28)" in error("pixelcnn")
     assert "no such file" in error("gan", tmp_path / "none")
     assert "expects weights, got a checkpoint" in error("vae", weights.with_name("checkpoint.safetensors"))
+    begun = error_of("vae", "--start", weights, "--out", tmp_path / "out")
+    assert f"{weights}: VAE: the state does not fit" in begun
     assert not (tmp_path / "out").exists()
 
 
