@@ -23,7 +23,7 @@ from common import flags
 from common.judge import trained_classifier
 from comparison import Results, Row, claims, measures, report
 from gallery import RUNS
-from minigen import data, evaluate
+from minigen import data
 from minigen.files import read_json
 
 MODELS = [name for name in RUNS if name != "cgan"]
@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> None:
     place = args.runs if (args.runs / "classifier").exists() else args.out
     classifier = trained_classifier(images, test_images, place / "classifier" / f"{images.name}.safetensors")
     judge = measures.Judge(classifier, images, test_images, args.images)
-    test_images = evaluate.random_subset(test_images, 2 * judge.n)  # those that the judge has
+    test_images = judge.test_images
     settings = {"dataset": args.dataset, "samples": judge.n, "test_images": len(test_images), "seeds": args.seeds}
     rows: list[Row] = judge.of_real_images()
     save = lambda: report.write(Results(rows), claims.judged(Results(rows)), settings, args.out)

@@ -29,15 +29,19 @@ PROJECTION = {"steps": 30, "restarts": 4}  # timed; a projection has ten times a
 
 
 class Judge:
-    """Compares samples with `n` test images, in the features of a classifier and pixel by pixel."""
+    """Compares samples with `n` test images, in the features of a classifier and pixel by pixel.
+
+    `self.test_images` are these and `n` others, chosen from those that are given.
+    """
 
     def __init__(
         self, classifier: evaluate.Classifier, images: data.Dataset, test_images: data.Dataset, n: int
     ) -> None:
         self.classifier, self.training = classifier, unit(images, "grey")
         self.n = n = min(n, len(test_images) // 2, len(images))
-        self.test = {kind: unit(evaluate.random_subset(test_images, 2 * n), kind) for kind in ("grey", "binary")}
-        self.copies = {kind: unit(evaluate.random_subset(images, n), kind) for kind in ("grey", "binary")}
+        self.test_images, copies = evaluate.random_subset(test_images, 2 * n), evaluate.random_subset(images, n)
+        self.test = {kind: unit(self.test_images, kind) for kind in ("grey", "binary")}
+        self.copies = {kind: unit(copies, kind) for kind in ("grey", "binary")}
         self.features = {kind: self._seen(x[0::2])[0] for kind, x in self.test.items()}
 
     def __call__(self, samples: np.ndarray, kind: str) -> Row:

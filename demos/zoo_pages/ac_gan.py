@@ -48,10 +48,10 @@ def train(kind: str, seed: int, args: argparse.Namespace, out: Path) -> GAN:
     return learn(gan, digits.batches(64, seed), args, out / f"{kind}-{seed}", lr=rates)
 
 
-def report(gan: GAN, judge: digits.Judge) -> Report:
+def report(gan: GAN, judge: digits.Judge, real: np.ndarray) -> Report:
     labels = np.arange(10).repeat(EACH)
     f, p = evaluate.features_and_probabilities(judge.classifier, gan.sample(len(labels), labels))
-    return Report(float((p.argmax(axis=1) == labels).mean()), *within_classes(f, real_features(judge, 0)))
+    return Report(float((p.argmax(axis=1) == labels).mean()), *within_classes(f, real))
 
 
 def real_features(judge: digits.Judge, half: int) -> np.ndarray:
@@ -74,13 +74,14 @@ def measure(args: argparse.Namespace, out: Path) -> list[Claim]:
     gans = {kind: [train(kind, seed, args, out) for seed in seeds(args)] for kind in KINDS}
     samples = [digits.shown(gans[kind][0].sample(30, np.arange(10).repeat(3))) for kind in KINDS]
     plot.save_grid(np.concatenate(samples), out / "samples.png", columns=30, rows=KINDS)
-    ac, cgan, art = ([report(gan, judge) for gan in gans[kind]] for kind in KINDS)
+    real, more_real = (real_features(judge, half) for half in (0, 1))
+    ac, cgan, art = ([report(gan, judge, real) for gan in gans[kind]] for kind in KINDS)
     read, of_cgan, of_art = ([found.read for found in kind] for kind in (ac, cgan, art))
     claims = [
         reaches("label read, AC-GAN, beside CGAN", ">= 0.95", read, of_cgan),
         reaches("label read, ArtGAN, beside AC-GAN", ">= 0.95", of_art, read),
     ]
-    floor, of_real = within_classes(real_features(judge, 1), real_features(judge, 0))
+    floor, of_real = within_classes(more_real, real)
     variety, distance = f"variety in a class (digits: {of_real:.2f})", f"Fréchet in a class (digits: {floor:.1f})"
     for text, aim, runs, others, value, form in (
         (f"{variety}, AC-GAN, beside CGAN", "less", ac, cgan, "variety", ".2f"),

@@ -129,9 +129,10 @@ def test_the_report_of_perfect_samples_and_of_one_image_each(monkeypatch: pytest
 
     named = lambda classifier, x: (Judge.features(x), np.eye(10)[np.arange(10).repeat(ac_gan.EACH)])
     monkeypatch.setattr(ac_gan.evaluate, "features_and_probabilities", named)
-    perfect: Any = ac_gan.report(Fixed(chosen), Judge())  # type: ignore[arg-type]
+    real = ac_gan.real_features(Judge(), 0)  # type: ignore[arg-type]
+    perfect: Any = ac_gan.report(Fixed(chosen), Judge(), real)  # type: ignore[arg-type]
     assert perfect.read == 1 and perfect.variety == pytest.approx(1, abs=1e-4) and perfect.frechet < 1e-3
-    one: Any = ac_gan.report(Fixed(chosen[:: ac_gan.EACH].repeat(ac_gan.EACH)), Judge())  # type: ignore[arg-type]
+    one: Any = ac_gan.report(Fixed(chosen[:: ac_gan.EACH].repeat(ac_gan.EACH)), Judge(), real)  # type: ignore[arg-type]
     assert one.variety == pytest.approx(0, abs=1e-4) and one.frechet > 0.1
 
 
